@@ -1,0 +1,28 @@
+"""Floor 1: labelled brain data, features and images from arrays, NIfTI images and mne.Epochs.
+
+>>> import numpy as np, neurodecode as nd
+>>> betas = nd.brain.fmri(
+...     np.zeros((4, 3)), sample=["a1", "a2", "b1", "b2"], stimulus=["a", "a", "b", "b"], roi=["V1", "V1", "LO"]
+... )
+>>> nd.brain.average_repeats(betas).trials.values
+array([2, 2])
+>>> nd.brain.regions(betas, ["LVC", "LO"]).sum("voxel").values
+array([2, 1])
+"""
+
+from .arrays import features, fmri, images, meeg, spaces, stack, units
+from .regions import GROUPS, regions
+from .repeats import average_repeats
+
+__all__ = [
+    "GROUPS",
+    "average_repeats",
+    "features",
+    "fmri",
+    "images",
+    "meeg",
+    "regions",
+    "spaces",
+    "stack",
+    "units",
+]

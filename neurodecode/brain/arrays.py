@@ -1,0 +1,342 @@
+"""Checked constructors: whatever a user holds becomes a plain labelled array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, listed, require_dims, require_same, require_unique
+
+HEMISPHERES = ("left", "right")
+# Longer than this after onset and it is not seconds that were given.
+LONGEST_EPOCH = 60.0
+
+
+def fmri(
+    values: Any,
+    *,
+    sample: Any,
+    stimulus: Any,
+    mask: Any = None,
+    roi: Any = None,
+    hemi: Any = None,
+    xyz: Any = None,
+    vertex: Any = None,
+    subject: Any = None,
+    session: Any = None,
+    run: Any = None,
+    repeat: Any = None,
+    split: Any = None,
+    units: str = "a.u.",
+    space: str | None = None,
+) -> xr.DataArray:
+    """Make fMRI responses (sample, voxel).
+
+    Parameters
+    ----------
+    values : (sample, voxel) array-like, or a 4-D NIfTI image (object or path) with ``mask``
+    sample : (sample) unique ids
+    stimulus : (sample) what was seen; repeats bear the same label
+    mask : 3-D NIfTI image or path
+        Which voxels to take; only with an image.
+    roi : (voxel) names, "" for none; with an image also {name: 3-D mask}, or (3-D atlas, {label: name})
+    hemi : (voxel) "left" or "right"
+    xyz : (voxel, 3) in mm; filled in for an image
+    vertex : (voxel) index in the hemisphere's mesh
+    subject, session, run, repeat, split : one value, or one per sample
+    units, space : str
+        Kept in attrs. An image's affine and shape are kept too, so that maps go back to a volume.
+
+    Returns
+    -------
+    DataArray (sample, voxel); float32 stays float32.
+
+    Raises
+    ------
+    ValueError
+        Wrong number of axes or labels, duplicate sample ids, an image without mask.
+    """
+    attrs: dict[str, Any] = {"units": units}
+    if isinstance(values, str | Path) or hasattr(values, "affine"):
+        from .nifti import from_image
+
+        values, voxel, xyz, roi, attrs_image = from_image(values, mask, roi)
+        attrs |= attrs_image
+    elif mask is not None:
+        raise ValueError("mask goes with a NIfTI image; for an array select the voxels before")
+    else:
+        voxel = None
+    values = _numbers(values, ("sample", "voxel"), who="fMRI values")
+    n, v = values.shape
+    voxels: dict[str, Any] = {"roi": roi, "hemi": hemi, "vertex": vertex}
+    coords = _samples(
+        n, sample=sample, stimulus=stimulus, session=session, run=run, repeat=repeat, split=split
+    )
+    coords |= {k: ("voxel", _column(x, v, k, "voxel")) for k, x in voxels.items() if x is not None}
+    coords |= _positions(xyz, v, "voxel", unit="mm")
+    if hemi is not None:
+        wrong = sorted(set(np.unique(coords["hemi"][1]).tolist()) - set(HEMISPHERES))
+        if wrong:
+            raise ValueError(f"hemi must be 'left' or 'right', got {listed(wrong)}")
+    coords["voxel"] = ("voxel", _voxel_ids(voxel, v, coords))
+    return _finish(values, ("sample", "voxel"), coords, subject, attrs | ({"space": space} if space else {}))
+
+
+def meeg(
+    values: Any,
+    *,
+    sample: Any = None,
+    stimulus: Any = None,
+    channel: Any = None,
+    time: Any = None,
+    kind: Any = None,
+    xyz: Any = None,
+    subject: Any = None,
+    session: Any = None,
+    run: Any = None,
+    repeat: Any = None,
+    split: Any = None,
+    units: str = "a.u.",
+) -> xr.DataArray:
+    """Make EEG or MEG responses (sample, channel, time).
+
+    Parameters
+    ----------
+    values : (sample, channel, time) array-like, or :class:`mne.Epochs`
+        From Epochs come channels, kinds, positions (m, head coordinates), times, units and metadata columns; stimuli
+        from the metadata column ``stimulus`` or else from the event names. What is given here goes before.
+    sample, stimulus, channel : labels
+        Needed for an array.
+    time : (time) seconds from onset, evenly spaced
+    kind : one value, or one per channel
+        "eeg", "mag", "grad".
+    xyz : (channel, 3) in m
+    subject, session, run, repeat, split : one value, or one per sample
+
+    Raises
+    ------
+    ValueError
+        Wrong number of axes or labels, duplicates, times that are not increasing, uneven or in milliseconds.
+    """
+    extra: dict[str, Any] = {}
+    if hasattr(values, "get_data") and hasattr(values, "ch_names"):
+        from .epochs import from_epochs
+
+        found = from_epochs(values)
+        values, units, extra = found.values, found.units, found.metadata
+        channel, time, kind, xyz = (
+            given if given is not None else own
+            for given, own in zip((channel, time, kind, xyz), found.channels, strict=True)
+        )
+        stimulus = extra.pop("stimulus") if stimulus is None else stimulus
+        sample = extra.pop("sample") if sample is None else sample
+        extra = {k: v for k, v in extra.items() if k not in ("sample", "stimulus")}
+    values = _numbers(values, ("sample", "channel", "time"), who="M/EEG values")
+    n, c, t = values.shape
+    needed = {"sample": sample, "stimulus": stimulus, "channel": channel, "time": time}
+    missing = [k for k, x in needed.items() if x is None]
+    if missing:
+        raise ValueError(f"M/EEG values given as an array need {listed(missing)} too")
+    given = {"session": session, "run": run, "repeat": repeat, "split": split}
+    extra |= {k: x for k, x in given.items() if x is not None}
+    coords = _samples(n, sample=sample, stimulus=stimulus, **extra)
+    coords["channel"] = ("channel", _column(channel, c, "channel", "channel"))
+    coords["time"] = ("time", _seconds(_column(time, t, "time", "time")))
+    if kind is not None:
+        coords["kind"] = ("channel", _column(kind, c, "kind", "channel", broadcast=True))
+    coords |= _positions(xyz, c, "channel", unit="m")
+    array = _finish(values, ("sample", "channel", "time"), coords, subject, {"units": units})
+    require_unique(array, "channel", who="M/EEG values")
+    array["time"].attrs["units"] = "s"
+    return array
+
+
+def features(values: Any, *, stimulus: Any, layer: Any = None, unit: Any = None) -> xr.DataArray:
+    """Make stimulus features (stimulus, feature), one row a stimulus.
+
+    Parameters
+    ----------
+    values : (stimulus, feature) array-like
+    stimulus : (stimulus) unique labels
+    layer : one name, or one per feature
+    unit : (feature); counted within each layer by default
+
+    Raises
+    ------
+    ValueError
+        Wrong number of axes or labels, duplicate stimuli.
+    """
+    values = _numbers(values, (STIMULUS, FEATURE), who="features")
+    n, p = values.shape
+    coords: dict[str, Any] = {STIMULUS: (STIMULUS, _column(stimulus, n, STIMULUS, STIMULUS))}
+    if layer is not None:
+        coords[LAYER] = (FEATURE, _column(layer, p, LAYER, FEATURE, broadcast=True))
+    if unit is None:
+        unit = _count_within(coords[LAYER][1]) if layer is not None else np.arange(p)
+    coords["unit"] = (FEATURE, _column(unit, p, "unit", FEATURE))
+    array = xr.DataArray(values, dims=(STIMULUS, FEATURE), coords=coords, attrs={"units": "a.u."})
+    require_unique(array, STIMULUS, who="features")
+    return array
+
+
+def images(values: Any, *, stimulus: Any) -> xr.DataArray:
+    """Make images (stimulus, row, column, colour) with values from 0 to 1; uint8 is divided by 255.
+
+    Raises
+    ------
+    ValueError
+        Values outside 0-1, another number of axes, or a last axis that is not 3 colours.
+    """
+    array = np.asarray(values)
+    if array.ndim != 4 or array.shape[-1] != 3:
+        raise ValueError(f"images must be (stimulus, row, column, 3 colours), got shape {array.shape}")
+    if array.dtype == np.uint8:
+        array = array.astype(np.float32) / 255
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"image values must lie from 0 to 1, found {low:g} to {high:g}; divide by the largest value"
+        )
+    dims = (STIMULUS, "row", "column", "colour")
+    coords = {STIMULUS: _column(stimulus, len(array), STIMULUS, STIMULUS), "colour": ["red", "green", "blue"]}
+    out = xr.DataArray(array, dims=dims, coords=coords, attrs={"units": "0-1"})
+    require_unique(out, STIMULUS, who="images")
+    return out
+
+
+def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
+    """Join feature spaces {name: (stimulus, feature)} of the same stimuli; the names become ``layer``."""
+    if not mapping:
+        raise ValueError("stack needs at least one feature space")
+    first_name, first = next(iter(mapping.items()))
+    for name, space in mapping.items():
+        require_dims(space, [STIMULUS, FEATURE], who=f"features {name!r}")
+        require_same(first, space, STIMULUS, who=(f"features {first_name!r}", f"features {name!r}"))
+    return features(
+        np.concatenate([s.transpose(STIMULUS, FEATURE).values for s in mapping.values()], axis=1),
+        stimulus=first.coords[STIMULUS].values,
+        layer=np.repeat(list(mapping), [s.sizes[FEATURE] for s in mapping.values()]),
+        unit=np.concatenate([units(s) for s in mapping.values()]),
+    )
+
+
+def spaces(given: xr.DataArray | Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """Split features into {space: array}: a mapping as it is, an array by ``layer``, else under its own name."""
+    if isinstance(given, Mapping):
+        if not given:
+            raise ValueError("features are empty: give at least one feature space")
+        return {str(k): v for k, v in given.items()}
+    require_dims(given, [FEATURE], who="features")
+    if LAYER not in given.coords:
+        return {str(given.name or "features"): given}
+    layers = given.coords[LAYER]
+    if layers.ndim == 0:
+        return {str(layers.item()): given}
+    names = dict.fromkeys(layers.values.tolist())
+    return {str(name): given.isel({FEATURE: np.flatnonzero(layers.values == name)}) for name in names}
+
+
+def units(space: xr.DataArray) -> np.ndarray:
+    """Return the ``unit`` of every feature, counted where it has none."""
+    return space.coords["unit"].values if "unit" in space.coords else np.arange(space.sizes[FEATURE])
+
+
+def _count_within(labels: np.ndarray) -> np.ndarray:
+    out = np.empty(labels.size, dtype=np.int64)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        out[rows] = np.arange(rows.size)
+    return out
+
+
+def _numbers(values: Any, dims: tuple[str, ...], *, who: str) -> Any:
+    """Return an array of real numbers with the right number of axes; small integers become float32."""
+    array = values.data if isinstance(values, xr.DataArray) else values
+    array = array if hasattr(array, "dtype") and hasattr(array, "ndim") else np.asarray(array)
+    if array.ndim != len(dims):
+        raise ValueError(f"{who} must have the axes {dims}, got shape {tuple(array.shape)}")
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{who} must be real numbers, got dtype {array.dtype}")
+    if array.dtype in (np.float32, np.float64):
+        return array
+    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+
+
+def _column(labels: Any, size: int, name: str, dim: str, *, broadcast: bool = False) -> np.ndarray:
+    """Labels as an array of the axis' length; one value is repeated where ``broadcast``."""
+    array = np.asarray(labels.values if hasattr(labels, "values") else labels)
+    if broadcast and array.ndim == 0:
+        array = np.repeat(array, size)
+    if array.shape != (size,):
+        raise ValueError(
+            f"{name} must have one entry for each of {size} along {dim!r}, got shape {array.shape}"
+        )
+    if array.dtype == object:
+        # Mixed or pandas strings: text, which netCDF keeps.
+        array = array.astype(str)
+    return array
+
+
+def _samples(n: int, **labels: Any) -> dict[str, Any]:
+    return {
+        k: (SAMPLE, _column(x, n, k, SAMPLE, broadcast=k not in (SAMPLE, STIMULUS)))
+        for k, x in labels.items()
+        if x is not None
+    }
+
+
+def _positions(xyz: Any, size: int, dim: str, *, unit: str) -> dict[str, Any]:
+    if xyz is None:
+        return {}
+    array = np.asarray(xyz, dtype=np.float64)
+    if array.shape != (size, 3):
+        raise ValueError(
+            f"xyz must be ({size}, 3) in {unit}, one row for each along {dim!r}, got {array.shape}"
+        )
+    return {axis: (dim, array[:, i], {"units": unit}) for i, axis in enumerate("xyz")}
+
+
+def _voxel_ids(ids: Any, size: int, coords: Mapping[str, Any]) -> np.ndarray:
+    """Ids that tell voxels apart between arrays: those given, else hemisphere and vertex, else numbers."""
+    if ids is not None:
+        return np.asarray(ids)
+    if "hemi" in coords and "vertex" in coords:
+        return np.array([f"{h}-{i}" for h, i in zip(coords["hemi"][1], coords["vertex"][1], strict=True)])
+    return np.arange(size)
+
+
+def _seconds(time: np.ndarray) -> np.ndarray:
+    """Return times if they are finite, increasing, even, and can be seconds."""
+    time = time.astype(np.float64)
+    if not np.isfinite(time).all():
+        raise ValueError("time has NaN or infinite values; give seconds from onset")
+    steps = np.diff(time)
+    if (steps <= 0).any():
+        i = int(np.argmax(steps <= 0))
+        raise ValueError(f"time must increase, but goes from {time[i]:g} to {time[i + 1]:g} at position {i}")
+    if np.abs(time).max() > LONGEST_EPOCH:
+        raise ValueError(
+            f"time runs from {time[0]:g} to {time[-1]:g}, which looks like milliseconds (or samples); it must be in "
+            "seconds from onset: divide by 1000"
+        )
+    if steps.size and np.ptp(steps) > 0.01 * steps.mean():
+        raise ValueError(
+            f"time must be evenly spaced, but steps run from {steps.min():g} to {steps.max():g} s; resample"
+        )
+    return time
+
+
+def _finish(
+    values: Any, dims: Sequence[str], coords: dict[str, Any], subject: Any, attrs: dict[str, Any]
+) -> xr.DataArray:
+    if subject is not None and np.ndim(subject) == 0:
+        attrs["subject"] = str(subject)
+    elif subject is not None:
+        coords["subject"] = (SAMPLE, _column(subject, values.shape[0], "subject", SAMPLE))
+    array = xr.DataArray(values, dims=dims, coords=coords, attrs=attrs)
+    require_unique(array, SAMPLE, who="responses")
+    return array

@@ -1,0 +1,82 @@
+"""Averages over repeats, with the number of trials kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from scipy import sparse
+
+from ..labels import SAMPLE, STIMULUS, listed, require_coord, require_dims
+
+
+def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMULUS) -> xr.DataArray:
+    """Average the samples of every stimulus (or of every combination of ``by``).
+
+    Parameters
+    ----------
+    responses : (sample, ...)
+    by : str or names
+        Sample coordinates that say which samples belong together; ("stimulus", "run") gives block means.
+
+    Returns
+    -------
+    (sample, ...) in order of first appearance; ``sample`` is the label of the group, ``trials`` the number of samples
+    averaged (of trials, where the samples bore such counts already). Coordinates that agree within every group stay.
+
+    Raises
+    ------
+    ValueError
+        If a group lies in more than one ``split``: its mean would leak test data into training.
+    """
+    require_dims(responses, [SAMPLE], who="responses")
+    names = [by] if isinstance(by, str) else list(by)
+    columns = [require_coord(responses, n, who="responses").values for n in names]
+    labels = np.array(["|".join(map(str, row)) for row in zip(*columns, strict=True)])
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))[inverse]
+    first = np.sort(first)
+    _refuse_across_splits(responses, rank, labels[first])
+    weights = (
+        responses.coords["trials"].values.astype(float)
+        if "trials" in responses.coords
+        else np.ones(rank.size)
+    )
+    counts = np.bincount(rank, weights=weights)
+    average = sparse.csr_array((weights / counts[rank], (rank, np.arange(rank.size))))
+    ordered = responses.transpose(SAMPLE, ...)
+    flat = ordered.values.reshape(rank.size, -1)
+    values = (average @ flat).astype(flat.dtype).reshape(first.size, *ordered.shape[1:])
+    kept = {
+        k: v
+        for k, v in ordered.coords.items()
+        if SAMPLE not in v.dims or (k != SAMPLE and _constant(v.values, rank, first))
+    }
+    kept = {k: v.isel({SAMPLE: first}) if SAMPLE in v.dims else v for k, v in kept.items()}
+    coords = {k: v.drop_vars(SAMPLE, errors="ignore") for k, v in kept.items()}
+    coords |= {"trials": (SAMPLE, counts.astype(np.int64))}
+    plain = columns[0][first] if len(names) == 1 else labels[first]
+    return xr.DataArray(
+        values,
+        dims=ordered.dims,
+        coords={SAMPLE: plain, **coords},
+        attrs=dict(responses.attrs),
+        name=responses.name,
+    )
+
+
+def _constant(values: np.ndarray, rank: np.ndarray, first: np.ndarray) -> bool:
+    return bool((values == values[first][rank]).all())
+
+
+def _refuse_across_splits(responses: xr.DataArray, rank: np.ndarray, labels: np.ndarray) -> None:
+    if "split" not in responses.coords:
+        return
+    split = responses.coords["split"].values
+    several = [i for i in range(labels.size) if np.unique(split[rank == i]).size > 1]
+    if several:
+        raise ValueError(
+            f"{len(several)} of {labels.size} groups lie in more than one 'split': {listed(labels[several])}; their mean "
+            "would leak test data into training. Average with by=('stimulus', 'split'), or mend the split"
+        )

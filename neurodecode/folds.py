@@ -1,0 +1,193 @@
+"""Floor 1: which samples train and which test, said by labels; and the guard against leaks.
+
+>>> import numpy as np, neurodecode as nd
+>>> names = [f"img_{i}" for i in range(6)]
+>>> responses = nd.brain.fmri(np.eye(6), sample=names, stimulus=names, run=[1, 1, 2, 2, 3, 3])
+>>> [fold.name for fold in nd.folds.splits(responses, folds="run")]
+['run=1', 'run=2', 'run=3']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .labels import SAMPLE, STIMULUS, listed, require_coord, require_dims, require_unique
+
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split: its name and the positions of its training and test samples."""
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def splits(
+    responses: xr.DataArray,
+    *,
+    train: Any = None,
+    test: Any = None,
+    folds: Any = None,
+    shared: str | Iterable[str] = (),
+) -> list[Fold]:
+    """Return the folds asked for, guarded against leaks.
+
+    Parameters
+    ----------
+    responses : (sample, ...)
+        Only its labels are read.
+    train, test : sample ids, boolean mask, or name of a split
+        Default: the splits "train" and "test" of the coordinate ``split``.
+    folds : int, str or splitter
+        K unshuffled folds (repeats of a stimulus stay together), the name of a sample coordinate (leave one value
+        out), or a scikit-learn splitter (groups are stimuli). Excludes ``train`` and ``test``.
+    shared : str or names
+        Coordinates of which training and test may share values, asked for by name; "any" switches the guard off.
+
+    Raises
+    ------
+    ValueError
+        If training and test share a sample or, unless asked for, a stimulus; if a part is empty; if names are unknown.
+    """
+    require_dims(responses, [SAMPLE], who="responses")
+    if folds is None:
+        fold = Fold("test", *_train_test(responses, train, test))
+        found = [fold]
+    elif train is not None or test is not None:
+        raise ValueError("give either folds=... or train=... and test=..., not both")
+    elif isinstance(folds, str):
+        found = _leave_one_value_out(responses, folds)
+    elif isinstance(folds, int | np.integer):
+        found = _k_folds(responses, int(folds))
+    elif hasattr(folds, "split"):
+        found = _splitter(responses, folds)
+    else:
+        raise ValueError(f"folds must be a number, a sample coordinate's name or a splitter, not {folds!r}")
+    for fold in found:
+        guard(responses, fold, shared=shared)
+    return found
+
+
+def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = ()) -> None:
+    """Refuse a fold whose training and test part share a sample, or a stimulus that was not asked for by name.
+
+    Raises
+    ------
+    ValueError
+        Naming the fold, the coordinate, how many values are shared, some of them, and the remedy.
+    """
+    for part, rows in (("training", fold.train), ("test", fold.test)):
+        if not len(rows):
+            raise ValueError(f"the {part} part of fold {fold.name!r} is empty; check the names or the mask")
+    allowed = {shared} if isinstance(shared, str) else set(shared)
+    unknown = allowed - set(map(str, responses.coords)) - {ANY}
+    if unknown:
+        raise ValueError(
+            f"shared names no sample coordinate: {listed(sorted(unknown))}; there are {listed(_names(responses))}"
+        )
+    both = np.intersect1d(fold.train, fold.test)
+    if both.size:
+        raise ValueError(
+            f"{both.size} sample(s) are in training and in test of fold {fold.name!r}, first "
+            f"{_label(responses, both[0])!r}; no sample may be in both"
+        )
+    if ANY in allowed or STIMULUS in allowed or STIMULUS not in responses.coords:
+        return
+    labels = responses.coords[STIMULUS].values
+    seen = np.unique(labels[fold.train])
+    tested = np.unique(labels[fold.test])
+    common = np.intersect1d(seen, tested)
+    if common.size:
+        raise ValueError(
+            f"training and test of fold {fold.name!r} share {common.size} of {tested.size} test stimuli: "
+            f"{listed(common)}. That leaks their identity into the fit: split by stimulus, average repeats first "
+            "(neurodecode.brain.average_repeats), or, where few conditions recur by design, ask for it by name with "
+            "shared='stimulus'"
+        )
+
+
+def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
+    """Positions of the samples meant by ids, a boolean mask, or the name of a split.
+
+    Raises
+    ------
+    ValueError
+        If the name is no value of ``split``, the mask has another length, or an id is not there.
+    """
+    n = responses.sizes[SAMPLE]
+    if isinstance(which, str):
+        labels = require_coord(responses, "split", who="responses").values
+        rows = np.flatnonzero(labels == which)
+        if not rows.size:
+            raise ValueError(f"{who}={which!r} is no value of 'split'; there are {listed(np.unique(labels))}")
+        return rows
+    values = np.asarray(which.values if isinstance(which, xr.DataArray) else which)
+    if values.dtype == bool:
+        if values.shape != (n,):
+            raise ValueError(f"the mask for {who} has shape {values.shape} but there are {n} samples")
+        return np.flatnonzero(values)
+    require_unique(responses, SAMPLE, who="responses")
+    rows = responses.indexes[SAMPLE].get_indexer(values)
+    if (rows < 0).any():
+        raise ValueError(
+            f"{int((rows < 0).sum())} of {values.size} sample ids in {who} are not in responses: "
+            f"{listed(values[rows < 0])}; ids are labels of 'sample', not positions"
+        )
+    return np.asarray(rows)
+
+
+def _train_test(responses: xr.DataArray, train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
+    if train is None and test is None and "split" not in responses.coords:
+        raise ValueError(
+            "say which samples train and which test: folds=..., or train=... and test=... (ids, a mask, or names), or "
+            "give the responses a 'split' coordinate with the values 'train' and 'test'"
+        )
+    return (
+        select(responses, "train" if train is None else train, who="train"),
+        select(responses, "test" if test is None else test, who="test"),
+    )
+
+
+def _leave_one_value_out(responses: xr.DataArray, name: str) -> list[Fold]:
+    if name not in _names(responses):
+        raise ValueError(f"folds={name!r} is no sample coordinate; there are {listed(_names(responses))}")
+    labels = responses.coords[name].values
+    values = list(dict.fromkeys(labels.tolist()))
+    if len(values) < 2:
+        raise ValueError(f"leaving one {name!r} out needs at least 2 values, found {listed(values)}")
+    return [Fold(f"{name}={v}", np.flatnonzero(labels != v), np.flatnonzero(labels == v)) for v in values]
+
+
+def _k_folds(responses: xr.DataArray, k: int) -> list[Fold]:
+    name = STIMULUS if STIMULUS in responses.coords else SAMPLE
+    labels = responses.coords[name].values if name in responses.coords else np.arange(responses.sizes[SAMPLE])
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    # Blocks of stimuli in the order in which they appear: unshuffled, and repeats stay together.
+    rank = np.argsort(np.argsort(first))[inverse]
+    if k < 2 or k > first.size:
+        raise ValueError(f"folds={k} must be from 2 to {first.size}, the number of different {name!r} labels")
+    part = rank * k // first.size
+    return [Fold(f"fold {i + 1}", np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(k)]
+
+
+def _splitter(responses: xr.DataArray, splitter: Any) -> list[Fold]:
+    n = responses.sizes[SAMPLE]
+    groups = responses.coords[STIMULUS].values if STIMULUS in responses.coords else None
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]] = list(splitter.split(np.zeros((n, 1)), groups, groups))
+    return [Fold(f"fold {i + 1}", np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
+
+
+def _names(responses: xr.DataArray) -> list[str]:
+    return sorted(str(k) for k, v in responses.coords.items() if v.dims == (SAMPLE,))
+
+
+def _label(responses: xr.DataArray, position: int) -> object:
+    return responses.coords[SAMPLE].values[position] if SAMPLE in responses.coords else int(position)

@@ -1,0 +1,135 @@
+"""Floor 2: from scores of subjects to what a figure may claim. Tests are those of mne.stats.
+
+Here: group means with standard errors, false-discovery rates, cluster tests over time.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import xarray as xr
+
+from .labels import listed, require_array, require_finite
+
+
+def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
+    """Mean and standard error over subjects (or another dimension).
+
+    Parameters
+    ----------
+    scores : (..., subject, ...); folds, if any, are averaged first within each subject
+    over : str
+
+    Returns
+    -------
+    Dataset: ``mean``, ``sem`` (SD / sqrt(n), n - 1 in the SD; NaN for one subject), ``n``, and ``values``
+    (..., subject); attrs of the scores.
+    """
+    values = _by_subject(scores, over)
+    n = values.notnull().sum(over)
+    sem = values.std(over, ddof=1) / np.sqrt(n) if values.sizes[over] > 1 else values.mean(over) * np.nan
+    data = {"mean": values.mean(over), "sem": sem, "n": n, "values": values}
+    return xr.Dataset(data, attrs=dict(scores.attrs) | {"over": over})
+
+
+def fdr(p: xr.DataArray, *, alpha: float = 0.05) -> xr.Dataset:
+    """Benjamini-Hochberg correction over all entries of ``p`` (Benjamini & Hochberg 1995), by mne.stats.
+
+    Returns
+    -------
+    Dataset: ``significant`` (boolean) and ``p`` corrected, of the dims of ``p``.
+    """
+    from mne.stats import fdr_correction
+
+    require_finite(require_array(p, who="p"), who="p")
+    reject, corrected = fdr_correction(p.values, alpha=alpha)
+    data = {"significant": p.copy(data=reject), "p": p.copy(data=corrected)}
+    return xr.Dataset(data, attrs={"alpha": alpha, "correction": "Benjamini-Hochberg"})
+
+
+def clusters(
+    scores: xr.DataArray,
+    *,
+    over: str = "subject",
+    chance: float | None = None,
+    alpha: float = 0.05,
+    n_permutations: int = 1024,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Where are scores above chance? Cluster permutation test over windows, layer by layer (Maris & Oostenveld 2007).
+
+    Subjects' signs are flipped (:func:`mne.stats.permutation_cluster_1samp_test`, one-sided, t threshold at p = .05).
+
+    Parameters
+    ----------
+    scores : (window | train_window, test_window, layer, subject)
+        Folds, if any, are averaged first within each subject.
+    chance : float, optional
+        Default: attrs["chance"].
+
+    Returns
+    -------
+    Dataset: ``p`` of the cluster that each window lies in (1 outside clusters) and ``significant``, p <= alpha.
+
+    Raises
+    ------
+    ValueError
+        Fewer than 2 subjects, an unknown chance.
+
+    Warns
+    -----
+    UserWarning
+        If there are so few subjects that no cluster can reach ``alpha``.
+    """
+    from mne.stats import permutation_cluster_1samp_test
+    from scipy.stats import t
+
+    values = _by_subject(scores, over)
+    level = scores.attrs.get("chance") if chance is None else chance
+    if level is None or not np.isfinite(level):
+        raise ValueError("clusters needs the chance level: give chance=...")
+    n = values.sizes[over]
+    if n < 2:
+        raise ValueError(f"a test over {over!r} needs at least 2, got {n}: {listed(values[over].values)}")
+    if 0.5**n > alpha:
+        warnings.warn(
+            f"with {n} {over}s the smallest possible p is {0.5**n:.3g}: nothing can be significant at {alpha:g}",
+            UserWarning,
+            stacklevel=2,
+        )
+    time = [d for d in values.dims if d not in (over, "layer")]
+    ordered = values.transpose(..., over, *time)
+    stacked = ordered if "layer" in ordered.dims else ordered.expand_dims("layer")
+    p = np.ones((stacked.sizes["layer"], *stacked.shape[2:]))
+    threshold = float(t.ppf(1 - 0.05, n - 1))
+    for i, layer in enumerate(stacked.values):
+        found = permutation_cluster_1samp_test(
+            layer - level,
+            threshold=threshold,
+            n_permutations=n_permutations,
+            tail=1,
+            rng=seed,
+            out_type="mask",
+            verbose="error",
+        )
+        for mask, value in zip(found[1], found[2], strict=True):
+            p[i][mask] = value
+    like = stacked.isel({over: 0}, drop=True)
+    array = like.copy(data=p) if "layer" in ordered.dims else like.copy(data=p).isel(layer=0, drop=True)
+    attrs = {
+        "alpha": alpha,
+        "chance": level,
+        "n": n,
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "tail": 1,
+    }
+    return xr.Dataset({"p": array, "significant": array <= alpha}, attrs=attrs)
+
+
+def _by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
+    require_array(scores, who="scores")
+    if over not in scores.dims:
+        raise ValueError(f"scores have no dimension {over!r}; there are {tuple(map(str, scores.dims))}")
+    return scores.mean("fold", keep_attrs=True) if "fold" in scores.dims and over != "fold" else scores

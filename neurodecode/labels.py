@@ -1,0 +1,234 @@
+"""Floor 0: what every array must be before work starts, and the words a user reads when it is not.
+
+Xarray joins unequal labels without a word. Every function of two arrays therefore calls
+:func:`require_same` or :func:`match` first, and nothing in this package relies on a silent join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import xarray as xr
+
+SAMPLE = "sample"
+STIMULUS = "stimulus"
+FEATURE = "feature"
+LAYER = "layer"
+
+
+def listed(values: Iterable[object], *, most: int = 8) -> str:
+    """Write values for a message: the first few, then how many are left.
+
+    >>> listed(["V1", "V2", "V3"], most=2)
+    "'V1', 'V2' and 1 more"
+    """
+    values = [v.item() if isinstance(v, np.generic) else v for v in values]
+    shown = ", ".join(repr(v) for v in values[:most])
+    left = len(values) - most
+    return f"{shown} and {left} more" if left > 0 else shown
+
+
+def require_choice(value: object, allowed: Sequence[object], *, what: str) -> None:
+    """Refuse a name that is not among the allowed ones, and list those.
+
+    Raises
+    ------
+    ValueError
+        Naming the value and all allowed names.
+    """
+    if value not in allowed:
+        raise ValueError(f"unknown {what} {value!r}; choose one of {listed(allowed, most=40)}")
+
+
+def require_array(array: object, *, who: str) -> xr.DataArray:
+    """Return ``array`` if it is a labelled array.
+
+    Raises
+    ------
+    TypeError
+        If it is anything but an :class:`xarray.DataArray`.
+    """
+    if not isinstance(array, xr.DataArray):
+        raise TypeError(
+            f"{who} must be a labelled xarray.DataArray, not {type(array).__name__}; "
+            "neurodecode.brain.fmri, meeg and features make one from any array"
+        )
+    return array
+
+
+def require_dims(array: xr.DataArray, dims: Sequence[str], *, who: str) -> None:
+    """Refuse an array that lacks one of ``dims``.
+
+    Raises
+    ------
+    ValueError
+        Naming the array, the dimension that is missing and those that are there.
+    """
+    require_array(array, who=who)
+    missing = [d for d in dims if d not in array.dims]
+    if missing:
+        raise ValueError(
+            f"{who} needs the dimension(s) {listed(missing)} but has {tuple(map(str, array.dims))} with shape "
+            f"{array.shape}; rename with .rename or build it with neurodecode.brain"
+        )
+
+
+def require_coord(array: xr.DataArray, name: str, *, who: str) -> xr.DataArray:
+    """Return the coordinate ``name`` of ``array``.
+
+    Raises
+    ------
+    ValueError
+        Naming the coordinate that is missing and those that are there.
+    """
+    if name not in array.coords:
+        raise ValueError(
+            f"{who} has no coordinate {name!r}; it has {listed(sorted(map(str, array.coords)), most=20)}. "
+            f"Give {name}=... to the constructor in neurodecode.brain, or use .assign_coords"
+        )
+    return array.coords[name]
+
+
+def require_unique(array: xr.DataArray, dim: str, *, who: str) -> None:
+    """Refuse duplicate labels along ``dim``.
+
+    Raises
+    ------
+    ValueError
+        Naming how many labels occur more than once, the first of them and its positions.
+    """
+    labels = require_coord(array, dim, who=who).values
+    unique, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    twice = np.flatnonzero(counts > 1)
+    if twice.size:
+        first = twice[np.argmin([np.flatnonzero(inverse == t)[0] for t in twice])]
+        positions = np.flatnonzero(inverse == first)
+        raise ValueError(
+            f"{who} has {twice.size} duplicate {dim!r} label(s) among {labels.size}, first {unique[first]!r} at "
+            f"positions {listed(positions)}; {dim!r} must be a unique id (repeats of a stimulus belong in "
+            "'stimulus' and 'repeat')"
+        )
+
+
+def require_finite(array: xr.DataArray, *, who: str) -> None:
+    """Refuse NaN and infinite values.
+
+    Raises
+    ------
+    ValueError
+        Naming how many values of which kind, on how many entries of each dimension, and the first.
+    """
+    values = array.values
+    # One sum per block finds any NaN or infinity without a mask of the whole array.
+    if values.dtype.kind not in "fc" or np.isfinite(values).all():
+        return
+    bad = ~np.isfinite(values)
+    where = np.unravel_index(int(np.argmax(bad)), values.shape)
+    first = ", ".join(
+        f"{dim} {(array.coords[dim].values[i] if dim in array.coords else i)!s}"
+        for dim, i in zip(array.dims, where, strict=True)
+    )
+    spread = ", ".join(
+        f"{int(bad.any(axis=tuple(a for a in range(bad.ndim) if a != axis)).sum())} of {size} in {dim!r}"
+        for axis, (dim, size) in enumerate(zip(array.dims, values.shape, strict=True))
+    )
+    raise ValueError(
+        f"{who} has {int(np.isnan(values).sum())} NaN and {int(np.isinf(values).sum())} infinite of {values.size} "
+        f"values ({spread}), first at {first}; drop or interpolate them before"
+    )
+
+
+def require_same(
+    a: xr.DataArray, b: xr.DataArray, dim: str, *, who: tuple[str, str] = ("responses", "features")
+) -> None:
+    """Refuse two arrays whose labels along ``dim`` differ in number, value or order.
+
+    Raises
+    ------
+    ValueError
+        Naming both arrays, how many labels differ, the first position and both labels there.
+    """
+    left = require_coord(a, dim, who=who[0]).values
+    right = require_coord(b, dim, who=who[1]).values
+    if left.shape != right.shape:
+        only = [x for x in left.tolist() if x not in set(right.tolist())] or [
+            x for x in right.tolist() if x not in set(left.tolist())
+        ]
+        raise ValueError(
+            f"{who[0]} has {left.size} {dim!r} labels and {who[1]} has {right.size}"
+            + (f"; only in one of them: {listed(only)}" if only else "")
+            + f"; select the common ones by label first, e.g. .sel({dim}=...)"
+        )
+    differ = np.flatnonzero(left != right)
+    if differ.size:
+        i = int(differ[0])
+        shuffled = sorted(map(str, left)) == sorted(map(str, right))
+        remedy = (
+            f"the labels are the same in another order: use {who[1]}.sel({dim}={who[0]}.{dim})"
+            if shuffled
+            else "they are not the same labels: check which data belong together"
+        )
+        raise ValueError(
+            f"{who[0]} and {who[1]} disagree on {differ.size} of {left.size} {dim!r} labels, first at position {i}: "
+            f"{str(left[i])!r} against {str(right[i])!r}; {remedy}"
+        )
+
+
+def match(
+    features: xr.DataArray, responses: xr.DataArray, *, who: tuple[str, str] = ("features", "responses")
+) -> xr.DataArray:
+    """Give every sample of ``responses`` its row of ``features``, by label.
+
+    Parameters
+    ----------
+    features : (stimulus, ...) or (sample, ...)
+        Stored once per stimulus, or once per sample in the very order of ``responses``.
+    responses : (sample, ...)
+        With the coordinate ``stimulus`` if ``features`` are per stimulus.
+
+    Returns
+    -------
+    (sample, ...) array with the sample coordinates of ``responses``.
+
+    Raises
+    ------
+    ValueError
+        If a stimulus has no features, or if sample labels differ.
+    """
+    require_dims(responses, [SAMPLE], who=who[1])
+    if SAMPLE in features.dims:
+        require_same(responses, features, SAMPLE, who=(who[1], who[0]))
+        return features
+    require_dims(features, [STIMULUS], who=who[0])
+    require_unique(features, STIMULUS, who=who[0])
+    wanted = require_coord(responses, STIMULUS, who=who[1])
+    rows = features.indexes[STIMULUS].get_indexer(wanted.values)
+    if (rows < 0).any():
+        missing = list(dict.fromkeys(wanted.values[rows < 0].tolist()))
+        raise ValueError(
+            f"{who[0]} lack {len(missing)} of the {len(set(wanted.values.tolist()))} stimuli in {who[1]} "
+            f"({int((rows < 0).sum())} of {rows.size} samples): {listed(missing)}; add their features or drop "
+            "these samples"
+        )
+    matched = features.isel({STIMULUS: xr.DataArray(rows, dims=SAMPLE)}).drop_vars(STIMULUS)
+    own = {k: v for k, v in responses.coords.items() if v.dims == (SAMPLE,)}
+    return matched.transpose(SAMPLE, ...).assign_coords(own)
+
+
+def require_memory(needed: int, *, what: str, remedy: str, share: float = 0.8) -> None:
+    """Refuse an allocation larger than ``share`` of the memory that is free now.
+
+    Raises
+    ------
+    MemoryError
+        With the estimate, what is free, and the remedy.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > share * free:
+        raise MemoryError(
+            f"{what} would need about {needed / 2**30:.1f} GiB but only {free / 2**30:.1f} GiB are free "
+            f"(limit: {share:.0%} of that); {remedy}"
+        )

@@ -1,0 +1,429 @@
+"""Floor 2: ridge decoders and encoders of labelled arrays, by scikit-learn's conventions.
+
+An estimator knows labels and no linear algebra: it checks, unfolds arrays to matrices, calls
+:func:`neurodecode.solve.fit_ridge`, and puts the labels back.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+from scipy import sparse
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import folds as folding
+from .labels import (
+    FEATURE,
+    LAYER,
+    SAMPLE,
+    listed,
+    match,
+    require_array,
+    require_choice,
+    require_coord,
+    require_dims,
+    require_finite,
+    require_memory,
+    require_same,
+    require_unique,
+)
+from .solve import Settings, fit_ridge
+
+INTERCEPTS = ("centre", "penalised")
+UNITS = ("original", "standardised")
+
+
+class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """What decoder and encoder share: the settings, their check, the fit on matrices and the way back to labels."""
+
+    _who: tuple[str, str]
+    _axes: tuple[xr.DataArray, xr.DataArray] | None
+    alpha_: Any
+
+    def __init__(
+        self,
+        alpha: float | np.ndarray | list[float] | tuple[float, ...] = 1.0,
+        *,
+        n_voxels: int | None = None,
+        standardise: bool = True,
+        intercept: str = "centre",
+        folds: Any = None,
+    ) -> None:
+        self.alpha = alpha
+        self.n_voxels = n_voxels
+        self.standardise = standardise
+        self.intercept = intercept
+        self.folds = folds
+
+    # --- fitting -----------------------------------------------------------------------------------------------
+
+    def _fit_arrays(
+        self, x: np.ndarray, y: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]] | None
+    ) -> None:
+        """Fit matrices x (n, p), y (n, q) and keep the map."""
+        settings = Settings(
+            alphas=_checked_alphas(self.alpha),
+            k=self._checked_count(x.shape[1]),
+            standardise=bool(self.standardise),
+            centre=self.intercept == "centre",
+            folds=pairs,
+        )
+        if len(x) < 2:
+            raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
+        dtype = np.float32 if x.dtype == np.float32 else np.float64
+        self._fitted = fit_ridge(x.astype(dtype, copy=False), y.astype(dtype, copy=False), settings)
+        self.alpha_ = self._fitted.alpha
+        _warn_at_edge(self.alpha_, settings.alphas)
+
+    def _check_settings(self) -> None:
+        """Refuse settings that cannot be fitted, before any work."""
+        alphas = _checked_alphas(self.alpha)
+        require_choice(self.intercept, INTERCEPTS, what="intercept")
+        if alphas.size > 1 and self.n_voxels is not None and self.folds is None:
+            raise ValueError(
+                f"a grid of {alphas.size} alphas with n_voxels={self.n_voxels} needs folds=...: leave-one-out would "
+                "have to select voxels again for every sample left out"
+            )
+
+    def _checked_count(self, p: int) -> int | None:
+        k = self.n_voxels
+        if k is None:
+            return None
+        if not isinstance(k, int | np.integer) or k < 1 or k > p:
+            raise ValueError(
+                f"n_voxels must be a whole number from 1 to {p}, the number of predictors; got {k!r}"
+            )
+        return int(k)
+
+    def _pairs(self, by: xr.DataArray) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """Index pairs for choosing alpha, from the labels of the training samples."""
+        if self.folds is None or np.ndim(self.alpha) == 0:
+            return None
+        return [(f.train, f.test) for f in folding.splits(by, folds=self.folds, shared=folding.ANY)]
+
+    def _fit_numpy(self, x: Any, y: Any) -> Self:
+        x, y = validate_data(self, x, y, multi_output=True, y_numeric=True, dtype=(np.float64, np.float32))
+        y = y.astype(x.dtype, copy=False)
+        self._one_target = y.ndim == 1
+        self._axes = None
+        labels = xr.DataArray(np.zeros(len(x)), dims=SAMPLE, coords={SAMPLE: np.arange(len(x))})
+        self._fit_arrays(x, y.reshape(len(y), -1), self._pairs(labels))
+        return self
+
+    def _fit_labelled(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
+        """Fit predictors (sample, ...) to targets (sample, ...) whose samples agree."""
+        for array, who in zip((predictors, targets), self._who, strict=True):
+            require_finite(array, who=who)
+        x, y = _matrix(predictors), _matrix(targets)
+        self.n_features_in_ = x.shape[1]
+        self._one_target = False
+        outer = _axes(targets)
+        self._axes = (_axes(predictors), outer)
+        self._units = tuple(str(a.attrs.get("units", "a.u.")) for a in (predictors, targets))
+        self._attrs = {
+            k: v for k, v in predictors.attrs.items() if k in ("subject", "space", "affine", "shape")
+        }
+        by = predictors if SAMPLE in predictors.coords else targets
+        self._fit_arrays(x, y, self._pairs(by))
+        self.alpha_ = _labelled(self.alpha_, None, outer)
+        return self
+
+    # --- using -------------------------------------------------------------------------------------------------
+
+    def _predict_numpy(self, x: Any) -> np.ndarray:
+        x = validate_data(self, x, reset=False, dtype=(np.float64, np.float32))
+        predicted = self._fitted.predict(x)
+        return predicted[:, 0] if self._one_target else predicted
+
+    def _predict_labelled(self, predictors: xr.DataArray) -> xr.DataArray:
+        if self._axes is None:
+            raise ValueError(
+                "this ridge was fitted on NumPy arrays: give it a NumPy array, or fit it on labelled data"
+            )
+        first = str(predictors.dims[0])
+        inner, outer = self._axes
+        order = [first, *map(str, inner.dims)]
+        require_dims(predictors, order, who=self._who[0])
+        predictors = predictors.transpose(*order)
+        for dim in inner.dims:
+            _require_axis(inner, predictors, str(dim), who=self._who[0])
+        require_finite(predictors, who=self._who[0])
+        coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
+        values = self._fitted.predict(_matrix(predictors))
+        return xr.DataArray(
+            values.reshape(len(values), *outer.shape),
+            dims=(first, *outer.dims),
+            coords={**coords, **outer.coords},
+            attrs={"units": self._units[1]},
+        )
+
+    def score(self, X: Any, y: Any) -> float:
+        """Mean r2 over targets, as scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores."""
+        predicted = self.predict(X)
+        if isinstance(y, xr.DataArray):
+            y = match(y, predicted, who=("true values", "predictions")) if SAMPLE in predicted.dims else y
+            predicted, y = _matrix(predicted), _matrix(y)
+        return float(r2_score(y, predicted))
+
+    def predict(self, X: Any) -> Any:
+        """Predict targets from predictors; labelled in, labelled out; NumPy in, NumPy out."""
+        check_is_fitted(self, "_fitted")
+        return self._predict_labelled(X) if isinstance(X, xr.DataArray) else self._predict_numpy(X)
+
+    @property
+    def weights_(self) -> xr.DataArray | np.ndarray:
+        """Weights in original units, dense: (voxel, feature) or (channel, time, feature), or (p, q) for NumPy.
+
+        Built on demand, also where the fit keeps them sparse.
+
+        Raises
+        ------
+        MemoryError
+            If the dense array would not fit; :meth:`weight_blocks` streams it instead.
+        """
+        check_is_fitted(self, "_fitted")
+        p, q = self._fitted.weights.shape
+        require_memory(
+            p * q * self._fitted.weights.dtype.itemsize,
+            what=f"dense weights ({p} x {q})",
+            remedy="stream them with .weight_blocks(), or reduce them with neurodecode.spatial.weight_map",
+        )
+        dense = _dense(self._fitted.weights)
+        if self._axes is None:
+            return dense
+        return self._with_labels(dense, self._axes[1])
+
+    @property
+    def selected_(self) -> Any:
+        """Boolean (p, q): which predictors each target was fitted on; all of them without ``n_voxels``."""
+        check_is_fitted(self, "_fitted")
+        weights = self._fitted.weights
+        if sparse.issparse(weights):
+            return sparse.csc_array(
+                (np.ones(weights.nnz, dtype=bool), weights.indices, weights.indptr), weights.shape
+            )
+        return sparse.csc_array(np.ones(weights.shape, dtype=bool))
+
+    def weight_blocks(self, *, units: str = "original", size: int = 512) -> Iterator[xr.DataArray]:
+        """Yield the weights (voxel, feature) of ``size`` targets at a time, so that they are never dense as a whole.
+
+        ``units`` "standardised" gives them per training SD of both sides.
+        """
+        require_choice(units, UNITS, what="units")
+        inner, outer = self.axes()
+        if len(outer.dims) != 1:
+            raise ValueError(f"weight_blocks needs targets of one dimension, not {outer.dims}; use .weights_")
+        x_sd, y_sd = self.scales()
+        for first in range(0, outer.size, size):
+            part = slice(first, first + size)
+            dense = _dense(self._fitted.weights[:, part])
+            if units == "standardised":
+                dense = dense * (x_sd[:, None] / y_sd[None, part])
+            yield self._with_labels(dense, outer.isel({outer.dims[0]: part}))
+
+    def axes(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Empty arrays that bear the labels of the predictors and of the targets, without the sample axis."""
+        check_is_fitted(self, "_fitted")
+        if self._axes is None:
+            raise ValueError("there are no labels: this ridge was fitted on NumPy arrays")
+        return self._axes
+
+    def scales(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training SDs (p), (q) of predictors and targets, in the order of the unfolded axes; 1 where constant."""
+        check_is_fitted(self, "_fitted")
+        return self._fitted.x_sd, self._fitted.y_sd
+
+    def _with_labels(self, dense: np.ndarray, outer: xr.DataArray) -> xr.DataArray:
+        inner, _ = self.axes()
+        return xr.DataArray(
+            dense.reshape(*inner.shape, *outer.shape),
+            dims=(*inner.dims, *outer.dims),
+            coords={**inner.coords, **outer.coords},
+            attrs={"units": f"{self._units[1]} per {self._units[0]}", **self._attrs},
+        )
+
+
+class RidgeDecoder(_Ridge):
+    """Decode features from brain responses by ridge regression, every feature on its own.
+
+    Minimises ``|Y - X W|^2 + alpha |W|^2`` over the training samples (un-averaged Gram matrix; Hoerl & Kennard 1970),
+    optionally with, for every feature, only the ``n_voxels`` responses that correlate most with it (SCIENCE.md eq. 1).
+
+    Parameters
+    ----------
+    alpha : float or sequence of float
+        Penalty. A grid chooses one alpha per feature by exact leave-one-out, or by ``folds``.
+    n_voxels : int, optional
+        Number of predictors per feature, those with the largest ``|r|`` on training data; weights are kept sparse.
+        A grid of alphas then needs ``folds``, inside which the selection is made again.
+    standardise : bool
+        Z-score both sides with training statistics; weights are still reported in original units.
+    intercept : {"centre", "penalised"}
+        "centre" leaves the intercept unpenalised. "penalised" adds a column of ones that is penalised like every
+        predictor; with ``standardise=False`` that is the model of the published library (fastl2lir).
+    folds : int, str or splitter, optional
+        How to choose alpha: K folds, a sample coordinate's name (leave one value out), or a scikit-learn splitter.
+
+    Attributes
+    ----------
+    weights_ : (voxel, feature) or (channel, time, feature)
+        Dense, in feature units per response unit, built on demand.
+    alpha_ : (feature)
+        The penalty of every feature.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng = np.random.default_rng(0)
+    >>> names = [f"img_{i}" for i in range(40)]
+    >>> true = rng.normal(size=(40, 3))
+    >>> features = nd.brain.features(true, stimulus=names)
+    >>> values = true @ rng.normal(size=(3, 20)) + rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names)
+    >>> decoder = nd.RidgeDecoder(alpha=10.0).fit(responses[:30], features)
+    >>> decoder.predict(responses[30:]).dims
+    ('sample', 'feature')
+    """
+
+    _who = ("responses", "features")
+
+    def fit(self, responses: Any, features: Any) -> Self:
+        """Learn features from responses.
+
+        Parameters
+        ----------
+        responses : (sample, voxel) or (sample, channel, time), or NumPy (n, p)
+        features : (stimulus, feature) matched by label, or (sample, feature), or NumPy (n, q)
+
+        Raises
+        ------
+        ValueError
+            NaN or infinite values, unequal or duplicate labels, a stimulus without features, alpha <= 0, or
+            ``n_voxels`` above the number of voxels that vary.
+        """
+        self._check_settings()
+        if not isinstance(responses, xr.DataArray):
+            return self._fit_numpy(responses, features)
+        responses = responses.transpose(SAMPLE, ...) if SAMPLE in responses.dims else responses
+        require_dims(responses, [SAMPLE], who="responses")
+        require_unique(responses, SAMPLE, who="responses")
+        require_dims(require_array(features, who="features"), [FEATURE], who="features")
+        return self._fit_labelled(responses, match(features, responses))
+
+
+class RidgeEncoder(_Ridge):
+    """Predict brain responses from features by ridge regression, every voxel (or channel and time) on its own.
+
+    Parameters are those of :class:`RidgeDecoder`, without the selection of voxels.
+
+    Attributes
+    ----------
+    weights_ : (feature, voxel) or (feature, channel, time)
+        Dense, in response units per feature unit, built on demand.
+    alpha_ : (voxel)
+        The penalty of every voxel.
+    """
+
+    _who = ("features", "responses")
+
+    def __init__(
+        self,
+        alpha: float | np.ndarray | list[float] | tuple[float, ...] = 1.0,
+        *,
+        standardise: bool = True,
+        intercept: str = "centre",
+        folds: Any = None,
+    ) -> None:
+        self.alpha = alpha
+        self.standardise = standardise
+        self.intercept = intercept
+        self.folds = folds
+
+    n_voxels: int | None = None
+
+    def fit(self, features: Any, responses: Any) -> Self:
+        """Learn responses from features.
+
+        Parameters
+        ----------
+        features : (stimulus, feature) matched by label, or (sample, feature), or NumPy (n, p)
+        responses : (sample, voxel) or (sample, channel, time), or NumPy (n, q)
+
+        Raises
+        ------
+        ValueError
+            As :meth:`RidgeDecoder.fit`.
+        """
+        self._check_settings()
+        if not isinstance(responses, xr.DataArray):
+            return self._fit_numpy(features, responses)
+        require_dims(responses, [SAMPLE], who="responses")
+        responses = responses.transpose(SAMPLE, ...)
+        require_unique(responses, SAMPLE, who="responses")
+        require_dims(require_array(features, who="features"), [FEATURE], who="features")
+        return self._fit_labelled(match(features, responses), responses)
+
+
+def _checked_alphas(alpha: Any) -> np.ndarray:
+    alphas = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
+    if alphas.ndim != 1 or not alphas.size or not np.isfinite(alphas).all() or (alphas <= 0).any():
+        raise ValueError(f"alpha must be a number > 0 or a grid of numbers > 0, got {listed(alphas.ravel())}")
+    return np.sort(alphas)
+
+
+def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray) -> None:
+    low, high = int((chosen == grid[0]).sum()), int((chosen == grid[-1]).sum())
+    if grid.size > 2 and low + high:
+        warnings.warn(
+            f"the best alpha lies on the grid's edge for {low + high} of {chosen.size} targets ({low} at the smallest, "
+            f"{grid[0]:g}; {high} at the largest, {grid[-1]:g}); widen the grid",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _matrix(array: xr.DataArray) -> np.ndarray:
+    values = array.values
+    values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+    return values.reshape(len(values), -1)
+
+
+def _axes(array: xr.DataArray) -> xr.DataArray:
+    """All but the first dimension of ``array``, as an empty array that bears the labels."""
+    rest = array.isel({array.dims[0]: 0}, drop=True)
+    shape = rest.shape
+    return xr.DataArray(np.broadcast_to(np.float32(0), shape), dims=rest.dims, coords=rest.coords)
+
+
+def _labelled(values: np.ndarray, units: str | None, axes: xr.DataArray) -> xr.DataArray:
+    attrs = {} if units is None else {"units": units}
+    return xr.DataArray(values.reshape(axes.shape), dims=axes.dims, coords=axes.coords, attrs=attrs)
+
+
+def _require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: str) -> None:
+    """Refuse predictors whose axis is not the one of the fit."""
+    if dim in fitted.coords:
+        require_same(fitted, given, dim, who=(f"the {who} of the fit", f"the {who} given"))
+    elif fitted.sizes[dim] != given.sizes[dim]:
+        raise ValueError(
+            f"{who} have {given.sizes[dim]} along {dim!r}, the fit had {fitted.sizes[dim]}; use the same {dim}s"
+        )
+    if dim == FEATURE and LAYER in fitted.coords and fitted.coords[LAYER].dims == (dim,):
+        require_coord(given, LAYER, who=who)
+        differ = fitted.coords[LAYER].values != given.coords[LAYER].values
+        if differ.any():
+            i = int(np.argmax(differ))
+            raise ValueError(
+                f"{who} differ from the fit in the 'layer' of {int(differ.sum())} of {differ.size} features, first at "
+                f"position {i}: {fitted.coords[LAYER].values[i]!r} against {given.coords[LAYER].values[i]!r}"
+            )
+
+
+def _dense(weights: Any) -> np.ndarray:
+    return weights.toarray() if sparse.issparse(weights) else np.asarray(weights)

@@ -1,0 +1,19 @@
+"""Floor 0: linear algebra. Arrays in, arrays out; nothing here knows a label."""
+
+from .fit import Fitted, Settings, fit_ridge
+from .gram import cross, gram
+from .ridge import leave_one_out_errors, path_errors, ridge_weights
+from .selected import most_correlated, selected_weights
+
+__all__ = [
+    "Fitted",
+    "Settings",
+    "cross",
+    "fit_ridge",
+    "gram",
+    "leave_one_out_errors",
+    "most_correlated",
+    "path_errors",
+    "ridge_weights",
+    "selected_weights",
+]

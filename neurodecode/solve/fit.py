@@ -1,0 +1,212 @@
+"""From two arrays to a fitted ridge: statistics, selection, the penalty of every target, the solve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+from .gram import cross
+from .ridge import Pair, leave_one_out_errors, path_errors, ridge_weights
+from .selected import most_correlated, selected_weights
+
+# A column varies if its SD exceeds this many roundings of its largest magnitude. The threshold is relative, so that
+# fields in tesla count like any other unit.
+ROUNDINGS = 10
+
+# A dense array or a sparse column array; SciPy's sparse classes bear no types.
+Weights: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fit. ``folds`` are index pairs for choosing alpha, None for leave-one-out."""
+
+    alphas: np.ndarray
+    k: int | None = None
+    standardise: bool = True
+    centre: bool = True
+    folds: Sequence[Pair] | None = None
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What maps data to the units in which the penalty applies: training means and SDs of both sides."""
+
+    x_mean: np.ndarray
+    x_scale: np.ndarray
+    y_mean: np.ndarray
+    y_scale: np.ndarray
+    varies: np.ndarray
+    x_sd: np.ndarray
+    y_sd: np.ndarray
+
+    def x(self, x: np.ndarray, *, ones: bool) -> np.ndarray:
+        """Return x (n, p) scaled, in its own dtype, with a column of ones for a penalised intercept."""
+        z = ((x - self.x_mean) / self.x_scale).astype(x.dtype, copy=False)
+        return np.hstack([z, np.ones((len(z), 1), dtype=x.dtype)]) if ones else z
+
+    def y(self, y: np.ndarray) -> np.ndarray:
+        """Return y (n, q) scaled, in its own dtype."""
+        return ((y - self.y_mean) / self.y_scale).astype(y.dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A linear map y = (x - x_mean) @ weights + y_mean, in the units of the data.
+
+    weights (p, q) is dense, or a sparse column array where every target has its own predictors. ``x_sd`` and ``y_sd``
+    are training SDs (1 where constant), ``alpha`` (q) the penalty of every target, ``errors`` (a, q) what it was
+    chosen by.
+    """
+
+    weights: Weights
+    x_mean: np.ndarray
+    y_mean: np.ndarray
+    x_sd: np.ndarray
+    y_sd: np.ndarray
+    alpha: np.ndarray
+    errors: np.ndarray | None
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Predict y (n, q) from x (n, p)."""
+        centred = (x - self.x_mean).astype(self.weights.dtype, copy=False)
+        return (centred @ self.weights + self.y_mean).astype(self.weights.dtype, copy=False)
+
+
+def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, SD and 'does it vary' of every column of x (n, p), in float64; the SD of a constant column is 1."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    sd = x.std(axis=0, dtype=np.float64)
+    varies = sd > ROUNDINGS * np.finfo(x.dtype).eps * np.maximum(x.max(axis=0), -x.min(axis=0))
+    return mean, np.where(varies, sd, 1.0), varies
+
+
+def scaling(x: np.ndarray, y: np.ndarray, settings: Settings) -> Scaling:
+    """Statistics of training data x (n, p), y (n, q) as far as the settings use them."""
+    x_mean, x_sd, varies = statistics(x)
+    y_mean, y_sd, _ = statistics(y)
+    x_scale, y_scale = (x_sd, y_sd) if settings.standardise else (np.ones_like(x_sd), np.ones_like(y_sd))
+    if not (settings.centre or settings.standardise):
+        x_mean, y_mean = np.zeros_like(x_mean), np.zeros_like(y_mean)
+    return Scaling(x_mean, x_scale, y_mean, y_scale, varies, x_sd, y_sd)
+
+
+def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:
+    """Fit ridge from x (n, p) to y (n, q) and return the map in the data's units and the dtype of x.
+
+    Minimises |y_z - x_z w|^2 + alpha |w|^2 per target, with z-scored data where ``standardise``; the intercept is
+    the mean (``centre``), or the weight of a column of ones that is penalised like every other.
+
+    Raises
+    ------
+    ValueError
+        If fewer than ``k`` predictors vary.
+    """
+    scale = scaling(x, y, settings)
+    _require_varying(settings.k, scale.varies)
+    z, t = scale.x(x, ones=not settings.centre), scale.y(y)
+    weights, alpha, errors = _solve(x, y, z, t, scale, settings)
+    y_mean = scale.y_mean
+    if not settings.centre:
+        y_mean = y_mean + _last_row(weights) * scale.y_scale
+        weights = weights[:-1]
+    return Fitted(
+        weights=_rescale(weights, 1.0 / scale.x_scale, scale.y_scale, x.dtype),
+        x_mean=scale.x_mean,
+        y_mean=y_mean,
+        x_sd=scale.x_sd,
+        y_sd=scale.y_sd,
+        alpha=alpha,
+        errors=errors,
+    )
+
+
+def _require_varying(k: int | None, varies: np.ndarray) -> None:
+    if k is not None and k > varies.sum():
+        raise ValueError(
+            f"{k} predictors per target were asked for but only {int(varies.sum())} of {varies.size} vary over the "
+            f"training samples; ask for at most {int(varies.sum())} or add predictors"
+        )
+
+
+def _solve(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, t: np.ndarray, scale: Scaling, settings: Settings
+) -> tuple[Weights, np.ndarray, np.ndarray | None]:
+    """Weights of the scaled problem, one alpha per target, and the errors (alpha, target) behind the choice."""
+    alphas = settings.alphas
+    if alphas.size == 1:
+        alpha = np.full(t.shape[1], alphas[0])
+        return _weights(z, t, alpha, settings, scale.varies), alpha, None
+    if settings.folds is None:
+        if settings.k is not None:
+            raise ValueError(
+                "a grid of alphas with a selection of predictors needs folds=...: leave-one-out would have to select "
+                "again for every sample left out"
+            )
+        errors, factors = leave_one_out_errors(z, t, alphas, centred=settings.centre)
+        alpha = alphas[np.argmin(errors, axis=0)]
+        return factors.weights(cross(factors.u, t), alpha), alpha, errors
+    errors = _fold_errors(x, y, settings)
+    alpha = alphas[np.argmin(errors, axis=0)]
+    return _weights(z, t, alpha, settings, scale.varies), alpha, errors
+
+
+def _weights(
+    z: np.ndarray, t: np.ndarray, alpha: np.ndarray, settings: Settings, varies: np.ndarray
+) -> Weights:
+    if settings.k is None:
+        return ridge_weights(z, t, alpha)
+    always = 0 if settings.centre else 1
+    p, q = z.shape[1], t.shape[1]
+    indices = most_correlated(z[:, : p - always], t, settings.k, varies=varies)
+    values = selected_weights(z, t, alpha, indices, always=always)
+    rows = np.vstack([indices, np.full((always, q), p - 1, dtype=np.int32)])
+    starts = np.arange(q + 1) * (settings.k + always)
+    return sparse.csc_array((values.T.ravel(), rows.T.ravel(), starts), shape=(p, q))
+
+
+def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray:
+    """Mean squared error (alpha, target) on held-out folds; scaling and selection are made again inside each."""
+    folds = settings.folds or ()
+    errors = np.zeros((settings.alphas.size, y.shape[1]))
+    ones = not settings.centre
+    for train, test in folds:
+        scale = scaling(x[train], y[train], settings)
+        _require_varying(settings.k, scale.varies)
+        z, t = scale.x(x[train], ones=ones), scale.y(y[train])
+        held_out = scale.x(x[test], ones=ones), scale.y(y[test])
+        if settings.k is None:
+            part = path_errors((z, t), held_out, settings.alphas)
+        else:
+            part = _selected_path_errors((z, t), held_out, settings, scale.varies)
+        errors += part * scale.y_scale**2
+    return errors / sum(len(test) for _, test in folds)
+
+
+def _selected_path_errors(train: Pair, test: Pair, settings: Settings, varies: np.ndarray) -> np.ndarray:
+    errors = np.empty((settings.alphas.size, train[1].shape[1]))
+    for i, alpha in enumerate(settings.alphas):
+        weights = _weights(train[0], train[1], np.full(errors.shape[1], alpha), settings, varies)
+        errors[i] = np.sum((test[1] - test[0] @ weights) ** 2, axis=0)
+    return errors
+
+
+def _last_row(weights: Weights) -> np.ndarray:
+    row = weights[-1:]
+    return (row.toarray() if sparse.issparse(row) else row)[0]
+
+
+def _rescale(weights: Weights, rows: np.ndarray, columns: np.ndarray, dtype: np.dtype) -> Weights:
+    """Return diag(rows) @ weights @ diag(columns) in ``dtype``."""
+    if not sparse.issparse(weights):
+        return (weights * rows[:, None] * columns[None, :]).astype(dtype)
+    scaled = sparse.csc_array(weights)
+    per_column = np.diff(scaled.indptr)
+    data = scaled.data * rows[scaled.indices] * np.repeat(columns, per_column)
+    return sparse.csc_array(
+        (data.astype(dtype), scaled.indices.astype(np.int32), scaled.indptr), shape=scaled.shape
+    )

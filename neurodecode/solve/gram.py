@@ -1,0 +1,44 @@
+"""Products of tall arrays, summed in blocks in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Blocks keep the float64 copies small, and large float64 products crash some OpenBLAS builds.
+ROWS = 2048
+COLUMNS = 4096
+
+
+def gram(x: np.ndarray) -> np.ndarray:
+    """Gram matrix x^T x (p, p) of x (n, p), in float64."""
+    n, p = x.shape
+    out = np.zeros((p, p))
+    for first in range(0, n, ROWS):
+        rows = np.asarray(x[first : first + ROWS], dtype=np.float64)
+        for a in range(0, p, COLUMNS):
+            left = rows[:, a : a + COLUMNS].T
+            for b in range(a, p, COLUMNS):
+                out[a : a + COLUMNS, b : b + COLUMNS] += left @ rows[:, b : b + COLUMNS]
+    for a in range(COLUMNS, p, COLUMNS):
+        out[a : a + COLUMNS, :a] = out[:a, a : a + COLUMNS].T
+    return out
+
+
+def cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Cross-product x^T y (p, q) of x (n, p) and y (n, q), in float64."""
+    out = np.zeros((x.shape[1], y.shape[1]))
+    for first in range(0, x.shape[0], ROWS):
+        rows = slice(first, first + ROWS)
+        out += np.asarray(x[rows], dtype=np.float64).T @ np.asarray(y[rows], dtype=np.float64)
+    return out
+
+
+def outer_gram(x: np.ndarray) -> np.ndarray:
+    """Gram matrix of the rows, x x^T (n, n) of x (n, p), in float64."""
+    n, p = x.shape
+    out = np.zeros((n, n))
+    for first in range(0, p, COLUMNS):
+        columns = np.asarray(x[:, first : first + COLUMNS], dtype=np.float64)
+        for a in range(0, n, ROWS):
+            out[a : a + ROWS] += columns[a : a + ROWS] @ columns.T
+    return out

@@ -1,0 +1,71 @@
+"""Ridge on the few predictors that correlate most with each target (SCIENCE.md's eq. 1, weights sparse)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from .gram import cross, gram
+
+BLOCK = 512
+
+
+def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray) -> np.ndarray:
+    """Return indices (k, q), ascending per target, of the predictors with the largest absolute Pearson r.
+
+    Parameters
+    ----------
+    x : (n, p) and y : (n, q)
+        Centred here. A constant target selects by index.
+    varies : (p) bool
+        Predictors that vary; the others are never selected.
+
+    Notes
+    -----
+    Ties go to the lower index. With s_x the norm of a centred predictor, |x^T y| / s_x orders as |r| does.
+    """
+    centred = x - x.mean(axis=0, dtype=np.float64)
+    norm = np.sqrt(np.sum(centred**2, axis=0))
+    norm[~varies] = 1.0
+    out = np.empty((k, y.shape[1]), dtype=np.int32)
+    for first in range(0, y.shape[1], BLOCK):
+        block = np.asarray(y[:, first : first + BLOCK], dtype=np.float64)
+        r = np.abs(cross(centred, block - block.mean(axis=0))) / norm[:, None]
+        r[~varies] = -1.0
+        order = np.argsort(-r, axis=0, kind="stable")[:k]
+        out[:, first : first + BLOCK] = np.sort(order, axis=0)
+    return out
+
+
+def selected_weights(
+    x: np.ndarray, y: np.ndarray, alpha: np.ndarray, indices: np.ndarray, *, always: int = 0
+) -> np.ndarray:
+    """Ridge weights (k + always, q), each target on its own predictors ``indices`` (k, q) only.
+
+    x (n, p) and y (n, q) are taken as they are. The last ``always`` columns of x (a penalised intercept) join every
+    target's selection, their weights stand last. With more predictors than samples the dual form is solved.
+    """
+    n, p = x.shape
+    k, q = indices.shape
+    last = np.arange(p - always, p)
+    out = np.empty((k + always, q))
+    dual = k + always > n
+    products = None if dual else gram(x)
+    for first in range(0, q, BLOCK):
+        block = np.asarray(y[:, first : first + BLOCK], dtype=np.float64)
+        right = None if dual else cross(x, block)
+        for j in range(block.shape[1]):
+            chosen = np.concatenate([indices[:, first + j], last])
+            a = float(alpha[first + j])
+            if products is not None and right is not None:
+                matrix = products[np.ix_(chosen, chosen)]
+                out[:, first + j] = _solve(matrix, right[chosen, j], a)
+            else:
+                part = np.asarray(x[:, chosen], dtype=np.float64)
+                out[:, first + j] = part.T @ _solve(part @ part.T, block[:, j], a)
+    return out
+
+
+def _solve(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarray:
+    matrix[np.diag_indices_from(matrix)] += alpha
+    return linalg.solve(matrix, right, assume_a="pos", overwrite_a=True, check_finite=False)

@@ -1,0 +1,11 @@
+"""Floor 3: where in the brain. Decode per region, map weights onto voxels, summarise by region, hand over to images.
+
+Figures 7 and 9a-d of SCIENCE.md.
+"""
+
+from ..maps import unit_range, weight_map
+from .decode import decode
+from .export import to_surface, to_volume
+from .profile import contrast, region_profile
+
+__all__ = ["contrast", "decode", "region_profile", "to_surface", "to_volume", "unit_range", "weight_map"]

@@ -1,0 +1,102 @@
+"""Decoding accuracy of regions (Fig. 7): refit for every set of voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from tqdm.auto import tqdm
+
+from .. import brain, store
+from ..crossval import Features, Responses, Task, describe, kept, tasks
+from ..labels import FEATURE, LAYER, listed, require_choice
+
+
+def decode(
+    responses: Responses,
+    features: Features,
+    decoder: Any,
+    *,
+    regions: Any = None,
+    train: Any = None,
+    test: Any = None,
+    folds: Any = None,
+    score: Any = "profile",
+    by: str = LAYER,
+    shared: str | Iterable[str] = (),
+    resume: str | Path | None = None,
+) -> xr.DataArray:
+    """Fit and score a decoder on every region, feature space, subject and fold.
+
+    Parameters
+    ----------
+    responses : (sample, voxel) array, several of them, or a mapping of subject to array
+    features : (stimulus, feature) array, with or without ``layer``, or a mapping of space to array
+    decoder : estimator, or a mapping of feature space to estimator
+        Cloned for every fit.
+    regions : see :func:`neurodecode.brain.regions`
+        Names, groups such as "LVC", sums such as "LVC+HVC", a mapping, or a boolean (region, voxel) array.
+    train, test, folds, shared : see :func:`neurodecode.folds.splits`
+    score : see :func:`neurodecode.score.named`
+    by : {"layer", "feature"}
+        One value a feature space, or one a feature (for scores that have it).
+    resume : folder, optional
+        Finished (subject, region) pieces are kept there, and a run that was stopped goes on from them.
+
+    Returns
+    -------
+    (region, layer | feature, subject, fold)
+        By layer the mean score over features or samples; attrs score, chance, units and provenance.
+
+    Raises
+    ------
+    ValueError
+        For bad data or names, before the first fit.
+    """
+    require_choice(by, (LAYER, FEATURE), what="by")
+    todo = tasks(
+        responses, features, decoder, train=train, test=test, split_by=folds, score=score, shared=shared
+    )
+    masks = {t.subject: brain.regions(t.responses, regions) for t in todo}
+    for task in todo:
+        _require_enough(task, masks[task.subject])
+    names = list(dict.fromkeys(str(r) for m in masks.values() for r in m.region.values))
+    parameters = {**describe(todo), "regions": names, "by": by}
+    hashes = {t.subject: store.data_hash(t.responses, masks[t.subject], *t.spaces.values()) for t in todo}
+    key = {"what": "spatial.decode", "parameters": parameters, "data": hashes}
+    pieces = None if resume is None else store.Pieces(resume, key=key)
+    subjects = []
+    with tqdm(total=len(todo) * len(names), desc="decode", disable=None, leave=False) as bar:
+        for task in todo:
+            parts = []
+            for mask in masks[task.subject]:
+                parts.append(
+                    kept(pieces, f"{task.subject}-{mask.region.item()}", partial(_one, task, mask, by))
+                )
+                bar.update()
+            subjects.append(xr.concat(parts, dim=xr.Variable("region", masks[task.subject].region.values)))
+    joined = xr.concat(subjects, dim=xr.Variable("subject", [t.subject for t in todo]), join="outer")
+    result = joined.sel(region=names).transpose("region", by, "subject", "fold")
+    return store.stamp(result.rename("score"), what="spatial.decode", parameters=parameters, data=hashes)
+
+
+def _one(task: Task, mask: xr.DataArray, by: str) -> xr.DataArray:
+    dim = "voxel" if "voxel" in mask.dims else "channel"
+    return task.scores(lambda responses: responses.isel({dim: mask.values}), by=by)
+
+
+def _require_enough(task: Task, masks: xr.DataArray) -> None:
+    """Refuse a selection of more voxels than a region has, before anything is fitted."""
+    dim = "voxel" if "voxel" in masks.dims else "channel"
+    sizes = dict(zip(masks.region.values.tolist(), masks.sum(dim).values.tolist(), strict=True))
+    for space, decoder in task.decoders.items():
+        k = getattr(decoder, "n_voxels", None)
+        small = [f"{name} ({size})" for name, size in sizes.items() if k is not None and size < k]
+        if small:
+            raise ValueError(
+                f"the decoder of {space!r} selects n_voxels={k} but {len(small)} of {len(sizes)} regions of subject "
+                f"{task.subject!r} have fewer: {listed(small)}; lower n_voxels or join regions"
+            )

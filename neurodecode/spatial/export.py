@@ -1,0 +1,102 @@
+"""Maps to the images that other tools read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..labels import LAYER, require_coord, require_dims
+
+VERTICES = 10242
+
+
+def to_volume(values: xr.DataArray, *, like: Any = None, fill: float = 0.0) -> Any:
+    """Put a map (voxel) or (layer, voxel) back into its volume.
+
+    Parameters
+    ----------
+    values : map whose voxels have ``x y z`` in mm
+    like : NIfTI image or path, optional
+        The grid. Default: the one that the responses came from (attrs affine and shape).
+    fill : float
+        Value outside the map.
+
+    Returns
+    -------
+    nibabel.Nifti1Image, 3-D, or 4-D with one volume a layer.
+
+    Raises
+    ------
+    ValueError
+        Without a grid, or if voxels are not on it.
+    """
+    import nibabel
+
+    affine, shape = _grid(values, like)
+    ordered = values.transpose(..., "voxel") if "voxel" in values.dims else values
+    require_dims(ordered, ["voxel"], who="map")
+    xyz = np.stack([require_coord(values, axis, who="map").values for axis in "xyz"], axis=1)
+    exact = (xyz - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    index = np.rint(exact).astype(int)
+    off = (np.abs(exact - index).max(axis=1) > 0.1) | (index < 0).any(axis=1) | (index >= shape).any(axis=1)
+    if off.any():
+        first = int(np.argmax(off))
+        raise ValueError(
+            f"{int(off.sum())} of {off.size} voxels do not lie on the grid {tuple(int(s) for s in shape)}, first voxel "
+            f"{first} at {xyz[first].tolist()} mm; give the image that the data came from as like=..."
+        )
+    flat = np.atleast_2d(ordered.values)
+    data = np.full((*shape, len(flat)), fill, dtype=np.float32)
+    data[index[:, 0], index[:, 1], index[:, 2]] = flat.T
+    return nibabel.Nifti1Image(data[..., 0] if values.ndim == 1 else data, affine)
+
+
+def _grid(values: xr.DataArray, like: Any) -> tuple[np.ndarray, np.ndarray]:
+    if like is not None:
+        from nilearn.image import load_img
+
+        image = load_img(like)
+        return np.asarray(image.affine, dtype=float), np.array(image.shape[:3])
+    if "affine" not in values.attrs or "shape" not in values.attrs:
+        raise ValueError(
+            "this map does not know its grid: give the image that the data came from as like=..."
+        )
+    return np.asarray(values.attrs["affine"], dtype=float).reshape(4, 4), np.asarray(
+        values.attrs["shape"], dtype=int
+    )
+
+
+def to_surface(values: xr.DataArray, *, like: Any = None) -> Any:
+    """Put a map (voxel) onto nilearn's fsaverage5 surface.
+
+    Voxels with ``hemi`` and ``vertex`` are put where they belong (NaN elsewhere); a map of a volume in MNI space is
+    sampled from it (:meth:`nilearn.surface.SurfaceImage.from_volume`).
+
+    Returns
+    -------
+    nilearn.surface.SurfaceImage on the pial mesh.
+    """
+    from nilearn.datasets import load_fsaverage
+    from nilearn.surface import SurfaceImage
+
+    if values.dims != ("voxel",):
+        raise ValueError(
+            f"to_surface takes one map (voxel), got {tuple(values.dims)}; select a layer, .sel({LAYER}=...)"
+        )
+    mesh = load_fsaverage("fsaverage5")["pial"]
+    if "vertex" not in values.coords:
+        return SurfaceImage.from_volume(mesh, to_volume(values, like=like))
+    hemi = require_coord(values, "hemi", who="map").values
+    vertex = values.coords["vertex"].values
+    if vertex.min() < 0 or vertex.max() >= VERTICES:
+        raise ValueError(
+            f"vertices must be 0 to {VERTICES - 1} (fsaverage5), found {vertex.min()} to {vertex.max()}"
+        )
+    parts = {}
+    for side in ("left", "right"):
+        data = np.full(VERTICES, np.nan, dtype=np.float32)
+        data[vertex[hemi == side]] = values.values[hemi == side]
+        parts[side] = data
+    return SurfaceImage(mesh=mesh, data=parts)

@@ -1,0 +1,189 @@
+"""Decoding over time: one fit a window (Fig. 9e-f), and across time (King & Dehaene 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from .. import store
+from ..crossval import Features, Responses, Task, describe, kept, tasks
+from ..labels import listed, require_coord, require_dims
+from .windows import windows
+
+View = Callable[[xr.DataArray], xr.DataArray]
+
+
+def sweep(
+    epochs: Responses,
+    features: Features,
+    decoder: Any,
+    *,
+    width: float = 0.100,
+    step: float = 0.025,
+    scheme: str = "sliding",
+    tmin: float | None = None,
+    tmax: float | None = None,
+    train: Any = None,
+    test: Any = None,
+    folds: Any = None,
+    score: Any = "top1",
+    shared: str | Iterable[str] = (),
+    resume: str | Path | None = None,
+) -> xr.DataArray:
+    """Fit and score a decoder in every time window, for every feature space, subject and fold.
+
+    Parameters
+    ----------
+    epochs : (sample, channel, time) array, several of them, or a mapping of subject to array
+        All on one time axis.
+    features : (stimulus, feature) array, with or without ``layer``, or a mapping of space to array
+    decoder : estimator, or a mapping of feature space to estimator
+        Cloned for every fit; sees (sample, channel, time) of one window.
+    width, step, scheme, tmin, tmax : see :func:`windows`
+    train, test, folds, shared : see :func:`neurodecode.folds.splits`
+    score : see :func:`neurodecode.score.named`; :func:`neurodecode.score.against` for other candidates
+    resume : folder, optional
+        Finished (subject, window) pieces are kept there, and a run that was stopped goes on from them.
+
+    Returns
+    -------
+    (window, layer, subject, fold)
+        With coordinates ``start`` and ``stop``; attrs score, chance, units and provenance.
+
+    Raises
+    ------
+    ValueError
+        For bad data, names or windows, before the first fit.
+    """
+    todo = tasks(
+        epochs, features, decoder, train=train, test=test, split_by=folds, score=score, shared=shared
+    )
+    laid = windows(
+        common_time({t.subject: t.responses for t in todo}),
+        width=width,
+        step=step,
+        scheme=scheme,
+        tmin=tmin,
+        tmax=tmax,
+    )
+    made = _Run(todo, laid, "temporal.sweep", resume)
+    result = made.each(lambda task, view: task.scores(view))
+    return made.finish(result.transpose("window", "layer", "subject", "fold"))
+
+
+def generalise(
+    epochs: Responses,
+    features: Features,
+    decoder: Any,
+    *,
+    width: float = 0.100,
+    step: float = 0.025,
+    tmin: float | None = None,
+    tmax: float | None = None,
+    train: Any = None,
+    test: Any = None,
+    folds: Any = None,
+    score: Any = "top1",
+    shared: str | Iterable[str] = (),
+    resume: str | Path | None = None,
+) -> xr.DataArray:
+    """Fit in every window and test in every other (King & Dehaene 2014).
+
+    Parameters are those of :func:`sweep`, with sliding windows.
+
+    Returns
+    -------
+    (train_window, test_window, layer, subject, fold)
+        With coordinates ``train_start``, ``train_stop``, ``test_start``, ``test_stop``.
+    """
+    todo = tasks(
+        epochs, features, decoder, train=train, test=test, split_by=folds, score=score, shared=shared
+    )
+    laid = windows(
+        common_time({t.subject: t.responses for t in todo}), width=width, step=step, tmin=tmin, tmax=tmax
+    )
+    made = _Run(todo, laid, "temporal.generalise", resume)
+
+    def across(task: Task, view: View) -> xr.DataArray:
+        # A decoder fitted in one window takes the others under that window's times.
+        times = view(task.responses).coords["time"].values
+        return task.cross_scores(view, [partial(other, times=times) for other in made.views()])
+
+    result = made.each(across).rename(
+        window="train_window", start="train_start", stop="train_stop", other="test_window"
+    )
+    tested = {
+        "test_window": laid.window.values,
+        "test_start": laid.start.values,
+        "test_stop": laid.stop.values,
+    }
+    result = result.assign_coords({k: ("test_window", v) for k, v in tested.items()})
+    return made.finish(result.transpose("train_window", "test_window", "layer", "subject", "fold"))
+
+
+class _Run:
+    """Work through subjects and windows, with a bar, keeping finished pieces."""
+
+    def __init__(self, todo: list[Task], laid: xr.Dataset, what: str, resume: str | Path | None) -> None:
+        self.todo, self.laid, self.what = todo, laid, what
+        self.data = {t.subject: store.data_hash(t.responses, *t.spaces.values()) for t in todo}
+        self.parameters = {**describe(todo), **laid.attrs, "windows": laid.sizes["window"]}
+        key = {
+            "what": what,
+            "parameters": self.parameters,
+            "data": self.data,
+            "start": laid.start.values.tolist(),
+        }
+        self.pieces = None if resume is None else store.Pieces(resume, key=key)
+
+    def views(self) -> list[partial[xr.DataArray]]:
+        """One function a window that cuts it out of epochs."""
+        parts = zip(self.laid["first"].values, self.laid["size"].values, strict=True)
+        return [partial(_cut, first=int(first), size=int(size)) for first, size in parts]
+
+    def each(self, work: Callable[[Task, View], xr.DataArray]) -> xr.DataArray:
+        """Collect ``work`` over windows and subjects."""
+        views = self.views()
+        subjects = []
+        with tqdm(total=len(self.todo) * len(views), desc=self.what, disable=None, leave=False) as bar:
+            for task in self.todo:
+                parts = []
+                for i, view in enumerate(views):
+                    parts.append(kept(self.pieces, f"{task.subject}-{i:04d}", partial(work, task, view)))
+                    bar.update()
+                subjects.append(
+                    xr.concat(parts, dim=xr.Variable("window", self.laid.window.values, {"units": "s"}))
+                )
+        joined = xr.concat(subjects, dim=xr.Variable("subject", [t.subject for t in self.todo]), join="outer")
+        return joined.assign_coords(start=self.laid.start, stop=self.laid.stop)
+
+    def finish(self, result: xr.DataArray) -> xr.DataArray:
+        """Name and stamp the result."""
+        return store.stamp(result.rename("score"), what=self.what, parameters=self.parameters, data=self.data)
+
+
+def common_time(epochs: Mapping[str, xr.DataArray]) -> np.ndarray:
+    """Return the time axis of all subjects, refused if they differ."""
+    for subject, array in epochs.items():
+        require_dims(array, ["channel", "time"], who=f"epochs of subject {subject!r}")
+    times = {subject: require_coord(array, "time", who="epochs").values for subject, array in epochs.items()}
+    name, first = next(iter(times.items()))
+    other = [s for s, t in times.items() if t.size != first.size or not np.allclose(t, first, atol=1e-6)]
+    if other:
+        raise ValueError(
+            f"{len(other)} of {len(times)} subjects have another time axis than subject {name!r}: {listed(other)}; "
+            "crop and resample them alike"
+        )
+    return np.asarray(first)
+
+
+def _cut(responses: xr.DataArray, *, first: int, size: int, times: np.ndarray | None = None) -> xr.DataArray:
+    """One window of epochs, under other times if given."""
+    window = responses.isel(time=slice(first, first + size))
+    return window if times is None else window.assign_coords(time=times)
