@@ -15,88 +15,151 @@ from sklearn.base import clone
 
 from . import brain, store
 from .folds import Fold, splits
-from .labels import FEATURE, LAYER, SAMPLE, listed, match, require_dims, require_finite, require_unique
+from .labels import (
+    FEATURE,
+    LAYER,
+    SAMPLE,
+    STIMULUS,
+    listed,
+    match,
+    require_dims,
+    require_finite,
+    require_unique,
+)
 from .score import Score, named
 
 Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
 Features = xr.DataArray | Mapping[str, xr.DataArray]
 View = Callable[[xr.DataArray], xr.DataArray]
-Scorer = Callable[[str, Fold], xr.DataArray]
+
+
+# Small spaces are fitted together, so that they share one Gram matrix; joining large ones would copy too much.
+JOINT_FEATURES = 4096
+
+
+@dataclass(frozen=True)
+class Group:
+    """Feature spaces that one decoder fits at once, and their features side by side."""
+
+    names: tuple[str, ...]
+    features: xr.DataArray
+    decoder: Any
 
 
 @dataclass(frozen=True)
 class Task:
-    """One subject's checked data: responses, feature spaces by name, folds, decoder by space, score."""
+    """One subject's checked data: responses, feature spaces by name, folds, decoders of the spaces, score."""
 
     subject: str
     responses: xr.DataArray
     spaces: Mapping[str, xr.DataArray]
     folds: Sequence[Fold]
-    decoders: Mapping[str, Any]
+    groups: Sequence[Group]
     score: Score
 
     def scores(self, view: View, *, by: str = LAYER) -> xr.DataArray:
         """Refit every space on every fold of ``view(responses)`` and score it: (layer | feature, fold)."""
         seen = view(self.responses)
-
-        def one(space: str, fold: Fold) -> xr.DataArray:
-            return self._score(self._fit(seen, space, fold), seen, space, fold)
-
-        return self._by_feature(one) if by == FEATURE else self._by_layer(one)
+        scored = [self._tested(self._fitted(seen, fold), seen, fold) for fold in self.folds]
+        return self._by_feature(scored) if by == FEATURE else self._by_layer(scored)
 
     def cross_scores(self, train_view: View, test_views: Sequence[View]) -> xr.DataArray:
         """Fit on one view and score on others, relabelled by the caller: (other, layer, fold)."""
         seen = train_view(self.responses)
-        fitted = {(s, f.name): self._fit(seen, s, f) for s in self.spaces for f in self.folds}
+        fitted = [self._fitted(seen, fold) for fold in self.folds]
 
         def tested(view: View) -> xr.DataArray:
             other = view(self.responses)
-            return self._by_layer(
-                lambda space, fold: self._score(fitted[space, fold.name], other, space, fold)
-            )
+            pairs = zip(fitted, self.folds, strict=True)
+            return self._by_layer([self._tested(decoders, other, fold) for decoders, fold in pairs])
 
         return xr.concat([tested(view) for view in test_views], dim="other")
 
-    def _fit(self, seen: xr.DataArray, space: str, fold: Fold) -> Any:
-        return clone(self.decoders[space]).fit(seen.isel({SAMPLE: fold.train}), self.spaces[space])
+    def _fitted(self, seen: xr.DataArray, fold: Fold) -> list[Any]:
+        """One fitted decoder a group."""
+        learned = seen.isel({SAMPLE: fold.train})
+        return [clone(g.decoder).fit(learned, _rows(g.features, fold.train)) for g in self.groups]
 
-    def _score(self, fitted: Any, seen: xr.DataArray, space: str, fold: Fold) -> xr.DataArray:
+    def _tested(self, fitted: list[Any], seen: xr.DataArray, fold: Fold) -> dict[str, xr.DataArray]:
+        """Scores (feature) or (sample) of every space on the fold's test part."""
         tested = seen.isel({SAMPLE: fold.test})
-        true = match(self.spaces[space], tested)
-        return xr.DataArray(self.score.function(fitted.predict(tested), true))
+        scores = {}
+        for group, decoder in zip(self.groups, fitted, strict=True):
+            predicted = decoder.predict(tested)
+            first = 0
+            for name in group.names:
+                true = match(_rows(self.spaces[name], fold.test), tested)
+                part = predicted.isel({FEATURE: slice(first, first + true.sizes[FEATURE])})
+                scores[name] = xr.DataArray(self.score.function(part, true))
+                first += true.sizes[FEATURE]
+        return scores
 
-    def _by_layer(self, one: Scorer) -> xr.DataArray:
+    def _by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Mean score of every space and fold."""
-        scored = [[one(space, fold) for fold in self.folds] for space in self.spaces]
-        values = [[_finite_mean(s.values) for s in row] for row in scored]
-        return self._labelled(values, LAYER, {LAYER: list(self.spaces)}, [s for row in scored for s in row])
+        values = [[_finite_mean(fold[space].values) for fold in scored] for space in self.spaces]
+        return self._labelled(values, LAYER, {LAYER: list(self.spaces)}, scored)
 
-    def _by_feature(self, one: Scorer) -> xr.DataArray:
+    def _by_feature(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Score of every feature of every space, and fold; ``layer`` and ``unit`` stand on feature."""
-        scored = [[one(space, fold) for fold in self.folds] for space in self.spaces]
-        flat = [s for row in scored for s in row]
-        if any(s.dims != (FEATURE,) for s in flat):
+        if any(s.dims != (FEATURE,) for fold in scored for s in fold.values()):
             raise ValueError(
                 f"score {self.score.name!r} has no value per feature; use by='layer', or 'profile', 'r2' or 'auc'"
             )
-        values = np.concatenate([np.stack([s.values for s in row], axis=1) for row in scored])
-        layers = np.repeat(list(self.spaces), [row[0].size for row in scored])
+        values = np.concatenate([np.stack([fold[s].values for fold in scored], axis=1) for s in self.spaces])
+        layers = np.repeat(list(self.spaces), [s.sizes[FEATURE] for s in self.spaces.values()])
         units = np.concatenate([brain.units(space) for space in self.spaces.values()])
-        return self._labelled(values, FEATURE, {LAYER: (FEATURE, layers), "unit": (FEATURE, units)}, flat)
+        return self._labelled(values, FEATURE, {LAYER: (FEATURE, layers), "unit": (FEATURE, units)}, scored)
 
     def _labelled(
-        self, values: Any, dim: str, coords: dict[str, Any], scored: list[xr.DataArray]
+        self, values: Any, dim: str, coords: dict[str, Any], scored: list[dict[str, xr.DataArray]]
     ) -> xr.DataArray:
+        each = [s for fold in scored for s in fold.values()]
         return xr.DataArray(
             values,
             dims=(dim, "fold"),
             coords={**coords, "fold": [f.name for f in self.folds]},
             attrs={
                 "score": self.score.name,
-                "chance": _finite_mean([s.attrs.get("chance", np.nan) for s in scored]),
-                "units": scored[0].attrs.get("units", "a.u."),
+                "chance": _finite_mean([s.attrs.get("chance", np.nan) for s in each]),
+                "units": each[0].attrs.get("units", "a.u."),
             },
         )
+
+
+def _grouped(spaces: Mapping[str, xr.DataArray], decoders: Mapping[str, Any]) -> list[Group]:
+    """Join neighbouring spaces whose decoder is the same and fits every feature on its own, as ridge does."""
+    together: list[list[str]] = []
+    for name in spaces:
+        if together and _fit_together(
+            [spaces[n] for n in (*together[-1], name)], [decoders[n] for n in (*together[-1], name)]
+        ):
+            together[-1].append(name)
+        else:
+            together.append([name])
+    return [
+        Group(
+            tuple(names),
+            brain.stack({n: spaces[n] for n in names}) if len(names) > 1 else spaces[names[0]],
+            decoders[names[0]],
+        )
+        for names in together
+    ]
+
+
+def _fit_together(spaces: Sequence[xr.DataArray], decoders: Sequence[Any]) -> bool:
+    first = spaces[0]
+    return (
+        all(d is decoders[0] for d in decoders)
+        and getattr(decoders[0], "targets_are_independent", False)
+        and sum(s.sizes[FEATURE] for s in spaces) <= JOINT_FEATURES
+        and all(STIMULUS in s.dims and s.dtype == first.dtype for s in spaces)
+        and all(s.indexes[STIMULUS].equals(first.indexes[STIMULUS]) for s in spaces)
+    )
+
+
+def _rows(space: xr.DataArray, rows: np.ndarray) -> xr.DataArray:
+    """Features per stimulus are matched by label later; features per sample follow their samples."""
+    return space.isel({SAMPLE: rows}) if SAMPLE in space.dims else space
 
 
 def _finite_mean(values: Any) -> float:
@@ -131,7 +194,7 @@ def tasks(
         For anything in the data or the names that would make a fit fail or leak.
     """
     arrays, spaces = checked(responses, features)
-    decoders = by_space(decoder, list(spaces))
+    groups = _grouped(spaces, by_space(decoder, list(spaces)))
     chosen = named(score)
     return [
         Task(
@@ -139,7 +202,7 @@ def tasks(
             array,
             spaces,
             splits(array, train=train, test=test, folds=split_by, shared=shared),
-            decoders,
+            groups,
             chosen,
         )
         for subject, array in arrays.items()
@@ -169,10 +232,29 @@ def describe(todo: Sequence[Task]) -> dict[str, Any]:
     """Say in plain data what will be done: score, decoders, and the folds of every subject with their sizes."""
     return {
         "score": todo[0].score.name,
-        "decoders": {space: repr(decoder) for space, decoder in todo[0].decoders.items()},
+        "decoders": {name: store.describe(g.decoder) for g in todo[0].groups for name in g.names},
         "features": {name: space.sizes[FEATURE] for name, space in todo[0].spaces.items()},
         "folds": {t.subject: {f.name: [len(f.train), len(f.test)] for f in t.folds} for t in todo},
     }
+
+
+def identity(todo: Sequence[Task]) -> dict[str, Any]:
+    """What :func:`describe` leaves out but a resumed run must share: which samples, and how they are scored."""
+    return {
+        "folds": {t.subject: store.data_hash(*(x for f in t.folds for x in (f.train, f.test))) for t in todo},
+        "scoring": _fingerprint(todo[0].score.function),
+    }
+
+
+def _fingerprint(function: Any) -> str:
+    """Hash what a function does: its name, its code and what it has taken in, such as a set of candidates."""
+    parts = [store.describe(function)]
+    parts += [store.describe(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        plain = [c for c in code.co_consts if isinstance(c, str | int | float)]
+        parts += [code.co_code.hex(), plain, code.co_names]
+    return store.data_hash(np.array([repr(part) for part in parts]))
 
 
 def kept(pieces: store.Pieces | None, name: str, work: Callable[[], xr.DataArray]) -> xr.DataArray:

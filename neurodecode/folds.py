@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .labels import SAMPLE, STIMULUS, listed, require_coord, require_dims, require_unique
+from .labels import (
+    SAMPLE,
+    STIMULUS,
+    groups,
+    listed,
+    quoted,
+    require_coord,
+    require_dims,
+    require_same,
+    require_unique,
+)
 
 ANY = "any"
 
@@ -59,8 +70,7 @@ def splits(
     """
     require_dims(responses, [SAMPLE], who="responses")
     if folds is None:
-        fold = Fold("test", *_train_test(responses, train, test))
-        found = [fold]
+        found = [Fold("test", *_train_test(responses, train, test))]
     elif train is not None or test is not None:
         raise ValueError("give either folds=... or train=... and test=..., not both")
     elif isinstance(folds, str):
@@ -88,7 +98,7 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
         if not len(rows):
             raise ValueError(f"the {part} part of fold {fold.name!r} is empty; check the names or the mask")
     allowed = {shared} if isinstance(shared, str) else set(shared)
-    unknown = allowed - set(map(str, responses.coords)) - {ANY}
+    unknown = allowed - set(_names(responses)) - {ANY}
     if unknown:
         raise ValueError(
             f"shared names no sample coordinate: {listed(sorted(unknown))}; there are {listed(_names(responses))}"
@@ -97,14 +107,13 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
     if both.size:
         raise ValueError(
             f"{both.size} sample(s) are in training and in test of fold {fold.name!r}, first "
-            f"{_label(responses, both[0])!r}; no sample may be in both"
+            f"{_label(responses, both[0])}; no sample may be in both"
         )
     if ANY in allowed or STIMULUS in allowed or STIMULUS not in responses.coords:
         return
-    labels = responses.coords[STIMULUS].values
-    seen = np.unique(labels[fold.train])
+    labels = require_coord(responses, STIMULUS, who="responses", dim=SAMPLE).values
     tested = np.unique(labels[fold.test])
-    common = np.intersect1d(seen, tested)
+    common = np.intersect1d(labels[fold.train], tested)
     if common.size:
         raise ValueError(
             f"training and test of fold {fold.name!r} share {common.size} of {tested.size} test stimuli: "
@@ -124,12 +133,16 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     """
     n = responses.sizes[SAMPLE]
     if isinstance(which, str):
-        labels = require_coord(responses, "split", who="responses").values
+        labels = require_coord(responses, "split", who="responses", dim=SAMPLE).values
         rows = np.flatnonzero(labels == which)
         if not rows.size:
             raise ValueError(f"{who}={which!r} is no value of 'split'; there are {listed(np.unique(labels))}")
         return rows
-    values = np.asarray(which.values if isinstance(which, xr.DataArray) else which)
+    if isinstance(which, xr.DataArray) and which.dtype == bool and SAMPLE in which.coords:
+        require_same(responses, which, SAMPLE, who=("responses", f"the mask for {who}"))
+    if not isinstance(which, Iterable):
+        raise ValueError(f"{who} must be sample ids, a mask or the name of a split, not {which!r}")
+    values = np.asarray(which if hasattr(which, "__array__") else list(which))
     if values.dtype == bool:
         if values.shape != (n,):
             raise ValueError(f"the mask for {who} has shape {values.shape} but there are {n} samples")
@@ -140,6 +153,12 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
         raise ValueError(
             f"{int((rows < 0).sum())} of {values.size} sample ids in {who} are not in responses: "
             f"{listed(values[rows < 0])}; ids are labels of 'sample', not positions"
+        )
+    _, first = groups(rows)
+    if first.size < rows.size:
+        twice = np.delete(values, first)
+        raise ValueError(
+            f"{twice.size} sample ids occur more than once in {who}: {listed(twice)}; name each once"
         )
     return np.asarray(rows)
 
@@ -160,28 +179,32 @@ def _leave_one_value_out(responses: xr.DataArray, name: str) -> list[Fold]:
     if name not in _names(responses):
         raise ValueError(f"folds={name!r} is no sample coordinate; there are {listed(_names(responses))}")
     labels = responses.coords[name].values
-    values = list(dict.fromkeys(labels.tolist()))
-    if len(values) < 2:
-        raise ValueError(f"leaving one {name!r} out needs at least 2 values, found {listed(values)}")
-    return [Fold(f"{name}={v}", np.flatnonzero(labels != v), np.flatnonzero(labels == v)) for v in values]
+    part, first = groups(labels)
+    if first.size < 2:
+        raise ValueError(f"leaving one {name!r} out needs at least 2 values, found {listed(labels[first])}")
+    return _one_part_out(part, [f"{name}={v}" for v in labels[first]])
 
 
 def _k_folds(responses: xr.DataArray, k: int) -> list[Fold]:
     name = STIMULUS if STIMULUS in responses.coords else SAMPLE
     labels = responses.coords[name].values if name in responses.coords else np.arange(responses.sizes[SAMPLE])
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     # Blocks of stimuli in the order in which they appear: unshuffled, and repeats stay together.
-    rank = np.argsort(np.argsort(first))[inverse]
+    rank, first = groups(labels)
     if k < 2 or k > first.size:
         raise ValueError(f"folds={k} must be from 2 to {first.size}, the number of different {name!r} labels")
-    part = rank * k // first.size
-    return [Fold(f"fold {i + 1}", np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(k)]
+    return _one_part_out(rank * k // first.size, [f"fold {i + 1}" for i in range(k)])
+
+
+def _one_part_out(part: np.ndarray, names: Sequence[str]) -> list[Fold]:
+    return [Fold(n, np.flatnonzero(part != i), np.flatnonzero(part == i)) for i, n in enumerate(names)]
 
 
 def _splitter(responses: xr.DataArray, splitter: Any) -> list[Fold]:
     n = responses.sizes[SAMPLE]
     groups = responses.coords[STIMULUS].values if STIMULUS in responses.coords else None
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]] = list(splitter.split(np.zeros((n, 1)), groups, groups))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The groups parameter is ignored")  # it does no harm
+        pairs: list[tuple[np.ndarray, np.ndarray]] = list(splitter.split(np.zeros((n, 1)), groups, groups))
     return [Fold(f"fold {i + 1}", np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
 
 
@@ -189,5 +212,5 @@ def _names(responses: xr.DataArray) -> list[str]:
     return sorted(str(k) for k, v in responses.coords.items() if v.dims == (SAMPLE,))
 
 
-def _label(responses: xr.DataArray, position: int) -> object:
-    return responses.coords[SAMPLE].values[position] if SAMPLE in responses.coords else int(position)
+def _label(responses: xr.DataArray, position: int) -> str:
+    return quoted(responses.coords[SAMPLE].values[position] if SAMPLE in responses.coords else int(position))

@@ -12,6 +12,8 @@ import xarray as xr
 
 from .labels import listed, require_array, require_finite
 
+WINDOWS = ("window", "train_window", "test_window")
+
 
 def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
     """Mean and standard error over subjects (or another dimension).
@@ -28,8 +30,9 @@ def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
     """
     values = _by_subject(scores, over)
     n = values.notnull().sum(over)
-    sem = values.std(over, ddof=1) / np.sqrt(n) if values.sizes[over] > 1 else values.mean(over) * np.nan
-    data = {"mean": values.mean(over), "sem": sem, "n": n, "values": values}
+    mean = values.mean(over)
+    variance = ((values - mean) ** 2).sum(over) / (n - 1).where(n > 1)
+    data = {"mean": mean, "sem": np.sqrt(variance / n), "n": n, "values": values}
     return xr.Dataset(data, attrs=dict(scores.attrs) | {"over": over})
 
 
@@ -43,9 +46,40 @@ def fdr(p: xr.DataArray, *, alpha: float = 0.05) -> xr.Dataset:
     from mne.stats import fdr_correction
 
     require_finite(require_array(p, who="p"), who="p")
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p must lie from 0 to 1, found {float(p.min()):g} to {float(p.max()):g}")
     reject, corrected = fdr_correction(p.values, alpha=alpha)
     data = {"significant": p.copy(data=reject), "p": p.copy(data=corrected)}
     return xr.Dataset(data, attrs={"alpha": alpha, "correction": "Benjamini-Hochberg"})
+
+
+def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 0.05) -> xr.Dataset:
+    """Is each score above chance over subjects? One-sided t-test, corrected over all entries (:func:`fdr`).
+
+    Parameters
+    ----------
+    scores : (..., subject) with attrs["chance"]; folds, if any, are averaged first within each subject
+
+    Returns
+    -------
+    Dataset: ``score`` (the input), ``p`` corrected, and ``significant``; attrs of the scores.
+    """
+    from scipy.stats import ttest_1samp
+
+    values = _by_subject(scores, over)
+    n = values.sizes[over]
+    like = values.isel({over: 0}, drop=True)
+    # One subject allows no test over subjects: p is 1, nothing is claimed.
+    p = np.ones(like.shape)
+    if n > 1:
+        axis = values.get_axis_num(over)
+        p = ttest_1samp(
+            values.values, scores.attrs.get("chance", 0.0), axis=axis, alternative="greater"
+        ).pvalue
+    found = fdr(like.copy(data=np.nan_to_num(p, nan=1.0)), alpha=alpha)
+    data = {"score": scores, "p": found["p"], "significant": found["significant"]}
+    test = f"one-sided t-test over {n} {over}s, Benjamini-Hochberg"
+    return xr.Dataset(data, attrs=dict(scores.attrs) | {"alpha": alpha, "test": test})
 
 
 def clusters(
@@ -75,7 +109,7 @@ def clusters(
     Raises
     ------
     ValueError
-        Fewer than 2 subjects, an unknown chance.
+        Fewer than 2 subjects, an unknown chance, a missing score, a dimension along which there are no neighbours.
 
     Warns
     -----
@@ -86,6 +120,7 @@ def clusters(
     from scipy.stats import t
 
     values = _by_subject(scores, over)
+    require_finite(values, who="scores")
     level = scores.attrs.get("chance") if chance is None else chance
     if level is None or not np.isfinite(level):
         raise ValueError("clusters needs the chance level: give chance=...")
@@ -98,21 +133,28 @@ def clusters(
             UserWarning,
             stacklevel=2,
         )
-    time = [d for d in values.dims if d not in (over, "layer")]
+    time = [str(d) for d in values.dims if d not in (over, "layer")]
+    if not time or set(time) - set(WINDOWS):
+        raise ValueError(
+            f"clusters lie along {listed(WINDOWS)}, but scores have {tuple(map(str, scores.dims))}; select one of the "
+            "others, or correct them with fdr"
+        )
     ordered = values.transpose(..., over, *time)
     stacked = ordered if "layer" in ordered.dims else ordered.expand_dims("layer")
     p = np.ones((stacked.sizes["layer"], *stacked.shape[2:]))
     threshold = float(t.ppf(1 - 0.05, n - 1))
     for i, layer in enumerate(stacked.values):
-        found = permutation_cluster_1samp_test(
-            layer - level,
-            threshold=threshold,
-            n_permutations=n_permutations,
-            tail=1,
-            rng=seed,
-            out_type="mask",
-            verbose="error",
-        )
+        # Where all subjects are alike, t is infinite above chance, rightly, and no number at chance: no cluster there.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = permutation_cluster_1samp_test(
+                layer - level,
+                threshold=threshold,
+                n_permutations=n_permutations,
+                tail=1,
+                seed=seed,
+                out_type="mask",
+                verbose="error",
+            )
         for mask, value in zip(found[1], found[2], strict=True):
             p[i][mask] = value
     like = stacked.isel({over: 0}, drop=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 SAMPLE = "sample"
@@ -17,16 +18,37 @@ FEATURE = "feature"
 LAYER = "layer"
 
 
+def quoted(value: object) -> str:
+    """Write one value for a message as a user would type it: no ``np.str_``, a date as a date.
+
+    >>> quoted(np.str_("img_0")), quoted(np.datetime64("2020-01-01"))
+    ("'img_0'", "'2020-01-01'")
+    """
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return repr(str(value))
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 def listed(values: Iterable[object], *, most: int = 8) -> str:
     """Write values for a message: the first few, then how many are left.
 
     >>> listed(["V1", "V2", "V3"], most=2)
     "'V1', 'V2' and 1 more"
     """
-    values = [v.item() if isinstance(v, np.generic) else v for v in values]
-    shown = ", ".join(repr(v) for v in values[:most])
+    values = list(values)
+    shown = ", ".join(quoted(v) for v in values[:most])
     left = len(values) - most
     return f"{shown} and {left} more" if left > 0 else shown
+
+
+def groups(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number equal labels by first appearance: the number of every label, and each number's first position.
+
+    >>> groups(np.array(["b", "a", "b"]))
+    (array([0, 1, 0]), array([0, 1]))
+    """
+    numbers, _ = pd.factorize(labels, use_na_sentinel=False)
+    return numbers, np.unique(numbers, return_index=True)[1]
 
 
 def require_choice(value: object, allowed: Sequence[object], *, what: str) -> None:
@@ -74,20 +96,26 @@ def require_dims(array: xr.DataArray, dims: Sequence[str], *, who: str) -> None:
         )
 
 
-def require_coord(array: xr.DataArray, name: str, *, who: str) -> xr.DataArray:
-    """Return the coordinate ``name`` of ``array``.
+def require_coord(array: xr.DataArray, name: str, *, who: str, dim: str | None = None) -> xr.DataArray:
+    """Return the coordinate ``name`` of ``array``, which must have one entry along ``dim`` each where that is given.
 
     Raises
     ------
     ValueError
-        Naming the coordinate that is missing and those that are there.
+        Naming the coordinate that is missing and those that are there, or the dimensions that it has instead.
     """
     if name not in array.coords:
         raise ValueError(
             f"{who} has no coordinate {name!r}; it has {listed(sorted(map(str, array.coords)), most=20)}. "
             f"Give {name}=... to the constructor in neurodecode.brain, or use .assign_coords"
         )
-    return array.coords[name]
+    coord = array.coords[name]
+    if dim is not None and coord.dims != (dim,):
+        raise ValueError(
+            f"coordinate {name!r} of {who} must have one entry for each {dim!r}, but it has the dimensions "
+            f"{tuple(map(str, coord.dims))}"
+        )
+    return coord
 
 
 def require_unique(array: xr.DataArray, dim: str, *, who: str) -> None:
@@ -99,15 +127,14 @@ def require_unique(array: xr.DataArray, dim: str, *, who: str) -> None:
         Naming how many labels occur more than once, the first of them and its positions.
     """
     labels = require_coord(array, dim, who=who).values
-    unique, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    twice = np.flatnonzero(counts > 1)
+    numbers, first = groups(labels)
+    twice = np.flatnonzero(np.bincount(numbers) > 1)
     if twice.size:
-        first = twice[np.argmin([np.flatnonzero(inverse == t)[0] for t in twice])]
-        positions = np.flatnonzero(inverse == first)
+        positions = np.flatnonzero(numbers == twice[0])
+        remedy = " (repeats of a stimulus belong in 'stimulus' and 'repeat')" if dim == SAMPLE else ""
         raise ValueError(
-            f"{who} has {twice.size} duplicate {dim!r} label(s) among {labels.size}, first {unique[first]!r} at "
-            f"positions {listed(positions)}; {dim!r} must be a unique id (repeats of a stimulus belong in "
-            "'stimulus' and 'repeat')"
+            f"{who} has {twice.size} duplicate {dim!r} label(s) among {labels.size}, first "
+            f"{quoted(labels[first[twice[0]]])} at positions {listed(positions)}; {dim!r} must be a unique id{remedy}"
         )
 
 
@@ -120,10 +147,16 @@ def require_finite(array: xr.DataArray, *, who: str) -> None:
         Naming how many values of which kind, on how many entries of each dimension, and the first.
     """
     values = array.values
-    # One sum per block finds any NaN or infinity without a mask of the whole array.
-    if values.dtype.kind not in "fc" or np.isfinite(values).all():
+    if values.dtype.kind not in "fc":
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        # A sum shows any NaN or infinity, and needs no mask of the size of the array.
+        total = values.sum(dtype=np.result_type(values.dtype, np.float64))
+    if np.isfinite(total):
         return
     bad = ~np.isfinite(values)
+    if not bad.any():
+        return
     where = np.unravel_index(int(np.argmax(bad)), values.shape)
     first = ", ".join(
         f"{dim} {(array.coords[dim].values[i] if dim in array.coords else i)!s}"
@@ -149,12 +182,10 @@ def require_same(
     ValueError
         Naming both arrays, how many labels differ, the first position and both labels there.
     """
-    left = require_coord(a, dim, who=who[0]).values
-    right = require_coord(b, dim, who=who[1]).values
-    if left.shape != right.shape:
-        only = [x for x in left.tolist() if x not in set(right.tolist())] or [
-            x for x in right.tolist() if x not in set(left.tolist())
-        ]
+    left = require_coord(a, dim, who=who[0], dim=dim).values
+    right = require_coord(b, dim, who=who[1], dim=dim).values
+    if left.size != right.size:
+        only = [*left[~np.isin(left, right)], *right[~np.isin(right, left)]]
         raise ValueError(
             f"{who[0]} has {left.size} {dim!r} labels and {who[1]} has {right.size}"
             + (f"; only in one of them: {listed(only)}" if only else "")
@@ -163,16 +194,19 @@ def require_same(
     differ = np.flatnonzero(left != right)
     if differ.size:
         i = int(differ[0])
-        shuffled = sorted(map(str, left)) == sorted(map(str, right))
-        remedy = (
-            f"the labels are the same in another order: use {who[1]}.sel({dim}={who[0]}.{dim})"
-            if shuffled
-            else "they are not the same labels: check which data belong together"
-        )
         raise ValueError(
             f"{who[0]} and {who[1]} disagree on {differ.size} of {left.size} {dim!r} labels, first at position {i}: "
-            f"{str(left[i])!r} against {str(right[i])!r}; {remedy}"
+            f"{quoted(left[i])} against {quoted(right[i])}; {_remedy(left, right, dim, who)}"
         )
+
+
+def _remedy(left: np.ndarray, right: np.ndarray, dim: str, who: tuple[str, str]) -> str:
+    """Say what mends two label arrays of one length that differ."""
+    if sorted(map(quoted, left)) == sorted(map(quoted, right)):
+        return f"the labels are the same in another order: use {who[1]}.sel({dim}={who[0]}.{dim})"
+    if sorted(map(str, left)) == sorted(map(str, right)):
+        return f"the labels are {left.dtype} in one and {right.dtype} in the other: make both text or both numbers"
+    return "they are not the same labels: check which data belong together"
 
 
 def match(
@@ -199,21 +233,25 @@ def match(
     require_dims(responses, [SAMPLE], who=who[1])
     if SAMPLE in features.dims:
         require_same(responses, features, SAMPLE, who=(who[1], who[0]))
-        return features
+        return _with_labels_of(responses, features)
     require_dims(features, [STIMULUS], who=who[0])
     require_unique(features, STIMULUS, who=who[0])
-    wanted = require_coord(responses, STIMULUS, who=who[1])
-    rows = features.indexes[STIMULUS].get_indexer(wanted.values)
+    wanted = require_coord(responses, STIMULUS, who=who[1], dim=SAMPLE).values
+    rows = features.indexes[STIMULUS].get_indexer(wanted)
     if (rows < 0).any():
-        missing = list(dict.fromkeys(wanted.values[rows < 0].tolist()))
+        missing = pd.unique(wanted[rows < 0])
         raise ValueError(
-            f"{who[0]} lack {len(missing)} of the {len(set(wanted.values.tolist()))} stimuli in {who[1]} "
+            f"{who[0]} lack {len(missing)} of the {len(pd.unique(wanted))} stimuli in {who[1]} "
             f"({int((rows < 0).sum())} of {rows.size} samples): {listed(missing)}; add their features or drop "
             "these samples"
         )
     matched = features.isel({STIMULUS: xr.DataArray(rows, dims=SAMPLE)}).drop_vars(STIMULUS)
+    return _with_labels_of(responses, matched)
+
+
+def _with_labels_of(responses: xr.DataArray, features: xr.DataArray) -> xr.DataArray:
     own = {k: v for k, v in responses.coords.items() if v.dims == (SAMPLE,)}
-    return matched.transpose(SAMPLE, ...).assign_coords(own)
+    return features.transpose(SAMPLE, ...).assign_coords(own)
 
 
 def require_memory(needed: int, *, what: str, remedy: str, share: float = 0.8) -> None:

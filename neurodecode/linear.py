@@ -42,6 +42,8 @@ UNITS = ("original", "standardised")
 class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """What decoder and encoder share: the settings, their check, the fit on matrices and the way back to labels."""
 
+    # Every target is fitted on its own, so feature spaces may be fitted side by side.
+    targets_are_independent = True
     _who: tuple[str, str]
     _axes: tuple[xr.DataArray, xr.DataArray] | None
     alpha_: Any
@@ -76,10 +78,11 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         if len(x) < 2:
             raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
+        _require_room(x.shape, y.shape[1], settings.k)
         dtype = np.float32 if x.dtype == np.float32 else np.float64
         self._fitted = fit_ridge(x.astype(dtype, copy=False), y.astype(dtype, copy=False), settings)
         self.alpha_ = self._fitted.alpha
-        _warn_at_edge(self.alpha_, settings.alphas)
+        _warn_at_edge(self.alpha_, settings.alphas, self._fitted.errors)
 
     def _check_settings(self) -> None:
         """Refuse settings that cannot be fitted, before any work."""
@@ -124,11 +127,10 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.n_features_in_ = x.shape[1]
         self._one_target = False
         outer = _axes(targets)
-        self._axes = (_axes(predictors), outer)
         self._units = tuple(str(a.attrs.get("units", "a.u.")) for a in (predictors, targets))
-        self._attrs = {
-            k: v for k, v in predictors.attrs.items() if k in ("subject", "space", "affine", "shape")
-        }
+        both = {**targets.attrs, **predictors.attrs}
+        self._attrs = {k: v for k, v in both.items() if k in ("subject", "space", "affine", "shape")}
+        self._axes = (_axes(predictors).assign_attrs(self._attrs), outer)
         by = predictors if SAMPLE in predictors.coords else targets
         self._fit_arrays(x, y, self._pairs(by))
         self.alpha_ = _labelled(self.alpha_, None, outer)
@@ -146,11 +148,16 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(
                 "this ridge was fitted on NumPy arrays: give it a NumPy array, or fit it on labelled data"
             )
-        first = str(predictors.dims[0])
         inner, outer = self._axes
-        order = [first, *map(str, inner.dims)]
-        require_dims(predictors, order, who=self._who[0])
-        predictors = predictors.transpose(*order)
+        require_dims(predictors, list(map(str, inner.dims)), who=self._who[0])
+        rows = [str(d) for d in predictors.dims if d not in inner.dims]
+        if len(rows) != 1:
+            raise ValueError(
+                f"{self._who[0]} need one dimension of samples beside {tuple(map(str, inner.dims))}, got "
+                f"{tuple(map(str, predictors.dims))}"
+            )
+        first = rows[0]
+        predictors = predictors.transpose(first, *inner.dims)
         for dim in inner.dims:
             _require_axis(inner, predictors, str(dim), who=self._who[0])
         require_finite(predictors, who=self._who[0])
@@ -165,10 +172,12 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def score(self, X: Any, y: Any) -> float:
         """Mean r2 over targets, as scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores."""
+        labelled = isinstance(X, xr.DataArray) and isinstance(y, xr.DataArray)
+        if labelled and SAMPLE in y.dims and SAMPLE not in X.dims:
+            X = match(X, y, who=self._who)
         predicted = self.predict(X)
-        if isinstance(y, xr.DataArray):
-            y = match(y, predicted, who=("true values", "predictions")) if SAMPLE in predicted.dims else y
-            predicted, y = _matrix(predicted), _matrix(y)
+        if labelled:
+            predicted, y = _same_rows(predicted, y)
         return float(r2_score(y, predicted))
 
     def predict(self, X: Any) -> Any:
@@ -189,11 +198,12 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "_fitted")
         p, q = self._fitted.weights.shape
-        require_memory(
-            p * q * self._fitted.weights.dtype.itemsize,
-            what=f"dense weights ({p} x {q})",
-            remedy="stream them with .weight_blocks(), or reduce them with neurodecode.spatial.weight_map",
-        )
+        if sparse.issparse(self._fitted.weights):
+            require_memory(
+                p * q * self._fitted.weights.dtype.itemsize,
+                what=f"dense weights ({p} x {q})",
+                remedy="stream them with .weight_blocks(), or reduce them with neurodecode.spatial.weight_map",
+            )
         dense = _dense(self._fitted.weights)
         if self._axes is None:
             return dense
@@ -223,9 +233,12 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         for first in range(0, outer.size, size):
             part = slice(first, first + size)
             dense = _dense(self._fitted.weights[:, part])
+            block = self._with_labels(dense, outer.isel({outer.dims[0]: part}))
             if units == "standardised":
-                dense = dense * (x_sd[:, None] / y_sd[None, part])
-            yield self._with_labels(dense, outer.isel({outer.dims[0]: part}))
+                ratio = x_sd[:, None] / y_sd[None, part]
+                block = block.copy(data=block.values * ratio.reshape(block.shape))
+                block.attrs["units"] = "SD of target per SD of predictor"
+            yield block
 
     def axes(self) -> tuple[xr.DataArray, xr.DataArray]:
         """Empty arrays that bear the labels of the predictors and of the targets, without the sample axis."""
@@ -314,7 +327,7 @@ class RidgeDecoder(_Ridge):
         require_dims(responses, [SAMPLE], who="responses")
         require_unique(responses, SAMPLE, who="responses")
         require_dims(require_array(features, who="features"), [FEATURE], who="features")
-        return self._fit_labelled(responses, match(features, responses))
+        return self._fit_labelled(responses, match(features, responses).transpose(SAMPLE, ...))
 
 
 class RidgeEncoder(_Ridge):
@@ -367,7 +380,7 @@ class RidgeEncoder(_Ridge):
         responses = responses.transpose(SAMPLE, ...)
         require_unique(responses, SAMPLE, who="responses")
         require_dims(require_array(features, who="features"), [FEATURE], who="features")
-        return self._fit_labelled(match(features, responses), responses)
+        return self._fit_labelled(match(features, responses).transpose(SAMPLE, ...), responses)
 
 
 def _checked_alphas(alpha: Any) -> np.ndarray:
@@ -377,7 +390,33 @@ def _checked_alphas(alpha: Any) -> np.ndarray:
     return np.sort(alphas)
 
 
-def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray) -> None:
+def _require_room(shape: tuple[int, ...], q: int, k: int | None) -> None:
+    """Refuse a fit whose largest arrays, all float64, would not fit: one Gram matrix and the weights."""
+    n, p = shape
+    side = min(n, p) if k is None or k > n else p
+    kept = p if k is None else k
+    require_memory(
+        8 * (2 * side**2 + kept * q),
+        what=f"a ridge of {q} targets on {n} x {p} predictors (Gram matrix {side} x {side}, weights {kept} x {q})",
+        remedy="fit fewer voxels (a region), or fewer targets at a time",
+    )
+
+
+def _same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (n, q) of predictions and true values, once both are known to bear the same labels."""
+    first, *rest = map(str, predicted.dims)
+    if first == SAMPLE:
+        true = match(true, predicted, who=("true values", "predictions"))
+    require_dims(true, [first, *rest], who="true values")
+    for dim in (first, *rest):
+        if dim in predicted.coords and dim in true.coords:
+            require_same(predicted, true, dim, who=("predictions", "true values"))
+    return _matrix(predicted), _matrix(true.transpose(first, *rest))
+
+
+def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | None) -> None:
+    # A constant target is predicted equally well by every alpha: it says nothing about the grid.
+    chosen = chosen if errors is None else chosen[np.ptp(errors, axis=0) > 0]
     low, high = int((chosen == grid[0]).sum()), int((chosen == grid[-1]).sum())
     if grid.size > 2 and low + high:
         warnings.warn(
@@ -414,14 +453,16 @@ def _require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: s
         raise ValueError(
             f"{who} have {given.sizes[dim]} along {dim!r}, the fit had {fitted.sizes[dim]}; use the same {dim}s"
         )
-    if dim == FEATURE and LAYER in fitted.coords and fitted.coords[LAYER].dims == (dim,):
-        require_coord(given, LAYER, who=who)
-        differ = fitted.coords[LAYER].values != given.coords[LAYER].values
+    for name in (LAYER, "unit"):
+        if dim != FEATURE or name not in fitted.coords or fitted.coords[name].dims != (dim,):
+            continue
+        then, now = fitted.coords[name].values, require_coord(given, name, who=who).values
+        differ = np.broadcast_to(then != now, then.shape)
         if differ.any():
             i = int(np.argmax(differ))
             raise ValueError(
-                f"{who} differ from the fit in the 'layer' of {int(differ.sum())} of {differ.size} features, first at "
-                f"position {i}: {fitted.coords[LAYER].values[i]!r} against {given.coords[LAYER].values[i]!r}"
+                f"{who} differ from the fit in the {name!r} of {int(differ.sum())} of {differ.size} features, first at "
+                f"position {i}: {listed(then[i : i + 1])} against {listed(np.broadcast_to(now, then.shape)[i : i + 1])}"
             )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from .labels import FEATURE, LAYER, SAMPLE, require_choice, require_dims, require_finite, require_same
+from .solve.fit import statistics
 
 KINDS = ("filter", "pattern", "selection")
 REDUCTIONS = ("mean_abs", "l2", "mean")
@@ -142,9 +143,8 @@ def _training(responses: xr.DataArray | None, inner: xr.DataArray) -> np.ndarray
 
 def _patterns(decoder: Any, x: np.ndarray, units: str) -> Iterator[xr.DataArray]:
     """Yield Cov(x, s) / Var(s), or Pearson r of x and s where standardised, for blocks of decoded features s."""
-    centred = x - x.mean(axis=0, dtype=np.float64)
-    sd = np.sqrt(np.mean(centred**2, axis=0))
-    sd[sd == 0] = 1.0
+    mean, sd, varies = statistics(x)
+    centred = np.where(varies, x - mean, 0.0)
     for block in decoder.weight_blocks():
         decoded = centred @ block.values.reshape(centred.shape[1], -1)
         power = np.sqrt(np.mean(decoded**2, axis=0))

@@ -14,9 +14,22 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from .labels import FEATURE, SAMPLE, STIMULUS, require_coord, require_dims, require_same
+from .labels import (
+    FEATURE,
+    SAMPLE,
+    STIMULUS,
+    listed,
+    quoted,
+    require_coord,
+    require_dims,
+    require_finite,
+    require_same,
+    require_unique,
+)
 
 Function = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
+NAMES = ("profile", "pattern", "r2", "top1", "top5", "top<k>", "pairwise", "auc", "accuracy")
+UNITS = {"profile": "Pearson r", "pattern": "Pearson r", "r2": "r2", "auc": "AUC"}
 
 
 @dataclass(frozen=True)
@@ -38,18 +51,25 @@ def profile(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
 
 def pattern(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
-    """Pattern correlation: Pearson r of every sample over features, signed; (sample)."""
+    """Pattern correlation: Pearson r of every sample over features, signed; (sample).
+
+    Features share a mean pattern that any prediction has, so chance is not 0: it is the mean r of every prediction with
+    the true patterns of the other stimuli.
+    """
     p, t = _checked(predicted, true, least_features=3)
-    return _result(_pearson(p, t, axis=1), true, SAMPLE, "pattern", chance=0.0)
+    return _result(_pearson(p, t, axis=1), true, SAMPLE, "pattern", chance=_mismatched(p, t, true))
 
 
 def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
-    """Coefficient of determination of every feature, 1 - SS_res / SS_tot over the samples scored; (feature)."""
+    """Coefficient of determination of every feature, 1 - SS_res / SS_tot over the samples scored; (feature).
+
+    NaN for a feature that is constant over the samples.
+    """
     p, t = _checked(predicted, true, least_samples=2)
+    _, varies = _standard(t, axis=0)
     residual = np.sum((t - p) ** 2, axis=0)
     total = np.sum((t - t.mean(axis=0)) ** 2, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.where(total > 0, 1.0 - residual / total, np.nan)
+    values = np.where(varies, 1.0 - residual / np.where(varies, total, 1.0), np.nan)
     return _result(values, true, FEATURE, "r2", chance=0.0)
 
 
@@ -70,21 +90,20 @@ def top_k(
     (sample) of 0 and 1; chance is k / number of candidates. Equal candidates share the places that they tie for.
     """
     require_dims(candidates, [STIMULUS, FEATURE], who="candidates")
-    answers = require_coord(predicted, answer, who="predictions").values
+    require_unique(candidates, STIMULUS, who="candidates")
+    answers = require_coord(predicted, answer, who="predictions", dim=SAMPLE).values
     right = candidates.indexes[STIMULUS].get_indexer(answers)
     if (right < 0).any():
         missing = answers[right < 0]
         raise ValueError(
-            f"{missing.size} of {answers.size} samples have a {answer!r} that is no candidate, first {missing[0]!r}; "
-            "add these candidates or leave the samples out"
+            f"{missing.size} of {answers.size} samples have a {answer!r} that is no candidate, first "
+            f"{quoted(missing[0])}; add these candidates or leave the samples out"
         )
     n = candidates.sizes[STIMULUS]
     if not 1 <= k < n:
         raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
     r = _correlations(predicted, candidates)
-    own = np.take_along_axis(r, right[:, None], axis=1)
-    better = np.sum(r > own, axis=1)
-    tied = np.sum(r == own, axis=1)
+    better, tied, _ = _places(r, right)
     values = np.clip((k - better) / tied, 0.0, 1.0)
     return _result(values, predicted, SAMPLE, f"top{k}", chance=k / n, candidates=n)
 
@@ -94,14 +113,14 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     Resemblance is Pearson r over features; ties count half; chance .5.
     """
+    _checked(predicted, true)
     candidates = _candidates(true)
     right = candidates.indexes[STIMULUS].get_indexer(true.coords[STIMULUS].values)
-    r = _correlations(predicted, candidates)
-    own = np.take_along_axis(r, right[:, None], axis=1)
-    others = r.shape[1] - 1
+    others = candidates.sizes[STIMULUS] - 1
     if others < 1:
         raise ValueError("pairwise identification needs at least 2 different stimuli in the test part")
-    wins = np.sum(r < own, axis=1) + 0.5 * (np.sum(r == own, axis=1) - 1)
+    _, tied, worse = _places(_correlations(predicted, candidates), right)
+    wins = worse + 0.5 * (tied - 1)
     return _result(wins / others, predicted, SAMPLE, "pairwise", chance=0.5)
 
 
@@ -143,9 +162,6 @@ def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: int) -> xr.Dat
     return np.sqrt(ncsnr**2 / (ncsnr**2 + 1.0 / n))
 
 
-NAMES = ("profile", "pattern", "r2", "top1", "top5", "top<k>", "pairwise", "auc", "accuracy")
-
-
 def named(score: str | Function) -> Score:
     """Return the score of that name, or wrap a function(predicted, true) -> (feature), (sample) or a number.
 
@@ -164,13 +180,12 @@ def named(score: str | Function) -> Score:
         "auc": auc,
         "accuracy": accuracy,
     }
-    if score in simple:
-        return Score(score, simple[score])
-    if isinstance(score, str) and (found := re.fullmatch(r"top([1-9]\d*)", score)):
-        return Score(score, against(k=int(found[1])))
-    raise ValueError(
-        f"unknown score {score!r}; choose one of {', '.join(map(repr, NAMES))}, or give a function"
-    )
+    if isinstance(score, str):
+        if score in simple:
+            return Score(score, simple[score])
+        if found := re.fullmatch(r"top([1-9]\d*)", score):
+            return Score(score, against(k=int(found[1])))
+    raise ValueError(f"unknown score {score!r}; choose one of {listed(NAMES, most=20)}, or give a function")
 
 
 def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str = STIMULUS) -> Function:
@@ -188,12 +203,11 @@ def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str =
 
     def top(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
         chosen = _candidates(true) if candidates is None else candidates
-        labelled = (
-            predicted
-            if answer in predicted.coords
-            else predicted.assign_coords({answer: true.coords[answer]})
-        )
-        return top_k(labelled, chosen, k=k, answer=answer)
+        if answer not in predicted.coords:
+            _same_labels(predicted, true)
+            labels = require_coord(true, answer, who="true features", dim=SAMPLE)
+            predicted = predicted.assign_coords({answer: (SAMPLE, labels.values)})
+        return top_k(predicted, chosen, k=k, answer=answer)
 
     top.__name__ = f"top{k}"
     return top
@@ -201,7 +215,7 @@ def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str =
 
 def _candidates(true: xr.DataArray) -> xr.DataArray:
     """Return the different stimuli among the samples of ``true``, one row each."""
-    labels = require_coord(true, STIMULUS, who="true features").values
+    labels = require_coord(true, STIMULUS, who="true features", dim=SAMPLE).values
     _, first = np.unique(labels, return_index=True)
     rows = true.isel({SAMPLE: np.sort(first)})
     bare = rows.drop_vars([k for k, v in rows.coords.items() if SAMPLE in v.dims])
@@ -211,12 +225,9 @@ def _candidates(true: xr.DataArray) -> xr.DataArray:
 def _checked(
     predicted: xr.DataArray, true: xr.DataArray, *, least_samples: int = 1, least_features: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    for array, who in ((predicted, "predictions"), (true, "true features")):
-        require_dims(array, [SAMPLE, FEATURE], who=who)
-    if SAMPLE in predicted.coords and SAMPLE in true.coords:
-        require_same(predicted, true, SAMPLE, who=("predictions", "true features"))
-    p = predicted.transpose(SAMPLE, FEATURE).values.astype(np.float64)
-    t = true.transpose(SAMPLE, FEATURE).values.astype(np.float64)
+    p = _matrix(predicted, SAMPLE, who="predictions")
+    t = _matrix(true, SAMPLE, who="true features")
+    _same_labels(predicted, true)
     if p.shape != t.shape:
         raise ValueError(
             f"predictions have shape {p.shape} but true features {t.shape}; both are (sample, feature)"
@@ -226,6 +237,25 @@ def _checked(
     if t.shape[1] < least_features:
         raise ValueError(f"this score needs at least {least_features} features, got {t.shape[1]}")
     return p, t
+
+
+def _same_labels(predicted: xr.DataArray, true: xr.DataArray) -> None:
+    for dim in (SAMPLE, FEATURE):
+        if dim in predicted.coords and dim in true.coords:
+            require_same(predicted, true, dim, who=("predictions", "true features"))
+
+
+def _matrix(array: xr.DataArray, rows: str, *, who: str) -> np.ndarray:
+    """Finite float64 values (rows, feature)."""
+    require_dims(array, [rows, FEATURE], who=who)
+    require_finite(array, who=who)
+    return np.asarray(array.transpose(rows, FEATURE).values.astype(np.float64))
+
+
+def _places(r: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many candidates resemble a prediction more than, just as, and less than the right one does."""
+    own = np.take_along_axis(r, right[:, None], axis=1)
+    return np.sum(r > own, axis=1), np.sum(r == own, axis=1), np.sum(r < own, axis=1)
 
 
 def _standard(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -240,14 +270,22 @@ def _standard(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 def _pearson(p: np.ndarray, t: np.ndarray, axis: int) -> np.ndarray:
     p_standard, _ = _standard(p, axis)
     t_standard, varies = _standard(t, axis)
-    return np.where(varies, np.sum(p_standard * t_standard, axis=axis), np.nan)
+    r = np.clip(np.sum(p_standard * t_standard, axis=axis), -1.0, 1.0)
+    return np.where(varies, r, np.nan)
+
+
+def _mismatched(p: np.ndarray, t: np.ndarray, true: xr.DataArray) -> float:
+    """Mean r between predictions and the true patterns of other stimuli (NaN if there are none)."""
+    r = _standard(p, 1)[0] @ _standard(t, 1)[0].T
+    labels = true.coords[STIMULUS].values if STIMULUS in true.coords else np.arange(len(t))
+    other = labels[:, None] != labels[None, :]
+    return float(r[other].mean()) if other.any() else float("nan")
 
 
 def _correlations(predicted: xr.DataArray, candidates: xr.DataArray) -> np.ndarray:
     """Pearson r over features between every prediction and every candidate (sample, stimulus)."""
-    require_dims(predicted, [SAMPLE, FEATURE], who="predictions")
-    p = predicted.transpose(SAMPLE, FEATURE).values.astype(np.float64)
-    c = candidates.transpose(STIMULUS, FEATURE).values.astype(np.float64)
+    p = _matrix(predicted, SAMPLE, who="predictions")
+    c = _matrix(candidates, STIMULUS, who="candidates")
     if p.shape[1] != c.shape[1]:
         raise ValueError(
             f"predictions have {p.shape[1]} features but candidates {c.shape[1]}; use the same space"
@@ -274,6 +312,3 @@ def _result(
     if candidates is not None:
         attrs["candidates"] = candidates
     return xr.DataArray(values, dims=dim, coords=coords, attrs=attrs)
-
-
-UNITS = {"profile": "Pearson r", "pattern": "Pearson r", "r2": "r2", "auc": "AUC"}

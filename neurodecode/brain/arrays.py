@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, listed, require_dims, require_same, require_unique
 
 HEMISPHERES = ("left", "right")
-# Longer than this after onset and it is not seconds that were given.
+# Longer or coarser than this and it is not seconds that were given.
 LONGEST_EPOCH = 60.0
+LONGEST_STEP = 1.0
+# Labels that must be there; elsewhere a missing text is "", as in a voxel of no region.
+NEEDED = (SAMPLE, STIMULUS, "channel", "hemi", "vertex", LAYER)
 
 
 def fmri(
@@ -58,13 +62,14 @@ def fmri(
     Raises
     ------
     ValueError
-        Wrong number of axes or labels, duplicate sample ids, an image without mask.
+        Wrong number of axes or labels, no values, missing or duplicate ids, an image without mask or on another grid.
     """
     attrs: dict[str, Any] = {"units": units}
     if isinstance(values, str | Path) or hasattr(values, "affine"):
         from .nifti import from_image
 
-        values, voxel, xyz, roi, attrs_image = from_image(values, mask, roi)
+        values, voxel, centres, roi, attrs_image = from_image(values, mask, roi)
+        xyz = centres if xyz is None else xyz
         attrs |= attrs_image
     elif mask is not None:
         raise ValueError("mask goes with a NIfTI image; for an array select the voxels before")
@@ -73,17 +78,20 @@ def fmri(
     values = _numbers(values, ("sample", "voxel"), who="fMRI values")
     n, v = values.shape
     voxels: dict[str, Any] = {"roi": roi, "hemi": hemi, "vertex": vertex}
-    coords = _samples(
-        n, sample=sample, stimulus=stimulus, session=session, run=run, repeat=repeat, split=split
-    )
+    labels = {"session": session, "run": run, "repeat": repeat, "split": split}
+    coords = _samples(n, {SAMPLE: sample, STIMULUS: stimulus} | labels)
     coords |= {k: ("voxel", _column(x, v, k, "voxel")) for k, x in voxels.items() if x is not None}
     coords |= _positions(xyz, v, "voxel", unit="mm")
     if hemi is not None:
         wrong = sorted(set(np.unique(coords["hemi"][1]).tolist()) - set(HEMISPHERES))
         if wrong:
-            raise ValueError(f"hemi must be 'left' or 'right', got {listed(wrong)}")
+            raise ValueError(f"hemi must be 'left' or 'right', got {listed(wrong)}; rename them")
+    if vertex is not None:
+        coords["vertex"] = ("voxel", _indices(coords["vertex"][1]))
     coords["voxel"] = ("voxel", _voxel_ids(voxel, v, coords))
-    return _finish(values, ("sample", "voxel"), coords, subject, attrs | ({"space": space} if space else {}))
+    array = _finish(values, ("sample", "voxel"), coords, subject, attrs | ({"space": space} if space else {}))
+    require_unique(array, "voxel", who="fMRI values")
+    return array
 
 
 def meeg(
@@ -100,7 +108,7 @@ def meeg(
     run: Any = None,
     repeat: Any = None,
     split: Any = None,
-    units: str = "a.u.",
+    units: str | None = None,
 ) -> xr.DataArray:
     """Make EEG or MEG responses (sample, channel, time).
 
@@ -108,7 +116,8 @@ def meeg(
     ----------
     values : (sample, channel, time) array-like, or :class:`mne.Epochs`
         From Epochs come channels, kinds, positions (m, head coordinates), times, units and metadata columns; stimuli
-        from the metadata column ``stimulus`` or else from the event names. What is given here goes before.
+        from the metadata column ``stimulus`` or else from the event names. What is given here goes before. A metadata
+        column that bears the name of a coordinate of channels or time becomes ``metadata_<name>``.
     sample, stimulus, channel : labels
         Needed for an array.
     time : (time) seconds from onset, evenly spaced
@@ -116,25 +125,30 @@ def meeg(
         "eeg", "mag", "grad".
     xyz : (channel, 3) in m
     subject, session, run, repeat, split : one value, or one per sample
+    units : str
+        Kept in attrs, default "a.u."; Epochs know their own (V, T, T/m).
 
     Raises
     ------
     ValueError
-        Wrong number of axes or labels, duplicates, times that are not increasing, uneven or in milliseconds.
+        Wrong number of axes or labels, no values, missing labels, duplicates, times that are not increasing, uneven or
+        in milliseconds, other units than those of the Epochs.
     """
     extra: dict[str, Any] = {}
     if hasattr(values, "get_data") and hasattr(values, "ch_names"):
         from .epochs import from_epochs
 
         found = from_epochs(values)
+        if units not in (None, found.units):
+            raise ValueError(
+                f"the epochs are in {found.units}, not {units!r}: leave units out, and scale after"
+            )
         values, units, extra = found.values, found.units, found.metadata
-        channel, time, kind, xyz = (
-            given if given is not None else own
-            for given, own in zip((channel, time, kind, xyz), found.channels, strict=True)
+        own = (found.sample, found.stimulus, *found.channels)
+        sample, stimulus, channel, time, kind, xyz = (
+            mine if mine is not None else theirs
+            for mine, theirs in zip((sample, stimulus, channel, time, kind, xyz), own, strict=True)
         )
-        stimulus = extra.pop("stimulus") if stimulus is None else stimulus
-        sample = extra.pop("sample") if sample is None else sample
-        extra = {k: v for k, v in extra.items() if k not in ("sample", "stimulus")}
     values = _numbers(values, ("sample", "channel", "time"), who="M/EEG values")
     n, c, t = values.shape
     needed = {"sample": sample, "stimulus": stimulus, "channel": channel, "time": time}
@@ -143,13 +157,13 @@ def meeg(
         raise ValueError(f"M/EEG values given as an array need {listed(missing)} too")
     given = {"session": session, "run": run, "repeat": repeat, "split": split}
     extra |= {k: x for k, x in given.items() if x is not None}
-    coords = _samples(n, sample=sample, stimulus=stimulus, **extra)
+    coords = _samples(n, {SAMPLE: sample, STIMULUS: stimulus} | extra)
     coords["channel"] = ("channel", _column(channel, c, "channel", "channel"))
     coords["time"] = ("time", _seconds(_column(time, t, "time", "time")))
     if kind is not None:
         coords["kind"] = ("channel", _column(kind, c, "kind", "channel", broadcast=True))
     coords |= _positions(xyz, c, "channel", unit="m")
-    array = _finish(values, ("sample", "channel", "time"), coords, subject, {"units": units})
+    array = _finish(values, ("sample", "channel", "time"), coords, subject, {"units": units or "a.u."})
     require_unique(array, "channel", who="M/EEG values")
     array["time"].attrs["units"] = "s"
     return array
@@ -178,7 +192,7 @@ def features(values: Any, *, stimulus: Any, layer: Any = None, unit: Any = None)
     if unit is None:
         unit = _count_within(coords[LAYER][1]) if layer is not None else np.arange(p)
     coords["unit"] = (FEATURE, _column(unit, p, "unit", FEATURE))
-    array = xr.DataArray(values, dims=(STIMULUS, FEATURE), coords=coords, attrs={"units": "a.u."})
+    array = _labelled(values, (STIMULUS, FEATURE), coords, {"units": "a.u."})
     require_unique(array, STIMULUS, who="features")
     return array
 
@@ -189,19 +203,20 @@ def images(values: Any, *, stimulus: Any) -> xr.DataArray:
     Raises
     ------
     ValueError
-        Values outside 0-1, another number of axes, or a last axis that is not 3 colours.
+        Values outside 0-1, another number of axes, a last axis that is not 3 colours, or duplicate stimuli.
     """
-    array = np.asarray(values)
-    if array.ndim != 4 or array.shape[-1] != 3:
+    dims = (STIMULUS, "row", "column", "colour")
+    of_bytes = getattr(values, "dtype", None) == np.uint8
+    array = np.asarray(_numbers(values, dims, who="images"))
+    if array.shape[-1] != 3:
         raise ValueError(f"images must be (stimulus, row, column, 3 colours), got shape {array.shape}")
-    if array.dtype == np.uint8:
-        array = array.astype(np.float32) / 255
+    if of_bytes:
+        array = array / np.float32(255)
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"image values must lie from 0 to 1, found {low:g} to {high:g}; divide by the largest value"
         )
-    dims = (STIMULUS, "row", "column", "colour")
     coords = {STIMULUS: _column(stimulus, len(array), STIMULUS, STIMULUS), "colour": ["red", "green", "blue"]}
     out = xr.DataArray(array, dims=dims, coords=coords, attrs={"units": "0-1"})
     require_unique(out, STIMULUS, who="images")
@@ -246,47 +261,77 @@ def units(space: xr.DataArray) -> np.ndarray:
 
 
 def _count_within(labels: np.ndarray) -> np.ndarray:
-    out = np.empty(labels.size, dtype=np.int64)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        out[rows] = np.arange(rows.size)
-    return out
+    return pd.Series(labels).groupby(labels).cumcount().to_numpy()
 
 
 def _numbers(values: Any, dims: tuple[str, ...], *, who: str) -> Any:
-    """Return an array of real numbers with the right number of axes; small integers become float32."""
-    array = values.data if isinstance(values, xr.DataArray) else values
-    array = array if hasattr(array, "dtype") and hasattr(array, "ndim") else np.asarray(array)
+    """Return an array of real numbers with the axes ``dims``; small integers and half floats become float32.
+
+    A lazy array stays lazy. A labelled array with these very dims is brought into their order.
+    """
+    if isinstance(values, xr.DataArray):
+        values = (values.transpose(*dims) if set(values.dims) == set(dims) else values).data
+    array = values if hasattr(values, "__array_function__") else np.asarray(values)
     if array.ndim != len(dims):
         raise ValueError(f"{who} must have the axes {dims}, got shape {tuple(array.shape)}")
+    if 0 in array.shape:
+        raise ValueError(f"{who} are empty: {dims} have the shape {tuple(array.shape)}")
     if array.dtype.kind not in "iuf":
-        raise ValueError(f"{who} must be real numbers, got dtype {array.dtype}")
-    if array.dtype in (np.float32, np.float64):
-        return array
-    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+        raise ValueError(f"{who} must be real numbers, got dtype {array.dtype}; convert them first")
+    small = array.dtype.itemsize <= (4 if array.dtype.kind == "f" else 2)
+    return array.astype(np.float32 if small else np.float64, copy=False)
 
 
 def _column(labels: Any, size: int, name: str, dim: str, *, broadcast: bool = False) -> np.ndarray:
     """Labels as an array of the axis' length; one value is repeated where ``broadcast``."""
-    array = np.asarray(labels.values if hasattr(labels, "values") else labels)
+    # NumPy would write a hole in a list of texts as "nan".
+    array = np.asarray(labels, dtype=object if isinstance(labels, list | tuple) else None)
     if broadcast and array.ndim == 0:
         array = np.repeat(array, size)
     if array.shape != (size,):
         raise ValueError(
             f"{name} must have one entry for each of {size} along {dim!r}, got shape {array.shape}"
         )
+    missing = np.flatnonzero(pd.isna(array))
+    if missing.size and name in NEEDED:
+        raise ValueError(
+            f"{name} has {missing.size} missing label(s) among {size}, first at position {missing[0]}; give every "
+            f"{dim} one, or leave these out"
+        )
+    return _plain(array)
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Labels of a dtype that netCDF keeps: numbers in objects as numbers; bytes, pandas and mixed strings as text."""
     if array.dtype == object:
-        # Mixed or pandas strings: text, which netCDF keeps.
-        array = array.astype(str)
-    return array
+        array = pd.Series(array).infer_objects().to_numpy()
+    if array.dtype.kind not in "OST":
+        return array
+    return np.array([_text(v) for v in array], dtype=str)
 
 
-def _samples(n: int, **labels: Any) -> dict[str, Any]:
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    return "" if pd.isna(value) is True else str(value)
+
+
+def _samples(n: int, labels: Mapping[str, Any]) -> dict[str, Any]:
     return {
         k: (SAMPLE, _column(x, n, k, SAMPLE, broadcast=k not in (SAMPLE, STIMULUS)))
         for k, x in labels.items()
         if x is not None
     }
+
+
+def _indices(vertex: np.ndarray) -> np.ndarray:
+    """Vertex numbers as integers, also where they came as whole floats."""
+    whole = vertex.astype(np.int64) if vertex.dtype.kind in "iuf" else np.full(vertex.size, -1)
+    if (whole != vertex).any() or (whole < 0).any():
+        raise ValueError(
+            f"vertex must be whole numbers from 0, got {listed(vertex[(whole != vertex) | (whole < 0)])}"
+        )
+    return whole
 
 
 def _positions(xyz: Any, size: int, dim: str, *, unit: str) -> dict[str, Any]:
@@ -311,6 +356,10 @@ def _voxel_ids(ids: Any, size: int, coords: Mapping[str, Any]) -> np.ndarray:
 
 def _seconds(time: np.ndarray) -> np.ndarray:
     """Return times if they are finite, increasing, even, and can be seconds."""
+    if time.dtype.kind == "m":
+        time = time / np.timedelta64(1, "s")
+    if time.dtype.kind not in "iuf":
+        raise ValueError(f"time must be numbers, seconds from onset, got dtype {time.dtype}")
     time = time.astype(np.float64)
     if not np.isfinite(time).all():
         raise ValueError("time has NaN or infinite values; give seconds from onset")
@@ -318,16 +367,24 @@ def _seconds(time: np.ndarray) -> np.ndarray:
     if (steps <= 0).any():
         i = int(np.argmax(steps <= 0))
         raise ValueError(f"time must increase, but goes from {time[i]:g} to {time[i + 1]:g} at position {i}")
-    if np.abs(time).max() > LONGEST_EPOCH:
+    if np.abs(time).max() > LONGEST_EPOCH or (steps >= LONGEST_STEP).any():
         raise ValueError(
-            f"time runs from {time[0]:g} to {time[-1]:g}, which looks like milliseconds (or samples); it must be in "
-            "seconds from onset: divide by 1000"
+            f"time runs from {time[0]:g} to {time[-1]:g} in {time.size} points, which looks like milliseconds "
+            "(or samples); it must be in seconds from onset: divide by 1000"
         )
     if steps.size and np.ptp(steps) > 0.01 * steps.mean():
         raise ValueError(
             f"time must be evenly spaced, but steps run from {steps.min():g} to {steps.max():g} s; resample"
         )
     return time
+
+
+def _labelled(
+    values: Any, dims: Sequence[str], coords: dict[str, Any], attrs: dict[str, Any]
+) -> xr.DataArray:
+    array = xr.DataArray(values, dims=dims, coords=coords, attrs=attrs)
+    array.name = None  # a lazy array would lend its hash, and ``spaces`` would call the features so
+    return array
 
 
 def _finish(
@@ -337,6 +394,6 @@ def _finish(
         attrs["subject"] = str(subject)
     elif subject is not None:
         coords["subject"] = (SAMPLE, _column(subject, values.shape[0], "subject", SAMPLE))
-    array = xr.DataArray(values, dims=dims, coords=coords, attrs=attrs)
+    array = _labelled(values, dims, coords, attrs)
     require_unique(array, SAMPLE, who="responses")
     return array

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 UNITS = {"eeg": "V", "mag": "T", "grad": "T/m"}
+# Coordinates of channels and time, which no label of an epoch may replace.
+TAKEN = ("channel", "time", "kind", "x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class Found:
     values: np.ndarray
     units: str
     channels: tuple[list[str], np.ndarray, list[str], np.ndarray | None]
+    sample: Any
+    stimulus: Any
     metadata: dict[str, Any]
 
 
@@ -24,6 +28,8 @@ def from_epochs(epochs: Any) -> Found:
     """Read good data channels of :class:`mne.Epochs`, their kinds and positions, and the epochs' labels."""
     import mne
 
+    if not isinstance(epochs, mne.BaseEpochs):
+        raise ValueError(f"M/EEG values must be an array or mne.Epochs, not mne's {type(epochs).__name__}")
     picks = mne.pick_types(epochs.info, meg=True, eeg=True, ref_meg=False, exclude="bads")
     if not len(picks):
         raise ValueError(
@@ -36,10 +42,28 @@ def from_epochs(epochs: Any) -> Found:
             f"the epochs mix channels in {' and '.join(sorted(units))}; pick one kind first, e.g. epochs.pick('eeg')"
         )
     names = [epochs.ch_names[i] for i in picks]
-    xyz = np.array([epochs.info["chs"][i]["loc"][:3] for i in picks], dtype=float)
-    known = np.isfinite(xyz).all() and np.ptp(xyz) > 0
     values = epochs.get_data(picks=picks, copy=True)
-    return Found(values, units.pop(), (names, epochs.times, kinds, xyz if known else None), _labels(epochs))
+    channels = (names, epochs.times, kinds, _positions(epochs.info, picks))
+    labels = _labels(epochs)
+    return Found(values, units.pop(), channels, labels.pop("sample"), labels.pop("stimulus"), labels)
+
+
+def _positions(info: Any, picks: np.ndarray) -> np.ndarray | None:
+    """Positions (channel, 3) in m in head coordinates, or None where a channel has none.
+
+    mne keeps MEG sensors in the coordinates of the device; ``dev_head_t`` says where the head was in it.
+    """
+    from mne.io.constants import FIFF
+    from mne.transforms import apply_trans
+
+    chosen = [info["chs"][i] for i in picks]
+    xyz = np.array([channel["loc"][:3] for channel in chosen], dtype=float)
+    if not (np.isfinite(xyz).all() and np.ptp(xyz) > 0):
+        return None
+    device = np.array([channel["coord_frame"] == FIFF.FIFFV_COORD_DEVICE for channel in chosen])
+    if device.any() and info["dev_head_t"] is not None:
+        xyz[device] = apply_trans(info["dev_head_t"], xyz[device])
+    return xyz
 
 
 def _unit(channel: dict[str, Any], kind: str) -> str:
@@ -53,7 +77,8 @@ def _unit(channel: dict[str, Any], kind: str) -> str:
 def _labels(epochs: Any) -> dict[str, Any]:
     """Return metadata columns, else event names, as labels; ``sample`` from the event's number in the recording."""
     table = getattr(epochs, "metadata", None)
-    found = {} if table is None else {str(c): np.asarray(table[c]) for c in table.columns}
+    columns = {} if table is None else {str(name): np.asarray(table[name]) for name in table.columns}
+    found = {f"metadata_{name}" if name in TAKEN else name: column for name, column in columns.items()}
     if "stimulus" not in found:
         names = {code: name for name, code in epochs.event_id.items()}
         found["stimulus"] = np.array([names[code] for code in epochs.events[:, 2]])

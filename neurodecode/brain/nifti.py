@@ -9,6 +9,8 @@ import numpy as np
 
 from ..labels import listed
 
+Grid = tuple[tuple[int, ...], np.ndarray]
+
 
 def from_image(
     image: Any, mask: Any, roi: Any
@@ -24,12 +26,8 @@ def from_image(
     if mask is None:
         raise ValueError("a NIfTI image needs mask=..., a 3-D image that is non-zero where voxels are taken")
     mask = load_img(mask)
-    if mask.shape[:3] != image.shape[:3] or not np.allclose(mask.affine, image.affine, atol=1e-3):
-        raise ValueError(
-            f"mask and image are on different grids: shapes {mask.shape} and {image.shape[:3]}; resample the mask with "
-            "nilearn.image.resample_to_img(mask, image, interpolation='nearest')"
-        )
-    inside = np.asarray(mask.dataobj).reshape(mask.shape[:3]) != 0
+    grid = (image.shape[:3], image.affine)
+    inside = _nonzero(volume(mask, grid, who="the mask"))
     if not inside.any():
         raise ValueError("the mask is empty: no voxel is non-zero")
     binary = load_img(_like(mask, inside))
@@ -41,7 +39,7 @@ def from_image(
         "shape": [int(v) for v in mask.shape[:3]],
         "space": "volume",
     }
-    return np.atleast_2d(values), np.flatnonzero(inside.ravel()), xyz, _names(roi, inside), attrs
+    return np.atleast_2d(values), np.flatnonzero(inside.ravel()), xyz, _names(roi, inside, grid), attrs
 
 
 def _like(image: Any, values: np.ndarray) -> Any:
@@ -50,20 +48,31 @@ def _like(image: Any, values: np.ndarray) -> Any:
     return new_img_like(image, values.astype(np.int8), affine=image.affine)
 
 
-def _names(roi: Any, inside: np.ndarray) -> Any:
+def _names(roi: Any, inside: np.ndarray, grid: Grid) -> Any:
     """Region name of every voxel, from {name: mask}, (atlas, {label: name}), or as given."""
     if isinstance(roi, Mapping):
-        return _from_masks({str(k): volume(v, inside.shape) != 0 for k, v in roi.items()}, inside)
+        masks = {str(k): _nonzero(volume(v, grid, who=f"the mask of region {k!r}")) for k, v in roi.items()}
+        return _from_masks(masks, inside)
     if isinstance(roi, tuple) and len(roi) == 2 and isinstance(roi[1], Mapping):
-        labels = volume(roi[0], inside.shape)[inside]
-        names = np.full(labels.size, "", dtype=object)
-        for label, name in roi[1].items():
-            names[labels == label] = str(name)
-        return names.astype(str)
+        return _from_atlas(volume(roi[0], grid, who="the atlas")[inside], roi[1])
     return roi
 
 
+def _from_atlas(labels: np.ndarray, names: Mapping[Any, Any]) -> np.ndarray:
+    out = np.full(labels.size, "", dtype=object)
+    for label, name in names.items():
+        out[labels == label] = str(name)
+    if not (out != "").any():
+        raise ValueError(
+            f"none of the labels {listed(names)} occurs in the atlas inside the mask, which has "
+            f"{listed(np.unique(labels))}; give {{label: name}}"
+        )
+    return out.astype(str)
+
+
 def _from_masks(masks: Mapping[str, np.ndarray], inside: np.ndarray) -> np.ndarray:
+    if not masks:
+        raise ValueError("roi={} names no region; leave it out, or give {name: mask}")
     chosen = np.stack([m[inside] for m in masks.values()])
     several = int((chosen.sum(axis=0) > 1).sum())
     if several:
@@ -81,14 +90,30 @@ def _from_masks(masks: Mapping[str, np.ndarray], inside: np.ndarray) -> np.ndarr
     return names.astype(str)
 
 
-def volume(image: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Values of a 3-D image of exactly this grid."""
+def volume(image: Any, grid: Grid, *, who: str) -> np.ndarray:
+    """Values of a 3-D image that lies on ``grid``, (shape, affine).
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or another affine.
+    """
     from nilearn.image import load_img
 
-    values = np.asarray(load_img(image).dataobj)
-    values = values[..., 0] if values.ndim == 4 and values.shape[-1] == 1 else values
-    if values.shape != tuple(shape):
-        raise ValueError(
-            f"a region image has shape {values.shape} but the mask has {tuple(shape)}; resample it first"
-        )
-    return values
+    image = load_img(image)
+    shape, affine = tuple(int(n) for n in grid[0]), np.asarray(grid[1], dtype=float)
+    if image.shape not in (shape, (*shape, 1)):
+        differ = f"shape {image.shape} against {shape}"
+    elif not np.allclose(image.affine, affine, atol=1e-3):
+        differ = f"affine {image.affine.tolist()} against {affine.tolist()}"
+    else:
+        return np.asarray(image.dataobj).reshape(shape)
+    raise ValueError(
+        f"{who} and the image are on different grids: {differ}; resample it with "
+        "nilearn.image.resample_to_img(mask, image, interpolation='nearest')"
+    )
+
+
+def _nonzero(values: np.ndarray) -> np.ndarray:
+    """Which voxels a mask takes; NaN, as some programs write outside the brain, is outside."""
+    return np.nan_to_num(values) != 0

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..labels import listed, require_coord, require_same
+from ..labels import listed, require_coord, require_same, require_unique
 
 # SCIENCE.md: low- and high-level visual cortex; hV4, MST and IPS belong to neither.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "LVC": ("V1", "V2", "V3", "V3ab"),
     "HVC": ("VO", "PHC", "LO", "MT"),
 }
+# Names in ``roi`` that stand for no region.
+NONE = ("", "none")
 
 
 def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
@@ -26,7 +28,8 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
         Its coordinate ``roi`` gives the names.
     regions : optional
         None for every name in ``roi``; a list of names, groups ("LVC", "HVC") or sums of them ("LVC+HVC"); a mapping
-        of new name to such names, to channel names, or to a 3-D NIfTI mask; or a boolean (region, voxel) array.
+        of new name to such names, to a boolean mask, or to a 3-D NIfTI mask; or a boolean (region, voxel) array.
+        Channels without ``roi`` go by their own names. Members of a group that an atlas lacks are passed over.
 
     Raises
     ------
@@ -40,16 +43,12 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
         )
     if isinstance(regions, xr.DataArray):
         masks = _from_array(responses, regions, dim)
-    elif isinstance(regions, Mapping):
-        masks = _build(responses, {str(k): _one(responses, v, dim) for k, v in regions.items()}, dim)
     else:
         if regions is None:
-            names = sorted(
-                set(require_coord(responses, "roi", who="responses").values.tolist()) - {"", "none"}
-            )
-        else:
-            names = [regions] if isinstance(regions, str) else list(regions)
-        masks = _build(responses, {str(n): _one(responses, n, dim) for n in names}, dim)
+            regions = [n for n in _known(responses, dim) if n not in NONE]
+        if not isinstance(regions, Mapping):
+            regions = {str(n): n for n in ([regions] if isinstance(regions, str) else regions)}
+        masks = _build(responses, {str(k): _one(responses, v, dim) for k, v in regions.items()}, dim)
     empty = [str(r) for r, n in zip(masks.region.values, masks.sum(dim).values, strict=True) if n == 0]
     if empty:
         raise ValueError(f"{len(empty)} of {masks.sizes['region']} regions have no {dim}: {listed(empty)}")
@@ -64,12 +63,13 @@ def _from_array(responses: xr.DataArray, given: xr.DataArray, dim: str) -> xr.Da
     require_same(responses, given, dim, who=("responses", "regions"))
     if "region" not in given.coords:
         raise ValueError("regions need names: a coordinate 'region'")
+    require_unique(given, "region", who="regions")
     return given.transpose("region", dim)
 
 
 def _build(responses: xr.DataArray, masks: Mapping[str, np.ndarray], dim: str) -> xr.DataArray:
     if not masks:
-        raise ValueError("no region was named")
+        raise ValueError("no region was named, neither in regions=... nor in the coordinate 'roi'")
     coords = {k: v for k, v in responses.coords.items() if v.dims == (dim,)}
     return xr.DataArray(
         np.stack(list(masks.values())), dims=("region", dim), coords={"region": list(masks), **coords}
@@ -77,41 +77,50 @@ def _build(responses: xr.DataArray, masks: Mapping[str, np.ndarray], dim: str) -
 
 
 def _one(responses: xr.DataArray, what: Any, dim: str) -> np.ndarray:
-    """Mask of one region: a name, a sum of names, an iterable of names, a boolean mask, or an image."""
-    if isinstance(what, str):
-        what = what.split("+")
-    elif not isinstance(what, Iterable) or hasattr(what, "affine"):
+    """Mask of one region: a name, a sum of names, a collection of names, a boolean mask, or an image."""
+    if isinstance(what, str | int | np.integer):
+        return _from_names(responses, str(what).split("+"), dim)
+    if hasattr(what, "affine") or not isinstance(what, Collection):
         return _from_volume(responses, what)
-    names = [str(n) for n in what]
-    known = responses.coords[dim].values if dim == "channel" else None
-    if known is None or "roi" in responses.coords:
-        known = require_coord(responses, "roi", who="responses").values
-    names = [member for name in names for member in GROUPS.get(name, (name,))]
-    unknown = [n for n in names if n not in set(known.tolist())]
-    if unknown and not set(names) & set(known.tolist()):
-        raise ValueError(
-            f"unknown region(s) {listed(unknown)}; there are {listed(sorted(set(known.tolist()) - {'', 'none'}), most=40)} "
-            f"and the groups {listed(GROUPS)}"
-        )
-    if unknown and not _from_group(unknown):
-        raise ValueError(
-            f"unknown region(s) {listed(unknown)}; there are {listed(sorted(set(known.tolist())), most=40)}"
-        )
-    return np.isin(known, names)
+    if np.asarray(what).dtype == bool:
+        return _from_mask(np.asarray(what), responses.sizes[dim], dim)
+    return _from_names(responses, [str(n) for n in what], dim)
 
 
-def _from_group(names: Iterable[str]) -> bool:
-    """Members of a group may be absent from a subject's atlas; a name that is no member was mistyped."""
-    members = {m for group in GROUPS.values() for m in group}
-    return all(n in members for n in names)
+def _known(responses: xr.DataArray, dim: str) -> list[str]:
+    return sorted(set(_labels(responses, dim).tolist()))
+
+
+def _labels(responses: xr.DataArray, dim: str) -> np.ndarray:
+    """What regions go by: ``roi``, or the names of channels that have none."""
+    name = "channel" if dim == "channel" and "roi" not in responses.coords else "roi"
+    return require_coord(responses, name, who="responses", dim=dim).values.astype(str)
+
+
+def _from_names(responses: xr.DataArray, names: list[str], dim: str) -> np.ndarray:
+    """Join names and groups. A group takes the members that there are; a name must be there itself."""
+    known = _known(responses, dim)
+    members = {n: [n] if n in known else [m for m in GROUPS.get(n, ()) if m in known] for n in names}
+    unknown = [n for n, found in members.items() if not found]
+    if unknown:
+        raise ValueError(
+            f"unknown region(s) {listed(unknown)}; there are "
+            f"{listed([n for n in known if n not in NONE], most=40)} and the groups {listed(GROUPS)}"
+        )
+    return np.isin(_labels(responses, dim), sum(members.values(), []))
+
+
+def _from_mask(mask: np.ndarray, size: int, dim: str) -> np.ndarray:
+    if mask.shape != (size,):
+        raise ValueError(f"a region's mask has the shape {mask.shape} but there are {size} along {dim!r}")
+    return mask
 
 
 def _from_volume(responses: xr.DataArray, image: Any) -> np.ndarray:
     from .nifti import volume
 
-    shape = responses.attrs.get("shape")
-    if shape is None:
+    if "affine" not in responses.attrs:
         raise ValueError("an image as region needs responses that were made from a NIfTI image")
-    return np.asarray(
-        volume(image, tuple(int(s) for s in shape)).ravel()[responses.coords["voxel"].values] != 0
-    )
+    grid = tuple(responses.attrs["shape"]), np.reshape(responses.attrs["affine"], (4, 4))
+    inside = np.nan_to_num(volume(image, grid, who="a region's mask")) != 0
+    return np.asarray(inside.ravel()[responses.coords["voxel"].values])

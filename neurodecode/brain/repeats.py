@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 
-from ..labels import SAMPLE, STIMULUS, listed, require_coord, require_dims
+from ..labels import SAMPLE, STIMULUS, groups, listed, require_coord, require_dims
 
 
 def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMULUS) -> xr.DataArray:
@@ -32,12 +32,10 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     """
     require_dims(responses, [SAMPLE], who="responses")
     names = [by] if isinstance(by, str) else list(by)
-    columns = [require_coord(responses, n, who="responses").values for n in names]
-    labels = np.array(["|".join(map(str, row)) for row in zip(*columns, strict=True)])
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))[inverse]
-    first = np.sort(first)
-    _refuse_across_splits(responses, rank, labels[first])
+    columns = [require_coord(responses, n, who="responses", dim=SAMPLE).values for n in names]
+    labels = columns[0] if len(columns) == 1 else _joined(columns)
+    rank, first = groups(labels)
+    _refuse_across_splits(responses, rank, first, labels)
     weights = (
         responses.coords["trials"].values.astype(float)
         if "trials" in responses.coords
@@ -47,7 +45,8 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     average = sparse.csr_array((weights / counts[rank], (rank, np.arange(rank.size))))
     ordered = responses.transpose(SAMPLE, ...)
     flat = ordered.values.reshape(rank.size, -1)
-    values = (average @ flat).astype(flat.dtype).reshape(first.size, *ordered.shape[1:])
+    kind = np.result_type(flat.dtype, np.float32)  # the mean of whole numbers is no whole number
+    values = (average @ flat).astype(kind).reshape(first.size, *ordered.shape[1:])
     kept = {
         k: v
         for k, v in ordered.coords.items()
@@ -56,27 +55,34 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     kept = {k: v.isel({SAMPLE: first}) if SAMPLE in v.dims else v for k, v in kept.items()}
     coords = {k: v.drop_vars(SAMPLE, errors="ignore") for k, v in kept.items()}
     coords |= {"trials": (SAMPLE, counts.astype(np.int64))}
-    plain = columns[0][first] if len(names) == 1 else labels[first]
     return xr.DataArray(
         values,
         dims=ordered.dims,
-        coords={SAMPLE: plain, **coords},
+        coords={SAMPLE: labels[first], **coords},
         attrs=dict(responses.attrs),
         name=responses.name,
     )
+
+
+def _joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """One label for each combination: "a|1". A bar within a label is escaped, so that different ones stay different."""
+    rows = zip(*columns, strict=True)
+    return np.array(["|".join(str(v).replace("\\", "\\\\").replace("|", "\\|") for v in row) for row in rows])
 
 
 def _constant(values: np.ndarray, rank: np.ndarray, first: np.ndarray) -> bool:
     return bool((values == values[first][rank]).all())
 
 
-def _refuse_across_splits(responses: xr.DataArray, rank: np.ndarray, labels: np.ndarray) -> None:
+def _refuse_across_splits(
+    responses: xr.DataArray, rank: np.ndarray, first: np.ndarray, labels: np.ndarray
+) -> None:
     if "split" not in responses.coords:
         return
-    split = responses.coords["split"].values
-    several = [i for i in range(labels.size) if np.unique(split[rank == i]).size > 1]
-    if several:
+    split = require_coord(responses, "split", who="responses", dim=SAMPLE).values
+    several = np.unique(rank[split != split[first][rank]])
+    if several.size:
         raise ValueError(
-            f"{len(several)} of {labels.size} groups lie in more than one 'split': {listed(labels[several])}; their mean "
-            "would leak test data into training. Average with by=('stimulus', 'split'), or mend the split"
+            f"{several.size} of {first.size} groups lie in more than one 'split': {listed(labels[first[several]])}; "
+            "their mean would leak test data into training. Average with by=('stimulus', 'split'), or mend the split"
         )

@@ -41,17 +41,28 @@ class Scaling:
     y_mean: np.ndarray
     y_scale: np.ndarray
     varies: np.ndarray
+    y_varies: np.ndarray
     x_sd: np.ndarray
     y_sd: np.ndarray
+    centred: bool
 
     def x(self, x: np.ndarray, *, ones: bool) -> np.ndarray:
         """Return x (n, p) scaled, in its own dtype, with a column of ones for a penalised intercept."""
-        z = ((x - self.x_mean) / self.x_scale).astype(x.dtype, copy=False)
+        z = self._scaled(x, self.x_mean, self.x_scale, self.varies)
         return np.hstack([z, np.ones((len(z), 1), dtype=x.dtype)]) if ones else z
 
     def y(self, y: np.ndarray) -> np.ndarray:
         """Return y (n, q) scaled, in its own dtype."""
-        return ((y - self.y_mean) / self.y_scale).astype(y.dtype, copy=False)
+        return self._scaled(y, self.y_mean, self.y_scale, self.y_varies)
+
+    def _scaled(
+        self, values: np.ndarray, mean: np.ndarray, scale: np.ndarray, varies: np.ndarray
+    ) -> np.ndarray:
+        z = ((values - mean) / scale).astype(values.dtype, copy=False)
+        if self.centred:
+            # What rounding leaves of a constant column must not earn weights, nor a correlation later.
+            z[:, ~varies] = 0.0
+        return z
 
 
 @dataclass(frozen=True)
@@ -88,11 +99,12 @@ def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def scaling(x: np.ndarray, y: np.ndarray, settings: Settings) -> Scaling:
     """Statistics of training data x (n, p), y (n, q) as far as the settings use them."""
     x_mean, x_sd, varies = statistics(x)
-    y_mean, y_sd, _ = statistics(y)
+    y_mean, y_sd, y_varies = statistics(y)
     x_scale, y_scale = (x_sd, y_sd) if settings.standardise else (np.ones_like(x_sd), np.ones_like(y_sd))
-    if not (settings.centre or settings.standardise):
+    centred = settings.centre or settings.standardise
+    if not centred:
         x_mean, y_mean = np.zeros_like(x_mean), np.zeros_like(y_mean)
-    return Scaling(x_mean, x_scale, y_mean, y_scale, varies, x_sd, y_sd)
+    return Scaling(x_mean, x_scale, y_mean, y_scale, varies, y_varies, x_sd, y_sd, centred)
 
 
 def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:

@@ -22,15 +22,21 @@ def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray)
 
     Notes
     -----
-    Ties go to the lower index. With s_x the norm of a centred predictor, |x^T y| / s_x orders as |r| does.
+    Ties go to the lower index; |r| is rounded to 12 digits, since a matrix product may give equal predictors results
+    that differ in the last.
     """
     centred = x - x.mean(axis=0, dtype=np.float64)
     norm = np.sqrt(np.sum(centred**2, axis=0))
     norm[~varies] = 1.0
     out = np.empty((k, y.shape[1]), dtype=np.int32)
     for first in range(0, y.shape[1], BLOCK):
-        block = np.asarray(y[:, first : first + BLOCK], dtype=np.float64)
-        r = np.abs(cross(centred, block - block.mean(axis=0))) / norm[:, None]
+        block = np.array(y[:, first : first + BLOCK], dtype=np.float64)
+        largest = np.abs(block).max(axis=0)
+        block -= block.mean(axis=0)
+        length = np.sqrt(np.sum(block**2, axis=0))
+        steady = length <= 1e-12 * largest * np.sqrt(len(block))
+        block = np.where(steady, 0.0, block / np.where(steady, 1.0, length))
+        r = np.round(np.abs(cross(centred, block)) / norm[:, None], 12)
         r[~varies] = -1.0
         order = np.argsort(-r, axis=0, kind="stable")[:k]
         out[:, first : first + BLOCK] = np.sort(order, axis=0)

@@ -11,7 +11,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from .. import brain, store
-from ..crossval import Features, Responses, Task, describe, kept, tasks
+from ..crossval import Features, Responses, Task, describe, identity, kept, tasks
 from ..labels import FEATURE, LAYER, listed, require_choice
 
 
@@ -66,16 +66,16 @@ def decode(
     names = list(dict.fromkeys(str(r) for m in masks.values() for r in m.region.values))
     parameters = {**describe(todo), "regions": names, "by": by}
     hashes = {t.subject: store.data_hash(t.responses, masks[t.subject], *t.spaces.values()) for t in todo}
-    key = {"what": "spatial.decode", "parameters": parameters, "data": hashes}
+    key = {"what": "spatial.decode", "parameters": parameters, "data": hashes, **identity(todo)}
     pieces = None if resume is None else store.Pieces(resume, key=key)
     subjects = []
     with tqdm(total=len(todo) * len(names), desc="decode", disable=None, leave=False) as bar:
         for task in todo:
             parts = []
             for mask in masks[task.subject]:
-                parts.append(
-                    kept(pieces, f"{task.subject}-{mask.region.item()}", partial(_one, task, mask, by))
-                )
+                # As a pair: joined by a mark, two pairs of names could read alike.
+                piece = repr((task.subject, mask.region.item()))
+                parts.append(kept(pieces, piece, partial(_one, task, mask, by)))
                 bar.update()
             subjects.append(xr.concat(parts, dim=xr.Variable("region", masks[task.subject].region.values)))
     joined = xr.concat(subjects, dim=xr.Variable("subject", [t.subject for t in todo]), join="outer")
@@ -92,11 +92,11 @@ def _require_enough(task: Task, masks: xr.DataArray) -> None:
     """Refuse a selection of more voxels than a region has, before anything is fitted."""
     dim = "voxel" if "voxel" in masks.dims else "channel"
     sizes = dict(zip(masks.region.values.tolist(), masks.sum(dim).values.tolist(), strict=True))
-    for space, decoder in task.decoders.items():
-        k = getattr(decoder, "n_voxels", None)
+    for group in task.groups:
+        k = getattr(group.decoder, "n_voxels", None)
         small = [f"{name} ({size})" for name, size in sizes.items() if k is not None and size < k]
         if small:
             raise ValueError(
-                f"the decoder of {space!r} selects n_voxels={k} but {len(small)} of {len(sizes)} regions of subject "
+                f"the decoder of {listed(group.names)} selects n_voxels={k} but {len(small)} of {len(sizes)} regions of subject "
                 f"{task.subject!r} have fewer: {listed(small)}; lower n_voxels or join regions"
             )

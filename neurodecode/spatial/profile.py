@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import brain
 from ..crossval import by_subject
-from ..labels import LAYER, require_choice, require_dims, require_finite
+from ..labels import LAYER, listed, require_choice, require_dims, require_finite
 
 Maps = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
 
@@ -47,6 +47,8 @@ def region_profile(
     _require_count(n_bootstrap, "n_bootstrap")
     maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
     masks = {s: brain.regions(m, regions) for s, m in maps.items()}
+    _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
+    _require_alike({s: m.coords["region"] for s, m in masks.items()}, "regions")
     random = np.random.default_rng(seed)
     values, null, boot = [], [], []
     for subject, m in maps.items():
@@ -78,7 +80,7 @@ def region_profile(
             LAYER: first.coords[LAYER].values,
             "subject": list(maps),
         },
-        attrs={**first.attrs, "n_permutations": n_permutations, "n_bootstrap": n_bootstrap, "seed": seed},
+        attrs={**_common(first), "n_permutations": n_permutations, "n_bootstrap": n_bootstrap, "seed": seed},
     )
 
 
@@ -99,6 +101,7 @@ def contrast(
     """
     _require_count(n_permutations, "n_permutations")
     maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
+    _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
     random = np.random.default_rng(seed)
     values, null = [], []
     for m in maps.values():
@@ -125,7 +128,7 @@ def contrast(
         },
         coords={LAYER: first.coords[LAYER].values, "subject": list(maps)},
         attrs={
-            **first.attrs,
+            **_common(first),
             "pair": f"{pair[0]} - {pair[1]}",
             "n_permutations": n_permutations,
             "seed": seed,
@@ -139,6 +142,22 @@ def _checked(given: xr.DataArray) -> xr.DataArray:
     require_dims(given, [LAYER, "voxel"], who="weight map")
     require_finite(given, who="weight map")
     return given.transpose(LAYER, "voxel")
+
+
+def _common(one: xr.DataArray) -> dict[str, Any]:
+    """Attributes that hold for all subjects."""
+    return {k: v for k, v in one.attrs.items() if k != "subject"}
+
+
+def _require_alike(names: Mapping[str, xr.DataArray], what: str) -> None:
+    """Refuse subjects whose layers or regions are not the same: they could not be averaged."""
+    subject, first = next(iter(names.items()))
+    for other, found in names.items():
+        if found.values.tolist() != first.values.tolist():
+            raise ValueError(
+                f"subjects {subject!r} and {other!r} have other {what}: {listed(first.values)} against "
+                f"{listed(found.values)}; name those that all of them have"
+            )
 
 
 def _require_count(n: int, name: str) -> None:

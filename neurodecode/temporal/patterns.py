@@ -9,8 +9,8 @@ from sklearn.base import clone
 
 from .. import folds, store
 from ..crossval import Features, Responses, by_space, checked
-from ..labels import LAYER
-from ..maps import weight_map
+from ..labels import LAYER, require_choice, require_coord, require_same
+from ..maps import KINDS, REDUCTIONS, UNITS, weight_map
 from .sweep import common_time
 from .windows import windows
 
@@ -43,9 +43,20 @@ def patterns(
     (window, channel, layer, subject)
         Mean over the samples of the window, with the channels' kinds and positions; attrs kind, reduce, units.
     """
+    for value, allowed, what in (
+        (kind, KINDS, "kind"),
+        (reduce, REDUCTIONS, "reduce"),
+        (units, UNITS, "units"),
+    ):
+        require_choice(value, allowed, what=what)
     arrays, spaces = checked(epochs, features)
     decoders = by_space(decoder, list(spaces))
     laid = windows(common_time(arrays), width=width, step=step, tmin=tmin, tmax=tmax)
+    name, one_array = next(iter(arrays.items()))
+    for subject, array in arrays.items():
+        who = f"epochs of subject {subject!r}"
+        require_coord(array, "channel", who=who)
+        require_same(one_array, array, "channel", who=(f"epochs of subject {name!r}", who))
     learn = {s: a.isel(sample=folds.select(a, train, who="train")) for s, a in arrays.items()}
 
     def one(seen: xr.DataArray, name: str) -> xr.DataArray:
@@ -68,8 +79,10 @@ def patterns(
         "decoders": {k: repr(v) for k, v in decoders.items()},
         "kind": kind,
         "reduce": reduce,
+        "units": units,
         **laid.attrs,
     }
+    result.attrs.pop("subject", None)
     hashes = {s: store.data_hash(a, *spaces.values()) for s, a in learn.items()}
     return store.stamp(result.rename("pattern"), what="temporal.patterns", parameters=parameters, data=hashes)
 

@@ -12,7 +12,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from .. import store
-from ..crossval import Features, Responses, Task, describe, kept, tasks
+from ..crossval import Features, Responses, Task, describe, identity, kept, tasks
 from ..labels import listed, require_coord, require_dims
 from .windows import windows
 
@@ -139,6 +139,8 @@ class _Run:
             "parameters": self.parameters,
             "data": self.data,
             "start": laid.start.values.tolist(),
+            "stop": laid.stop.values.tolist(),
+            **identity(todo),
         }
         self.pieces = None if resume is None else store.Pieces(resume, key=key)
 

@@ -54,7 +54,13 @@ def windows(
     t = np.asarray(time, dtype=np.float64)
     if t.ndim != 1 or t.size < 2:
         raise ValueError(f"time must be one axis of at least 2 samples, got shape {t.shape}")
-    dt = float(np.diff(t).mean())
+    steps = np.diff(t)
+    dt = float(steps.mean())
+    if not np.isfinite(t).all() or (steps <= 0).any() or np.ptp(steps) > 0.01 * dt:
+        raise ValueError(
+            f"time must be finite, increasing and evenly spaced, but runs from {t[0]:g} to {t[-1]:g} s in steps of "
+            f"{steps.min():g} to {steps.max():g} s; resample"
+        )
     begin, end = _limits(t, dt, scheme, tmin, tmax)
     size = _samples(width, dt, end - begin, "width")
     _samples(step, dt, None, "step")
@@ -93,6 +99,7 @@ def _samples(seconds: float, dt: float, most: int | None, name: str) -> int:
     if not np.isfinite(seconds) or seconds < dt * (1 - 1e-6):
         raise ValueError(
             f"{name}={seconds:g} s is shorter than one sample ({dt:g} s at {1 / dt:g} Hz); give at least {dt:g}"
+            + ("; is the time axis in milliseconds? Divide it by 1000" if dt >= 0.5 else "")
         )
     n = int(np.rint(seconds / dt))
     if most is not None and n > most:

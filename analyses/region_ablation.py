@@ -1,0 +1,30 @@
+"""Which regions carry meaning, structure and the image latent? (Fig. 7)
+
+A ridge decoder is refitted for every set of regions and every feature space, and scored on test stimuli.
+
+    python analyses/region_ablation.py --out results
+    python analyses/region_ablation.py --responses sub-*.nc --features features.nc --out results
+"""
+
+import numpy as np
+
+import neurodecode as nd
+from neurodecode import inputs
+
+REGIONS = ("LVC+HVC", "LVC", "HVC")
+ALPHAS = np.logspace(0, 9, 10)
+SCORE = "profile"
+
+
+def main() -> None:
+    args = inputs.arguments(__doc__, modality="fmri")
+    data = inputs.read(args)
+    decoder = nd.RidgeDecoder(alpha=ALPHAS)
+    score = nd.spatial.decode(data.responses, data.features, decoder, regions=REGIONS, score=SCORE)
+    print(score.mean(("subject", "fold")).to_pandas().round(3))
+    result = nd.inference.above_chance(score)
+    inputs.write(result, data, args.out / "region_ablation.nc")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Do low- and high-level visual cortex differ in what is read from them? (Fig. 9d)
+
+Weight maps of every subject are averaged over the voxels of LVC and HVC, with bootstrap intervals over voxels and a
+permutation test of their difference over voxels and subjects.
+
+    python analyses/region_profile.py --out results
+"""
+
+import numpy as np
+
+import neurodecode as nd
+from neurodecode import inputs
+
+REGIONS = ("LVC", "HVC")
+ALPHAS = np.logspace(0, 9, 10)
+KIND = "pattern"
+PERMUTATIONS = 1000
+
+
+def main() -> None:
+    args = inputs.arguments(__doc__, modality="fmri")
+    data = inputs.read(args)
+    features = nd.brain.stack(inputs.families(data.features))
+    maps = {}
+    for subject, responses in data.responses.items():
+        train = responses.isel(sample=nd.folds.select(responses, "train", who="train"))
+        decoder = nd.RidgeDecoder(alpha=ALPHAS).fit(train, features)
+        maps[subject] = nd.spatial.weight_map(decoder, kind=KIND, responses=train)
+    profile = nd.spatial.region_profile(maps, REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
+    contrast = nd.spatial.contrast(maps, pair=REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
+    print(profile["mean"].to_pandas().round(3), contrast["p"].to_pandas().round(4), sep="\n")
+    result = profile.assign(contrast=contrast["difference"], contrast_p=contrast["p"])
+    stamped = nd.store.stamp(
+        result,
+        what="region_profile",
+        parameters={
+            "alphas": ALPHAS.tolist(),
+            "kind": KIND,
+            "regions": REGIONS,
+            "permutations": PERMUTATIONS,
+        },
+        seed=args.seed,
+        data={s: nd.store.data_hash(r) for s, r in data.responses.items()},
+    )
+    inputs.write(stamped, data, args.out / "region_profile.nc")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""When are meaning, structure and the image latent in EEG and MEG? (Fig. 9e-f)
+
+A ridge decoder is fitted in every 100 ms window, in steps of 25 ms, and identifies the test stimuli (top-1). Clusters
+of windows above chance are tested over subjects.
+
+    python analyses/time_course.py --modality meg --out results
+    python analyses/time_course.py --responses sub-*-epo.fif --features features.nc --out results
+"""
+
+import numpy as np
+
+import neurodecode as nd
+from neurodecode import inputs
+
+ALPHA = 3e3
+WIDTH, STEP = 0.100, 0.025
+SCORE = "top1"
+
+
+def main() -> None:
+    args = inputs.arguments(__doc__, modality="meg")
+    data = inputs.read(args)
+    decoder = nd.RidgeDecoder(alpha=ALPHA)
+    score = nd.temporal.sweep(data.responses, data.features, decoder, width=WIDTH, step=STEP, score=SCORE)
+    print(score.mean(("subject", "fold")).to_pandas().round(3))
+    result = score.to_dataset(name="score").assign_attrs(score.attrs)
+    if score.sizes["subject"] > 1:
+        result = result.assign(significant=nd.inference.clusters(score, seed=args.seed)["significant"])
+    if data.truth:
+        result = result.assign(peak=next(iter(data.truth.values()))["peak"].sel(layer=score.layer))
+        found = score.mean(("subject", "fold")).idxmax("window")
+        print("peak (s): found, planted\n", np.column_stack([score.layer, found, result.peak]))
+    inputs.write(result, data, args.out / f"time_course_{args.modality}.nc")
+
+
+if __name__ == "__main__":
+    main()

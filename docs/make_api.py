@@ -1,0 +1,66 @@
+"""Write one page per public module, filled by autodoc from the docstrings."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+# In the order of the house's floors. A module that does not exist yet gets no page.
+MODULES = {
+    "brain": "labelled brain data",
+    "folds": "splits and the leakage guard",
+    "prepare": "what is fitted on training data only",
+    "score": "accuracies",
+    "linear": "ridge decoders and encoders",
+    "spatial": "per region, on the cortex",
+    "temporal": "per time window",
+    "inference": "groups, nulls, clusters",
+    "plot": "figures",
+    "datasets": "data sets",
+    "datasets.lab": "simulated recordings with a known truth",
+    "store": "results on disk",
+}
+
+PAGE = """# neurodecode.{module}: {title}
+
+```{{eval-rst}}
+.. automodule:: neurodecode.{module}
+   :members:{inherited}
+```
+"""
+
+INHERITED = """
+   :inherited-members: BaseEstimator, RegressorMixin, MultiOutputMixin"""
+
+INDEX = """# Reference
+
+One page per public module, made from the docstrings.
+
+```{{toctree}}
+:maxdepth: 1
+
+{pages}
+```
+"""
+
+
+def write(folder: Path) -> list[str]:
+    """Write ``folder`` anew and return the modules that have a page."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    found = [name for name in MODULES if _exists(f"neurodecode.{name}")]
+    for name in found:
+        # .predict, .score and .weights_ come from a shared base class: show them
+        inherited = INHERITED if name == "linear" else ""
+        (folder / f"{name}.md").write_text(PAGE.format(module=name, title=MODULES[name], inherited=inherited))
+    (folder / "index.md").write_text(INDEX.format(pages="\n".join(found)))
+    return found
+
+
+def _exists(name: str) -> bool:
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:
+        return False
+    return spec is not None and spec.origin is not None

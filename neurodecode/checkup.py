@@ -1,0 +1,116 @@
+"""Top: what is in a file, and what is wrong with it; behind ``neurodecode info``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from . import store
+from .labels import FEATURE, SAMPLE, STIMULUS, listed, require_coord, require_finite, require_unique
+
+IMAGES = (".nii", ".nii.gz")
+
+
+def checkup(path: Path) -> tuple[str, list[str]]:
+    """Describe a file in a few lines and list its faults in words.
+
+    Parameters
+    ----------
+    path : netCDF of this package, mne epochs, or a NIfTI image
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the file cannot be read at all, and why.
+    """
+    if str(path).endswith(IMAGES):
+        return _image(path), []
+    if str(path).endswith((".fif", ".fif.gz")):
+        from .inputs import responses_from
+
+        found: xr.DataArray | xr.Dataset = responses_from(path)
+    else:
+        found = store.load(path)
+    arrays = (
+        {str(found.name or "array"): found}
+        if isinstance(found, xr.DataArray)
+        else dict(found.data_vars.items())
+    )
+    lines = [_what(found)]
+    faults: list[str] = []
+    for name, array in arrays.items():
+        lines.append(f"  {name}: {_summary(array)}")
+        faults += _faults(str(name), array)
+    if "provenance" in found.attrs:
+        made = store.provenance(found)
+        lines.append(
+            f"  made by {made['what']}, neurodecode {made['version']}, {made['date']}, seed {made['seed']}"
+        )
+    return "\n".join(lines), faults
+
+
+def _what(found: xr.DataArray | xr.Dataset) -> str:
+    """Name the kind of data by its dimensions."""
+    dims = set(map(str, found.dims))
+    kinds = (
+        ({SAMPLE, "voxel"}, "fMRI responses"),
+        ({SAMPLE, "channel", "time"}, "M/EEG responses"),
+        ({STIMULUS, FEATURE}, "stimulus features"),
+        ({STIMULUS, "row", "column"}, "images"),
+        ({"train_window", "test_window"}, "scores, generalisation over time"),
+        ({"window", "channel"}, "sensor patterns"),
+        ({"window"}, "scores over time"),
+        ({"region"}, "scores or profile of regions"),
+        ({"voxel"}, "map over voxels"),
+    )
+    name = next((text for needed, text in kinds if needed <= dims), "labelled data of another kind")
+    return f"  {name} ({', '.join(f'{d} {n}' for d, n in found.sizes.items())})"
+
+
+def _summary(array: xr.DataArray) -> str:
+    units = array.attrs.get("units")
+    text = f"{array.dtype}, {array.nbytes / 2**20:.1f} MiB" + (f", {units}" if units else "")
+    for name in (SAMPLE, STIMULUS, "split", "subject", "session", "run", "roi", "layer", "channel"):
+        if name in array.coords and array.coords[name].ndim == 1:
+            values = list(dict.fromkeys(array.coords[name].values.tolist()))
+            text += f"\n    {name}: {len(values)} different, {listed(values, most=6)}"
+    if "time" in array.coords and array.coords["time"].ndim == 1 and array.sizes["time"] > 1:
+        time = array.coords["time"].values
+        text += f"\n    time: {time[0]:g} to {time[-1]:g} s, {(time.size - 1) / (time[-1] - time[0]):g} Hz"
+    return text
+
+
+def _faults(name: str, array: xr.DataArray) -> list[str]:
+    checks: list[Callable[[], object]] = []
+    if array.dtype.kind == "f" and (SAMPLE in array.dims or STIMULUS in array.dims):
+        checks.append(lambda: require_finite(array, who=name))
+    if SAMPLE in array.dims:
+        checks.append(lambda: require_unique(array, SAMPLE, who=name))
+        checks.append(lambda: require_coord(array, STIMULUS, who=name))
+    elif STIMULUS in array.dims:
+        checks.append(lambda: require_unique(array, STIMULUS, who=name))
+    faults = []
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            faults.append(str(error))
+    if (SAMPLE in array.dims or STIMULUS in array.dims) and not array.size:
+        faults.append(f"{name} is empty: {dict(array.sizes)}")
+    return faults
+
+
+def _image(path: Path) -> str:
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+    except nibabel.filebasedimages.ImageFileError as error:
+        raise ValueError(f"{str(path)!r} is no NIfTI image: {error}") from error
+    shape, size = image.shape, image.header.get_zooms()[:3]
+    return (
+        f"  NIfTI image {shape}, voxels of {' x '.join(f'{s:g}' for s in size)} mm\n"
+        "  label it with neurodecode.brain.fmri(image, mask=..., sample=..., stimulus=...)"
+    )

@@ -1,0 +1,21 @@
+"""Floor 2: data sets, one module each, all with ``load(...)``.
+
+``lab`` is the embedded one: simulated brains with a known truth, made in seconds and without any download.
+Nothing is loaded, read or simulated when this package is imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["lab"]
+
+if TYPE_CHECKING:
+    from . import lab
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

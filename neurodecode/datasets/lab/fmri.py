@@ -1,0 +1,175 @@
+"""Simulated fMRI: betas of single trials on the vertices of fsaverage5 around the approximate visual regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ... import brain
+from .cortex import Cortex, approximate_regions, visual_patch
+from .plan import CARRIES, require_planned
+from .tuning import RECEPTIVE_FIELD, field_places, responses
+
+# Share of a region's voxels that carry what the region carries.
+CARRYING = 0.7
+# ncsnr of a carrying voxel with gain 1; NSD's single-trial values lie between .2 and .7 in visual cortex (Allen et al. 2022).
+SNR = 0.30
+# Shares of the noise variance: smooth over cortex; the rest is independent. On top of both comes noise that looks
+# like a response to other stimuli (it limits what many voxels tell together; Moreno-Bote et al. 2014), as a
+# multiple of the response's own variance.
+SMOOTH = 0.25
+CONFUSED = 0.7
+_SMOOTH_MM = 8.0
+_TRIALS_PER_RUN = 60
+_RUNS_PER_SESSION = 12
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """Noise-free responses (stimulus, voxel) in units of the unstructured noise, and who carries what."""
+
+    values: np.ndarray
+    carries: np.ndarray
+
+
+def simulate(
+    features: Mapping[str, xr.DataArray],
+    split: xr.DataArray,
+    plan: xr.Dataset,
+    *,
+    subject: str,
+    seed: list[int],
+    repeats: int = 3,
+    noise: float = 1.0,
+) -> tuple[xr.DataArray, xr.Dataset]:
+    """Simulate one subject's betas.
+
+    Parameters
+    ----------
+    features : name -> (stimulus, feature)
+        All of the same stimuli in the same order; names as in the plan.
+    split : (stimulus) "train" or "test"
+    plan : Dataset (region, layer)
+        ``gain`` and ``population``, see :func:`.plan.default_plan`.
+    subject : str
+    seed : list of int
+        Gives receptive fields, carriers, borders and noise of this subject.
+    repeats : int
+        Trials per stimulus.
+    noise : float
+        Standard deviation of all noise, relative to the default.
+
+    Returns
+    -------
+    responses : (sample, voxel), float32, z-scored over all trials per voxel.
+    truth : Dataset
+        ``carries`` (layer, voxel); ``gain`` (region, layer); ``ncsnr`` (voxel), signal over noise of one trial;
+        ``ceiling`` (voxel), the largest r possible with the mean of ``repeats`` trials, sqrt(NC) with
+        NC = ncsnr^2 / (ncsnr^2 + 1 / repeats).
+    """
+    require_planned(features, plan)
+    rng = np.random.default_rng(seed)
+    voxels = visual_patch(approximate_regions(rng=rng))
+    signal = _signal(features, plan, voxels, rng)
+    stimulus = split["stimulus"].values
+    order = rng.permutation(np.repeat(np.arange(len(stimulus)), repeats))
+    variance = signal.values.var(axis=0)
+    values = _noise(len(order), voxels, rng)
+    values += np.sqrt(CONFUSED) * _confusion(len(order), signal.values, rng)
+    values *= noise
+    values += signal.values[order]
+    values -= values.mean(axis=0)
+    values /= values.std(axis=0)
+    ncsnr = np.sqrt(variance / (1 + CONFUSED * variance)) / noise
+    array = brain.fmri(
+        values,
+        sample=np.array([f"trial-{i:05d}" for i in range(len(order))]),
+        stimulus=stimulus[order],
+        roi=voxels.roi,
+        hemi=voxels.hemi,
+        xyz=voxels.xyz,
+        vertex=voxels.vertex,
+        subject=subject,
+        session=np.arange(len(order)) // (_TRIALS_PER_RUN * _RUNS_PER_SESSION) + 1,
+        run=np.arange(len(order)) // _TRIALS_PER_RUN + 1,
+        repeat=_count_up(order) + 1,
+        split=split.values[order],
+        units="z",
+        space="fsaverage5",
+    )
+    array.attrs |= {"origin": "simulated", "regions": "approximate"}
+    return array, _truth(array, plan, signal, ncsnr, repeats)
+
+
+def _signal(
+    features: Mapping[str, xr.DataArray], plan: xr.Dataset, voxels: Cortex, rng: np.random.Generator
+) -> _Signal:
+    """Add up the responses to all feature spaces, each with its region's gain in the voxels that carry it."""
+    gains = _voxel_gains(plan, voxels)
+    place = field_places(voxels.field, voxels.hemi, rng)
+    size = np.array([RECEPTIVE_FIELD.get(str(r), 0.5) for r in voxels.roi]) * rng.uniform(0.8, 1.25, len(voxels))
+    drawn = {str(p): rng.random(len(voxels)) < CARRYING for p in np.unique(plan["population"])}
+    carrier = np.stack([drawn[str(p)] for p in plan["population"].values])
+    vigour = SNR * np.exp(rng.normal(0, 0.15, len(voxels)))
+    values = np.zeros((len(next(iter(features.values()))), len(voxels)), dtype=np.float32)
+    for row, name in enumerate(plan["layer"].values.tolist()):
+        amplitude = (gains[row] * carrier[row] * vigour).astype(np.float32)
+        values += amplitude * responses(features[name], place=place, size=size, rng=rng)
+    return _Signal(values, carrier & (gains >= CARRIES))
+
+
+def _voxel_gains(plan: xr.Dataset, voxels: Cortex) -> np.ndarray:
+    """Look up the gain (layer, voxel) of each voxel's region; 0 outside the regions."""
+    table = {str(r): plan["gain"].sel(region=r).values for r in plan["region"].values}
+    nothing = np.zeros(plan.sizes["layer"])
+    return np.stack([table.get(str(r), nothing) for r in voxels.roi], axis=1)
+
+
+def _noise(n: int, voxels: Cortex, rng: np.random.Generator) -> np.ndarray:
+    """Noise (n, voxel) of unit variance: independent, and a part that is smooth over cortex."""
+    centres = voxels.xyz[rng.choice(len(voxels), len(voxels) // 8, replace=False)]
+    square = ((voxels.xyz[None, :, :] - centres[:, None, :]) ** 2).sum(axis=-1)
+    kernel = np.exp(-square / (2 * _SMOOTH_MM**2)) * _same_side(voxels, centres)
+    kernel = (kernel / np.sqrt((kernel**2).sum(axis=0)) * np.sqrt(SMOOTH)).astype(np.float32)
+    out = rng.standard_normal((n, len(voxels)), dtype=np.float32) * np.float32(np.sqrt(1 - SMOOTH))
+    out += rng.standard_normal((n, len(centres)), dtype=np.float32) @ kernel
+    return out
+
+
+def _same_side(voxels: Cortex, centres: np.ndarray) -> np.ndarray:
+    return np.sign(centres[:, None, 0]) == np.where(voxels.hemi == "left", -1, 1)
+
+
+def _confusion(n: int, signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random mixtures (n, voxel) of the responses to all stimuli, with the responses' own variance."""
+    mixing = rng.standard_normal((n, len(signal)), dtype=np.float32) / np.float32(np.sqrt(len(signal)))
+    return mixing @ signal
+
+
+def _count_up(labels: np.ndarray) -> np.ndarray:
+    """Number the occurrences of each label in order: a b a a b -> 0 0 1 2 1."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], labels[order])
+    out = np.empty(len(labels), dtype=int)
+    out[order] = np.arange(len(labels)) - starts
+    return out
+
+
+def _truth(
+    array: xr.DataArray, plan: xr.Dataset, signal: _Signal, ncsnr: np.ndarray, repeats: int
+) -> xr.Dataset:
+    ceiling = np.sqrt(ncsnr**2 / (ncsnr**2 + 1 / repeats))
+    voxel = {k: v for k, v in array.coords.items() if v.dims == ("voxel",)}
+    return xr.Dataset(
+        {
+            "carries": (("layer", "voxel"), signal.carries),
+            "ncsnr": ("voxel", ncsnr),
+            "ceiling": ("voxel", ceiling, {"units": "r", "trials": repeats}),
+            "gain": plan["gain"],
+        },
+        coords={**voxel, "layer": plan["layer"], "population": plan["population"]},
+        attrs={"origin": "simulated", "subject": array.attrs["subject"]},
+    )

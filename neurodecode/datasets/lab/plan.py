@@ -1,0 +1,75 @@
+"""The plan: what is coded where, and when. The simulators read it and know nothing else about the feature spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from ...labels import listed
+from .cortex import REGIONS
+
+# From this gain on a region counts as carrying a feature space; what is below is a leak.
+CARRIES = 0.35
+_LAYERS = ("c", "structure-1", "structure-2", "structure-3", "z")
+# Layers of one population are carried by the same voxels.
+_POPULATIONS = ("meaning", "structure", "structure", "structure", "latent")
+# Gain of each region for c, structure-1 (fine), -2, -3 (coarse) and z.
+_GAINS = {
+    "V1": (0.05, 1.0, 0.8, 0.6, 0.7),
+    "V2": (0.05, 0.9, 0.9, 0.7, 0.7),
+    "V3": (0.1, 0.7, 0.9, 0.8, 0.7),
+    "V3ab": (0.1, 0.6, 0.8, 0.9, 0.6),
+    "hV4": (0.5, 0.4, 0.5, 0.5, 0.7),
+    "VO": (1.0, 0.05, 0.1, 0.1, 0.7),
+    "PHC": (1.0, 0.05, 0.1, 0.1, 0.6),
+    "MT": (0.8, 0.05, 0.1, 0.1, 0.5),
+    "MST": (0.5, 0.05, 0.05, 0.1, 0.1),
+    "LO": (1.0, 0.1, 0.1, 0.15, 0.7),
+    "IPS": (0.15, 0.05, 0.1, 0.1, 0.1),
+}
+# Seconds from onset to a region's strongest response; meaning comes later everywhere, the latent in between.
+_LATENCIES = {"meaning": 0.170, "structure": 0.100, "latent": 0.130}
+_DELAYS = {"V1": -0.005, "V3ab": 0.005, "hV4": 0.005, "VO": 0.0, "PHC": 0.005, "MST": 0.005, "IPS": 0.010}
+_WIDTHS = {"meaning": 0.022, "structure": 0.018, "latent": 0.018}
+
+
+def default_plan() -> xr.Dataset:
+    """Return the lab's plan: structure early in LVC, meaning late in HVC, the image latent in both.
+
+    Returns
+    -------
+    Dataset (region, layer)
+        ``gain`` : amplitude of the response to a feature space, relative to 1.
+        ``latency`` : s from onset to its peak. ``width`` : s, standard deviation of the bell in time.
+        Coordinate ``population`` (layer): spaces of one population are carried by the same voxels.
+    """
+    delay = np.array([_DELAYS.get(name, 0.0) for name in REGIONS])
+    latency = delay[:, None] + np.array([_LATENCIES[p] for p in _POPULATIONS])
+    width = np.broadcast_to([_WIDTHS[p] for p in _POPULATIONS], latency.shape)
+    return xr.Dataset(
+        {
+            "gain": (("region", "layer"), np.array([_GAINS[name] for name in REGIONS])),
+            "latency": (("region", "layer"), latency, {"units": "s"}),
+            "width": (("region", "layer"), width, {"units": "s"}),
+        },
+        coords={"region": list(REGIONS), "layer": list(_LAYERS), "population": ("layer", list(_POPULATIONS))},
+        attrs={"origin": "simulated", "carries_from_gain": CARRIES},
+    )
+
+
+def require_planned(features: Mapping[str, xr.DataArray], plan: xr.Dataset) -> None:
+    """Refuse features whose names are not those of the plan.
+
+    Raises
+    ------
+    ValueError
+        Naming what is missing on either side.
+    """
+    given, planned = set(features), set(plan["layer"].values.tolist())
+    if given != planned:
+        raise ValueError(
+            f"features and plan differ in {len(given ^ planned)} spaces: only in features {listed(sorted(given - planned))}; "
+            f"only in the plan {listed(sorted(planned - given))}; name them alike"
+        )

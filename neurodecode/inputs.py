@@ -1,0 +1,196 @@
+"""Top: where the command and the scripts in analyses/ get their data: the embedded lab, or files of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from . import store
+from .labels import listed, require_choice
+
+MODALITIES = ("fmri", "eeg", "meg")
+# How many subjects of the embedded lab an analysis takes unless told otherwise.
+LAB_SUBJECTS = {"fmri": 4, "eeg": 8, "meg": 4}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Responses by subject, feature spaces by name and, for simulated data, the truth by subject."""
+
+    responses: Mapping[str, xr.DataArray]
+    features: Mapping[str, xr.DataArray]
+    truth: Mapping[str, xr.Dataset]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the data came from the embedded lab."""
+        return bool(self.truth)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --responses, --features, and what the lab simulates: --modality, --subjects, --size, --seed."""
+    parser.add_argument(
+        "--responses",
+        nargs="+",
+        default=["lab"],
+        metavar="FILE",
+        help="responses, one file a subject: netCDF written by neurodecode.save, or mne epochs (-epo.fif); "
+        "'lab' (default) simulates them",
+    )
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="stimulus features (stimulus, feature) written by neurodecode.save; several files are several spaces, "
+        "named by file",
+    )
+    parser.add_argument("--modality", choices=MODALITIES, default="fmri", help="what the lab simulates")
+    parser.add_argument("--subjects", type=int, metavar="N", help="how many subjects the lab simulates")
+    parser.add_argument(
+        "--size", choices=("small", "full"), default="small", help="how much the lab simulates"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the lab and of permutations")
+
+
+def arguments(question: str | None, *, modality: str, subjects: int | None = None) -> argparse.Namespace:
+    """Parse the command line of a script in analyses/: where the data are, and ``--out``, a folder that is made.
+
+    ``question`` is the script's docstring; ``modality`` and ``subjects`` are what the lab simulates by default.
+    """
+    parser = argparse.ArgumentParser(
+        description=question, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    parser.set_defaults(modality=modality, subjects=subjects)
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+def figure_arguments(
+    what: str | None, *, kind: Sequence[str] = (), engine: Sequence[str] = ()
+) -> argparse.Namespace:
+    """Parse the command line of a script in figures/: the result file, ``--out``, and choices that it offers."""
+    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("result", type=Path, help="result file of the analysis of the same name")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the PNG and the PDF")
+    for name, choices in (("--kind", kind), ("--engine", engine)):
+        if choices:
+            parser.add_argument(name, choices=choices, default=choices[0])
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+def load_result(path: Path) -> xr.Dataset:
+    """Load a result file as a Dataset, whether it holds one array or several."""
+    found = store.load(path)
+    if isinstance(found, xr.Dataset):
+        return found
+    return found.to_dataset(name=str(found.name or "score")).assign_attrs(found.attrs)
+
+
+def write(result: xr.DataArray | xr.Dataset, data: Inputs, path: Path) -> None:
+    """Save a script's result over an older one, marked as simulated where the data were."""
+    store.save(result.assign_attrs(simulated=data.simulated), path, overwrite=True)
+    print(f"wrote {path}")
+
+
+def titled(title: str, result: xr.DataArray | xr.Dataset) -> str:
+    """Add 'simulated' to a figure's title where the result came from simulated data."""
+    return f"{title} (simulated)" if result.attrs.get("simulated") else title
+
+
+def read(args: argparse.Namespace) -> Inputs:
+    """Load what the arguments of :func:`add_arguments` name.
+
+    Raises
+    ------
+    ValueError
+        Files of responses without features, or files that hold something else.
+    """
+    if args.responses == ["lab"]:
+        return lab(args.modality, subjects=args.subjects, size=args.size, seed=args.seed)
+    if not args.features:
+        raise ValueError("responses from files need --features FILE too: a (stimulus, feature) array")
+    responses = [responses_from(path) for path in args.responses]
+    names = [
+        str(r.attrs.get("subject", Path(p).stem)) for r, p in zip(responses, args.responses, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        names = [Path(p).stem for p in args.responses]
+    return Inputs(dict(zip(names, responses, strict=True)), features_from(args.features), {})
+
+
+def lab(modality: str, *, subjects: int | None = None, size: str = "small", seed: int = 0) -> Inputs:
+    """Simulate several subjects of the embedded lab; fMRI repeats are averaged."""
+    from .brain import average_repeats
+    from .datasets import lab as embedded
+
+    require_choice(modality, MODALITIES, what="modality")
+    count = LAB_SUBJECTS[modality] if subjects is None else subjects
+    recordings = [embedded.load(modality, subject=i + 1, size=size, seed=seed) for i in range(count)]
+    if not recordings:
+        raise ValueError(f"--subjects must be at least 1, got {count}")
+    names = [str(r.responses.attrs["subject"]) for r in recordings]
+    responses = [average_repeats(r.responses) if modality == "fmri" else r.responses for r in recordings]
+    truth = [r.truth for r in recordings]
+    return Inputs(
+        dict(zip(names, responses, strict=True)), recordings[0].features, dict(zip(names, truth, strict=True))
+    )
+
+
+def families(features: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """Join spaces that differ by a number only: Linear-2 ... Linear-12 are the family Linear."""
+    from .brain import stack
+
+    members: dict[str, dict[str, xr.DataArray]] = {}
+    for name, space in features.items():
+        stem, _, number = name.rpartition("-")
+        members.setdefault(stem if stem and number.isdigit() else name, {})[name] = space
+    return {k: stack(v) if len(v) > 1 else next(iter(v.values())) for k, v in members.items()}
+
+
+def responses_from(path: str | Path) -> xr.DataArray:
+    """Load responses (sample, ...) from netCDF, or from epochs saved by mne."""
+    if str(path).endswith((".fif", ".fif.gz")):
+        import mne
+
+        from .brain import meeg
+
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"there is no file {str(path)!r}")
+        return meeg(mne.read_epochs(path, verbose="error"))
+    found = store.load(path)
+    if not isinstance(found, xr.DataArray) or "sample" not in found.dims:
+        raise ValueError(
+            f"{str(path)!r} holds no responses: a DataArray with the dimension 'sample' is needed, it is "
+            f"{type(found).__name__} {tuple(map(str, found.dims))}. Make one with neurodecode.brain.fmri or meeg"
+        )
+    return found
+
+
+def features_from(paths: Sequence[str | Path]) -> dict[str, xr.DataArray]:
+    """Load feature spaces: one file with a ``layer`` coordinate, or one file a space."""
+    from .brain import spaces
+
+    found: dict[str, xr.DataArray] = {}
+    for path in paths:
+        array = store.load(path)
+        if not isinstance(array, xr.DataArray) or "feature" not in array.dims:
+            raise ValueError(
+                f"{str(path)!r} holds no features: a DataArray (stimulus, feature) is needed, it is "
+                f"{type(array).__name__} {tuple(map(str, array.dims))}. Make one with neurodecode.brain.features"
+            )
+        named = spaces(array) if "layer" in array.coords else {Path(path).stem: array}
+        twice = sorted(set(named) & set(found))
+        if twice:
+            raise ValueError(f"feature space(s) {listed(twice)} occur in more than one file")
+        found |= named
+    return found

@@ -1,0 +1,32 @@
+"""Figures: labelled arrays in, matplotlib axes or figures out. Nothing scientific is computed here.
+
+Means, intervals and statistics arrive computed (from spatial, temporal and inference) and are drawn as they are; error
+bars and n are written on the figure. matplotlib, nilearn, mne and pycortex are loaded when a function first needs them.
+"""
+
+from __future__ import annotations
+
+from .bars import profile, regions
+from .curves import generalisation, time_course
+from .look import COLUMN, LAYER_COLOURS, PAGE, save, style
+from .sensors import topographies
+from .surface import cortex
+from .viewers import cortex_html, cortex_viewer
+from .volume import slice_map
+
+__all__ = [
+    "COLUMN",
+    "LAYER_COLOURS",
+    "PAGE",
+    "cortex",
+    "cortex_html",
+    "cortex_viewer",
+    "generalisation",
+    "profile",
+    "regions",
+    "save",
+    "slice_map",
+    "style",
+    "time_course",
+    "topographies",
+]

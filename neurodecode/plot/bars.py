@@ -1,0 +1,334 @@
+"""Grouped bars: accuracy per region (Fig. 7) and weights of low- against high-level cortex (Fig. 9d)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from ..labels import require_dims
+from .look import (
+    PAGE,
+    axes_or_new,
+    chance_of,
+    group_variables,
+    inches_wide,
+    note,
+    over_dim,
+    profile_variables,
+    region_colours,
+    score_label,
+    style,
+    subjects_words,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_ROOM = 0.78  # share of a group's width that bars take
+
+
+def regions(
+    summary: xr.Dataset,
+    *,
+    ax: Axes | None = None,
+    ceiling: xr.DataArray | None = None,
+    marks: xr.DataArray | None = None,
+) -> Axes:
+    """Draw accuracy per region as grouped bars (Fig. 7): a group a layer, a bar a region, a dot a subject.
+
+    Parameters
+    ----------
+    summary : Dataset with mean, sem, n (region, layer), values (region, layer, subject)
+        From neurodecode.inference.group; its attrs `score`, `units` and `chance` give the axis and the dashed line.
+    ax : optional
+        Axes to draw on; by default those of a new figure.
+    ceiling : (region, layer), optional
+        Noise ceilings in the score's units: a tick over each bar.
+    marks : (region, layer), optional
+        Significance: text such as "***", or booleans (True is drawn as "*").
+
+    Returns
+    -------
+    The axes. Bars are one container a region, in the order of ``summary``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Anything but such a Dataset; a ceiling or marks of other dimensions or labels.
+    """
+    data = group_variables(summary, dims=("region", "layer"), who="summary")
+    names, layers = data["region"].values.tolist(), data["layer"].values.tolist()
+    over = over_dim(data)
+    with style():
+        ax = axes_or_new(ax, width=PAGE if len(names) * len(layers) > 9 else PAGE / 2)
+        spots = _spots(len(names), len(layers))
+        for name, colour, x in zip(names, region_colours(names), spots, strict=True):
+            one = data.sel(region=name)
+            ax.bar(
+                x,
+                one["mean"].values,
+                width=_width(len(names)),
+                color=colour,
+                alpha=0.85,
+                label=str(name),
+                zorder=2,
+            )
+            if "values" in data:
+                _dots(ax, x, one["values"].transpose("layer", over).values, width=_width(len(names)))
+            ax.errorbar(
+                x,
+                one["mean"].values,
+                yerr=one["sem"].values,
+                fmt="none",
+                ecolor="black",
+                elinewidth=0.9,
+                zorder=4,
+            )
+        if ceiling is not None:
+            _ceilings(ax, spots, _like(ceiling, data, who="ceiling"), width=_width(len(names)))
+        if marks is not None:
+            _marks(ax, spots, _stars(_like(marks, data, who="marks")), _tops(data, over, ceiling))
+        _chance(ax, chance_of(data.attrs))
+        _finish(ax, layers, score_label(data.attrs))
+        _legend(ax)
+        note(ax, f"{subjects_words(data['n'], over)}; bars: mean, error bars: ±1 SEM")
+    return ax
+
+
+def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArray | None = None) -> Axes:
+    """Draw a region profile (Fig. 9d): mean weight of each region, a group of bars a layer.
+
+    Parameters
+    ----------
+    profile : Dataset with mean, low, high, p, n_voxels, over (region, layer)
+        From neurodecode.spatial.region_profile.
+    ax : optional
+        Axes to draw on; by default those of a new figure.
+    contrast : (layer,), optional
+        p values of the difference of two regions: a bracket over the two bars of each layer.
+
+    Returns
+    -------
+    The axes. Stars: * p < .05, ** p < .01, *** p < .001.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Anything but such a Dataset; a contrast that is not (layer,), or with other than two regions.
+    """
+    data = profile_variables(profile, who="profile")
+    names, layers = data["region"].values.tolist(), data["layer"].values.tolist()
+    p_between = None if contrast is None else _contrast(contrast, data)
+    with style():
+        ax = axes_or_new(ax)
+        spots = _spots(len(names), len(layers))
+        for name, colour, x in zip(names, region_colours(names), spots, strict=True):
+            one = data.sel(region=name)
+            mean = one["mean"].values
+            reach = np.stack([mean - one["low"].values, one["high"].values - mean])
+            count = _range(one["n_voxels"].values)
+            ax.bar(
+                x,
+                mean,
+                width=_width(len(names)),
+                color=colour,
+                alpha=0.85,
+                label=f"{name} ({count} voxels)",
+                zorder=2,
+            )
+            ax.errorbar(
+                x, mean, yerr=np.maximum(reach, 0), fmt="none", ecolor="black", elinewidth=0.9, zorder=4
+            )
+        tops = (
+            data["high"].where(data["high"] > data["mean"], data["mean"]).transpose("region", "layer").values
+        )
+        p = data["p"].transpose("region", "layer").values
+        stars = np.array([[stars_of(float(v)) for v in row] for row in p], dtype=object)
+        _marks(ax, spots, stars, tops)
+        if p_between is not None:
+            _brackets(ax, spots, p_between, tops)
+        _finish(ax, layers, _weight_words(data.attrs))
+        _legend(ax)
+        between = "; brackets: difference of the two" if p_between is not None else ""
+        note(
+            ax,
+            "bars: mean over voxels, error bars: 95 % bootstrap interval; * p < .05, ** p < .01, *** p < .001 "
+            f"(permutation over voxels{between})",
+        )
+    return ax
+
+
+def stars_of(p: float) -> str:
+    """'***' below .001, '**' below .01, '*' below .05, '' otherwise (also for NaN)."""
+    return "***" if p < 0.001 else "**" if p < 0.01 else "*" if p < 0.05 else ""
+
+
+# ------------------------------------------------------------------------------------------------- pieces
+def _spots(n_regions: int, n_layers: int) -> np.ndarray:
+    """Centres (region, layer) of the bars."""
+    offsets = (np.arange(n_regions) - (n_regions - 1) / 2) * _ROOM / n_regions
+    return offsets[:, None] + np.arange(n_layers)[None]
+
+
+def _width(n_regions: int) -> float:
+    return _ROOM / n_regions * 0.92
+
+
+def _dots(ax: Axes, x: np.ndarray, values: np.ndarray, *, width: float) -> None:
+    """A dot per (layer, subject), subjects side by side in the same order in every bar."""
+    n = values.shape[1]
+    spread = np.linspace(-0.32, 0.32, n) * width if n > 1 else np.zeros(1)
+    ax.scatter(
+        (x[:, None] + spread).ravel(), values.ravel(), s=4.5 if n <= 12 else 2.5, color="white", edgecolor="#303030",
+        linewidth=0.45, zorder=3,
+    )  # fmt: skip
+
+
+def _ceilings(ax: Axes, spots: np.ndarray, values: np.ndarray, *, width: float) -> None:
+    lines = ax.hlines(
+        values.ravel(),
+        (spots - width / 2).ravel(),
+        (spots + width / 2).ravel(),
+        color="black",
+        lw=1.4,
+        zorder=5,
+    )
+    lines.set_label("noise ceiling")
+
+
+def _tops(data: xr.Dataset, over: str, ceiling: xr.DataArray | None) -> np.ndarray:
+    """Highest ink over each bar (region, layer)."""
+    top = (data["mean"] + data["sem"].fillna(0)).transpose("region", "layer").values
+    if "values" in data:
+        top = np.fmax(top, data["values"].max(over).transpose("region", "layer").values)
+    return top if ceiling is None else np.fmax(top, _like(ceiling, data, who="ceiling"))
+
+
+def _stars(marks: np.ndarray) -> np.ndarray:
+    if marks.dtype == bool:
+        return np.where(marks, "*", "")
+    return marks.astype(str)
+
+
+def _marks(ax: Axes, spots: np.ndarray, marks: np.ndarray, tops: np.ndarray) -> None:
+    for x, y, mark in zip(spots.ravel(), np.fmax(tops, 0).ravel(), marks.ravel(), strict=True):
+        if mark and np.isfinite(y):
+            # Stars hang above their line of writing; pulled down they stand close to their bar.
+            ax.annotate(
+                mark, (x, y), xytext=(0, -1), textcoords="offset points", ha="center", va="bottom", size=7
+            )
+    low, high = ax.get_ylim()
+    if np.isfinite(tops).any():
+        ax.set_ylim(low, max(high, low + (float(np.nanmax(tops)) - low) * 1.10))
+
+
+def _brackets(ax: Axes, spots: np.ndarray, p: np.ndarray, tops: np.ndarray) -> None:
+    low, high = ax.get_ylim()
+    lift = (high - low) * 0.10
+    for layer, value in enumerate(p):
+        y = float(np.fmax(np.nanmax(tops[:, layer]), 0)) + lift
+        ends = spots[:, layer]
+        ax.plot(
+            [ends[0], ends[0], ends[1], ends[1]], [y - lift / 4, y, y, y - lift / 4], color="black", lw=0.7,
+            label="_contrast", zorder=4,
+        )  # fmt: skip
+        words = stars_of(float(value)) or "n.s."
+        raised = -1.0 if words != "n.s." else 1.0
+        ax.annotate(
+            words,
+            (ends.mean(), y),
+            xytext=(0, raised),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            size=7,
+        )
+    ax.set_ylim(low, max(high, float(np.nanmax(tops)) + 2.2 * lift))
+
+
+def _chance(ax: Axes, chance: float | None) -> None:
+    if chance is not None:
+        ax.axhline(
+            chance, color="#404040", ls=(0, (4, 2.5)), lw=0.8, zorder=5, label=f"chance ({chance:.3g})"
+        )
+
+
+def _finish(ax: Axes, layers: Sequence[object], label: str) -> None:
+    ax.set_xticks(np.arange(len(layers)), [str(v) for v in layers])
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.5 - 0.05, len(layers) - 0.5 + 0.05)
+    ax.set_ylabel(label)
+    low, high = ax.get_ylim()
+    dashed = [ln for ln in ax.lines if str(ln.get_label()).startswith("chance")]
+    if low == 0 and any(np.asarray(ln.get_ydata())[0] == 0 for ln in dashed):
+        low = -0.03 * high
+        ax.set_ylim(low, high)  # chance at 0 would hide behind the axis
+    if low < 0 < high:
+        ax.axhline(0, color="black", lw=0.7, zorder=1)
+
+
+def _legend(ax: Axes) -> None:
+    """Above the axes, so that it never lies on data; in rows that fit their width."""
+    handles, labels = ax.get_legend_handles_labels()
+    # Regions first, then the lines: matplotlib lists lines first.
+    bars = {str(c.get_label()) for c in ax.containers}
+    order = sorted(range(len(labels)), key=lambda i: labels[i] not in bars)
+    handles, labels = [handles[i] for i in order], [labels[i] for i in order]
+    widths = [0.36 + 0.06 * len(label) for label in labels]  # inches: handle and letters
+    room = inches_wide(ax)
+    columns = len(labels) if sum(widths) <= room else max(1, int(room / max(widths)))
+    ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns)
+
+
+def _like(array: xr.DataArray, data: xr.Dataset, *, who: str) -> np.ndarray:
+    """Values (region, layer) of ``array`` in the order of ``data``, matched by label."""
+    require_dims(array, ["region", "layer"], who=who)
+    for dim in ("region", "layer"):
+        absent = [v for v in data[dim].values.tolist() if v not in array[dim].values.tolist()]
+        if absent:
+            raise ValueError(
+                f"{who} lacks {len(absent)} of the {data.sizes[dim]} {dim} labels, first {absent[0]!r}"
+            )
+    if array.ndim != 2:
+        raise ValueError(
+            f"{who} must be (region, layer) but has {tuple(map(str, array.dims))}; average the others first"
+        )
+    return (
+        array.sel(region=data["region"].values, layer=data["layer"].values)
+        .transpose("region", "layer")
+        .values
+    )
+
+
+def _contrast(contrast: xr.DataArray, data: xr.Dataset) -> np.ndarray:
+    require_dims(contrast, ["layer"], who="contrast")
+    if contrast.ndim != 1 or data.sizes["region"] != 2:
+        raise ValueError(
+            f"a contrast is (layer,) for two regions, but it has {tuple(map(str, contrast.dims))} and the profile "
+            f"{data.sizes['region']} region(s); select two regions, e.g. .sel(region=['LVC', 'HVC'])"
+        )
+    absent = [v for v in data["layer"].values.tolist() if v not in contrast["layer"].values.tolist()]
+    if absent:
+        raise ValueError(
+            f"contrast lacks {len(absent)} of the {data.sizes['layer']} layer labels, first {absent[0]!r}"
+        )
+    return contrast.sel(layer=data["layer"].values).values
+
+
+def _range(counts: np.ndarray) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _weight_words(attrs: dict) -> str:
+    """Name kind, reduction and units of the weights: a mean of |filter| is not a pattern."""
+    kind, reduce, units = (str(attrs.get(k, "")) for k in ("kind", "reduce", "units"))
+    words = {"filter": "weight", "pattern": "pattern", "selection": "selection frequency"}.get(
+        kind, kind or "weight"
+    )
+    how = {"mean_abs": "mean |{}|", "l2": "L2 norm of {}", "mean": "mean {}"}.get(reduce, "{}").format(words)
+    how = words if kind == "selection" else how
+    return f"{how[:1].upper()}{how[1:]}" + (f" ({units})" if units and units != "1" else "")

@@ -1,0 +1,160 @@
+"""Patterns over the head: one topography a window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..labels import listed, require_coord, require_dims
+from .look import PAGE, figure_or_new, slim_colour_bar, style
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure, SubFigure
+
+_PANELS = 6  # without times: so many, evenly spread
+_READABLE = {"T": ("fT", 1e15), "T/m": ("fT/cm", 1e13), "V": ("µV", 1e6)}
+_CTF_SPHERE = (0.0, 0.0, 0.0, 0.095)
+
+
+def topographies(
+    patterns: xr.DataArray,
+    *,
+    figure: Figure | SubFigure | None = None,
+    times: Sequence[float] | None = None,
+) -> Figure | SubFigure:
+    """Draw patterns as scalp maps, one panel a window, under one colour scale.
+
+    Parameters
+    ----------
+    patterns : (window, channel)
+        With `window` in seconds and the channels' `x y z` in metres (head coordinates), such as one layer of
+        neurodecode.temporal.patterns; attrs `units`. Magnetometers or gradiometers (`kind`) of a CTF helmet are laid
+        out as its flat map, for positions in a helmet look distorted.
+    figure : optional
+        A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
+    times : optional
+        Window centres to show, in seconds: the nearest windows are taken. Default: six, evenly spread.
+
+    Returns
+    -------
+    The figure: panels titled in ms, and a colour bar with the units.
+
+    Raises
+    ------
+    ValueError
+        Other dimensions (select a layer first), channels of several kinds or without positions, a time beyond the
+        windows.
+    """
+    require_dims(patterns, ["window", "channel"], who="patterns")
+    if patterns.ndim != 2:
+        others = [str(d) for d in patterns.dims if d not in ("window", "channel")]
+        raise ValueError(
+            f"patterns must be (window, channel) but also have {listed(others)}; select one first, "
+            f"e.g. .isel({others[0]}=0)"
+        )
+    shown = patterns.transpose("window", "channel")
+    rows = _rows(require_coord(shown, "window", who="patterns").values, times)
+    where, sphere, kept = _layout(shown)
+    shown = shown.isel(window=rows, channel=kept)
+    if not np.isfinite(shown.values).all():
+        raise ValueError(
+            "patterns have NaN or infinite values in the windows shown; see where they were computed"
+        )
+    with style():
+        fig = figure_or_new(figure, width=PAGE, height=4.2 / 2.54)
+        reach = float(np.abs(shown.values).max()) or 1.0
+        axes = fig.subplots(1, len(rows), squeeze=False)[0]
+        for ax, one in zip(axes, shown, strict=True):
+            image = _head(ax, one.values, where, sphere, reach)
+            ax.set_title(f"{float(one['window']) * 1000:.0f} ms".replace("-", "−"))
+        bar = fig.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, shrink=0.75)
+        units = str(patterns.attrs.get("units", "")) or "pattern (units not given)"
+        shown_units, factor = _READABLE.get(units, (units, 1.0))
+        # Only the numbers on the bar are rewritten (1e-14 T is 10 fT); the picture keeps the values as given.
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value * factor:.4g}".replace("-", "−"))
+        slim_colour_bar(bar, shown_units)
+    return fig
+
+
+def _rows(windows: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
+    if times is None:
+        return np.unique(np.linspace(0, len(windows) - 1, min(_PANELS, len(windows))).round().astype(int))
+    step = float(np.diff(windows).max()) if len(windows) > 1 else 0.0
+    for time in times:
+        if not windows.min() - step <= time <= windows.max() + step:
+            raise ValueError(
+                f"time {time} s lies outside the windows, whose centres run from {windows.min():g} to "
+                f"{windows.max():g} s; times are in seconds"
+            )
+    return np.array([int(np.argmin(np.abs(windows - time))) for time in times])
+
+
+def _layout(patterns: xr.DataArray) -> tuple[Any, tuple[float, float, float, float], np.ndarray]:
+    """Flat positions (channel, 2) in metres, the head they belong to, and which channels have them."""
+    import mne
+
+    names = [str(c) for c in require_coord(patterns, "channel", who="patterns").values]
+    kinds = sorted(set(patterns["kind"].values.astype(str))) if "kind" in patterns.coords else ["eeg"]
+    if len(kinds) > 1:
+        raise ValueError(
+            f"patterns has channels of {len(kinds)} kinds: {listed(kinds)}; draw one kind at a time"
+        )
+    kind = kinds[0] if kinds[0] in {"eeg", "mag", "grad"} else "eeg"
+    info: Any = None
+    if kind != "eeg":
+        helmet = mne.channels.read_layout("CTF275")
+        # Recordings add a suffix to the helmet's names: MLC11-2908.
+        spots = {n.split("-")[0]: p for n, p in zip(helmet.names, helmet.pos, strict=True)}
+        kept = np.array([i for i, n in enumerate(names) if n.split("-")[0] in spots])
+        if kept.size >= 0.9 * len(names):
+            flat = np.array([spots[names[i].split("-")[0]][:2] for i in kept])
+            everyone = np.array([p[:2] for p in spots.values()])
+            middle = (everyone.min(axis=0) + everyone.max(axis=0)) / 2
+            return (flat - middle) / np.abs(everyone - middle).max() * 0.098, _CTF_SPHERE, kept
+    xyz = np.stack([require_coord(patterns, k, who="patterns").values for k in "xyz"], axis=1).astype(float)
+    kept = np.flatnonzero(np.isfinite(xyz).all(axis=1))
+    if kept.size < 4:
+        raise ValueError(
+            f"only {kept.size} of {len(names)} channels have a position; give xyz=... (metres) to brain.meeg"
+        )
+    if np.abs(xyz[kept]).max() > 1.0:
+        raise ValueError(
+            f"channel positions reach {np.abs(xyz[kept]).max():g}; they must be in metres (a head is about 0.1)"
+        )
+    info = mne.create_info([names[i] for i in kept], 100.0, "eeg" if kind == "eeg" else kind)
+    for channel, at in zip(info["chs"], xyz[kept], strict=True):
+        channel["loc"][:3] = at
+    centre, radius = _sphere(xyz[kept])
+    return info, (*centre, radius), kept
+
+
+def _sphere(xyz: np.ndarray) -> tuple[tuple[float, float, float], float]:
+    """Least-squares sphere through the sensors (where to draw the head, no result)."""
+    with_one = np.column_stack([2 * xyz, np.ones(len(xyz))])
+    solution, _, rank, _ = np.linalg.lstsq(with_one, (xyz**2).sum(axis=1), rcond=None)
+    radius = float(np.sqrt(max(solution[3] + (solution[:3] ** 2).sum(), 0.0)))
+    if rank < 4 or not 0.05 < radius < 0.15:  # few or coplanar sensors: a usual head
+        return (0.0, 0.0, 0.0), 0.095
+    return (float(solution[0]), float(solution[1]), float(solution[2])), radius
+
+
+def _head(
+    ax: Any, values: np.ndarray, where: Any, sphere: tuple[float, float, float, float], reach: float
+) -> Any:
+    import mne
+
+    image, _ = mne.viz.plot_topomap(
+        values, where, axes=ax, show=False, sphere=sphere, cmap="RdBu_r", vlim=(-reach, reach), contours=4,
+        sensors="k.", extrapolate="head", outlines="head",
+    )  # fmt: skip
+    for line in ax.lines:
+        line.set_linewidth(0.7)
+        line.set_markeredgewidth(0)
+        line.set_markersize(2.6 if len(values) <= 130 else 1.6)
+    for drawn in ax.collections:
+        drawn.set_linewidth(0.35)
+    return image

@@ -1,0 +1,182 @@
+"""Save and load: one result, one netCDF file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from neurodecode.store.atomic import (
+    part_name,
+    publish,
+    remove_stale_parts,
+    require_seal_unbroken,
+    seal,
+    shown,
+    writable_target,
+)
+from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
+
+
+def save(
+    result: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> pathlib.Path:
+    """Write a result to netCDF, whole or not at all.
+
+    The file is written under another name in the same folder, flushed to disk and only then given its name, so a
+    reader never sees half a file and an interrupted write leaves an older file as it was.
+
+    Parameters
+    ----------
+    result : DataArray or Dataset
+        Any dims and dtypes. Attributes may be anything: None, booleans, numbers, strings, lists, tuples, sets,
+        dicts, paths, dates and arrays come back as they were; any other object comes back as its ``repr`` without
+        memory addresses. pandas extension dtypes (categories) come back as the plain values that they hold.
+    path : path
+        Of the file to write, by custom ``*.nc``. Its folder must exist.
+    overwrite : bool
+        Replace a file that is already there.
+
+    Returns
+    -------
+    The path of the file.
+
+    Raises
+    ------
+    TypeError
+        If ``result`` is not a DataArray or Dataset, or holds something that netCDF has no form for (objects, a
+        MultiIndex, 128-bit floats, names that are not strings).
+    FileNotFoundError, NotADirectoryError, IsADirectoryError
+        If the folder is missing or no folder, or the path is one.
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    OSError
+        If the folder cannot be written to, or the disk is full.
+    """
+    if not isinstance(result, xr.DataArray | xr.Dataset):
+        raise TypeError(
+            f"save() takes an xarray.DataArray or Dataset, not {type(result).__name__}; put several arrays into one "
+            "xr.Dataset, and a fitted model's arrays one by one"
+        )
+    target = writable_target(path, overwrite=overwrite)
+    dataset = encode(result)
+    remove_stale_parts(target.parent, stem=target.name)
+    part = part_name(target)
+    try:
+        dataset.to_netcdf(
+            part, engine="h5netcdf", encoding={str(n): {"_FillValue": None} for n in dataset.variables}
+        )
+        seal(part)
+        publish(part, target, overwrite=overwrite)
+    except FileExistsError:
+        raise
+    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
+        kind = type(error) if isinstance(error, OSError) else OSError
+        raise kind(
+            f"cannot write {target}: {error}; nothing was left there. Check the permissions of the folder and the "
+            "free space on its disk"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return pathlib.Path(path)
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
+    """Read a result into memory and close its file.
+
+    Parameters
+    ----------
+    path : path
+        A file written by :func:`save`, or any netCDF file.
+
+    Returns
+    -------
+    What was saved, identical: DataArray or Dataset, with its dtypes, names, coordinates and attributes. A netCDF
+    file of another origin comes as xarray reads it, a Dataset.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If there is no file.
+    ValueError
+        If the file is empty, truncated, of another kind (the message says which) or of a newer format.
+    """
+    file = pathlib.Path(path)
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder, not a netCDF file; give the path of one file in it")
+    if not file.exists():
+        raise FileNotFoundError(f"there is no file {file}" + _neighbours(file))
+    engine = _engine(file)
+    require_seal_unbroken(file)
+    try:
+        with xr.open_dataset(file, engine=engine, decode_cf=False, cache=False) as opened:
+            attrs = dict(opened.attrs)
+            if FORMAT_ATTR not in attrs:
+                return _load_foreign(file, engine)
+            _require_known_format(file, attrs)
+            return decode(opened.load(), json.loads(attrs[RECORD_ATTR]))
+    except (MemoryError, _NewerFormat):
+        raise
+    except Exception as error:  # h5py reports damage as OSError, RuntimeError, KeyError ... without order
+        raise ValueError(
+            f"{file} ({file.stat().st_size} bytes) is truncated, damaged or not netCDF: {error}; make it again, or "
+            "copy it again from where it was whole"
+        ) from error
+
+
+class _NewerFormat(ValueError):
+    """A file of a later format than this version of the package reads."""
+
+
+def _require_known_format(file: pathlib.Path, attrs: Mapping[str, Any]) -> None:
+    found = int(attrs[FORMAT_ATTR])
+    if found > FORMAT:
+        raise _NewerFormat(
+            f"{file} has {FORMAT_ATTR} {found}, this version of neurodecode reads up to {FORMAT}; "
+            "install a newer neurodecode-toolkit"
+        )
+
+
+def _load_foreign(file: pathlib.Path, engine: Any) -> xr.Dataset:
+    with xr.open_dataset(file, engine=engine, cache=False) as opened:
+        if not opened.variables and not opened.attrs:
+            raise ValueError("it holds no variable that xarray can read")
+        return opened.load()
+
+
+def _neighbours(file: pathlib.Path) -> str:
+    if not file.parent.is_dir():
+        return f": the folder {file.parent} does not exist either"
+    others = sorted(p.name for p in file.parent.glob("*.nc") if not p.name.startswith("."))
+    return f"; its folder holds {shown(others)}" if others else "; its folder holds no .nc file"
+
+
+def _engine(file: pathlib.Path) -> Any:
+    """Choose the reader by the first bytes; refuse everything else by its kind."""
+    with open(file, "rb") as stream:
+        head = stream.read(520)
+    if not head:
+        raise ValueError(f"{file} is empty (0 bytes): the write that made it did not finish; make it again")
+    if head.startswith(b"MATLAB"):
+        raise ValueError(f"{file} is a MATLAB file, not netCDF; read it with scipy.io.loadmat or h5py")
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "h5netcdf"
+    if head[:4] in (b"CDF\x01", b"CDF\x02"):
+        return "scipy"
+    kinds = {
+        b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"%PDF": "a PDF", b"\x1f\x8b": "gzip (NIfTI?)",
+        b"PK\x03\x04": "a zip archive (npz, docx, xlsx ...)", b"\x93NUMPY": "a NumPy .npy file", b"\x80": "a pickle",
+        b"CDF\x05": "netCDF of the 64-bit data variant (convert it with nccopy -k nc4)",
+    }  # fmt: skip
+    kind = next((kind for magic, kind in kinds.items() if head.startswith(magic)), None)
+    if kind is None:
+        kind = "a text file" if _is_text(head) else "no netCDF (its first bytes are unknown)"
+    raise ValueError(f"{file} is {kind}; neurodecode.store.load reads netCDF files, as save() writes them")
+
+
+def _is_text(head: bytes) -> bool:
+    return b"\0" not in head and bool(head.decode("utf-8", errors="ignore").strip())

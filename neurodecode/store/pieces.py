@@ -1,0 +1,141 @@
+"""Finished pieces of long work, from which an interrupted run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from neurodecode.store.atomic import remove_stale_parts, write_text
+from neurodecode.store.files import load, save
+from neurodecode.store.values import describe
+
+
+class Pieces:
+    """A folder of finished pieces of long work, from which an interrupted run goes on.
+
+    Parameters
+    ----------
+    folder : path
+        Created if it is not there; its parent must exist.
+    key : mapping
+        Everything that decides the values of the pieces: parameters, seed, :func:`data_hash` of the data. It is
+        kept in ``key.json``, and a folder begun with another key is refused.
+
+    Raises
+    ------
+    ValueError
+        If the folder was begun with another key (naming what differs), if its key is unreadable, or if it holds
+        netCDF files and no key.
+    FileNotFoundError, NotADirectoryError
+        If the parent folder is missing, or the path is a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> pieces = Pieces(tempfile.mkdtemp(), key={"alpha": 1.0})
+    >>> for region in ("V1", "V2"):
+    ...     if region not in pieces:
+    ...         _ = pieces.save(region, xr.DataArray([1.0, 2.0], dims="layer"))
+    >>> pieces.load("V2").sizes["layer"]
+    2
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, key: Mapping[str, Any]) -> None:
+        self.folder = pathlib.Path(folder)
+        _make_folder(self.folder)
+        remove_stale_parts(self.folder)
+        # Through JSON and back, so that what is compared is what a later run will read.
+        self.key: dict[str, Any] = json.loads(json.dumps(describe(dict(key)), allow_nan=False))
+        self._claim()
+
+    def _claim(self) -> None:
+        file = self.folder / "key.json"
+        if not file.exists():
+            if any(self.folder.glob("*.nc")):
+                raise ValueError(
+                    f"the folder {self.folder} holds .nc files but no key.json, so nobody can tell what they were made "
+                    "with; use an empty folder"
+                )
+            try:
+                write_text(file, json.dumps(self.key, indent=1, sort_keys=True) + "\n")
+            except FileExistsError:
+                pass  # another process began the same folder at this moment: compare keys as with any other
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"a {type(found).__name__} instead of an object")
+        except ValueError as error:
+            raise ValueError(
+                f"{file} is damaged ({error}); delete the folder {self.folder} and begin again"
+            ) from error
+        _require_same_key(self.folder, found, self.key)
+
+    def __contains__(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def path(self, name: str) -> pathlib.Path:
+        """Return the path of a piece's file, whether it is finished or not."""
+        return self.folder / (_safe_name(name) + ".nc")
+
+    def save(self, name: str, array: xr.DataArray | xr.Dataset) -> pathlib.Path:
+        """Write a finished piece, whole or not at all; if two processes finish the same piece, the last one stays."""
+        return save(array, self.path(name), overwrite=True)
+
+    def load(self, name: str) -> xr.DataArray | xr.Dataset:
+        """Read a finished piece.
+
+        Raises
+        ------
+        KeyError
+            If that piece is not finished.
+        """
+        if name not in self:
+            done = len(list(self.folder.glob("*.nc")))
+            raise KeyError(f"no piece {name!r} in {self.folder}, which holds {done} finished piece(s)")
+        return load(self.path(name))
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; pieces need a folder of their own")
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(
+            f"the folder {folder.parent} of {folder.name} does not exist; create it first"
+        )
+    folder.mkdir(exist_ok=True)
+
+
+def _require_same_key(folder: pathlib.Path, found: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    absent = "(not given)"
+    differ = [
+        f"{k!r}: {found.get(k, absent)!r} in the folder, {now.get(k, absent)!r} now"
+        for k in sorted(found.keys() | now.keys())
+        if found.get(k, absent) != now.get(k, absent)
+    ]
+    if differ:
+        entries = len(found.keys() | now.keys())
+        raise ValueError(
+            f"the folder {folder} was begun with another key; {len(differ)} of {entries} entries "
+            f"differ: {'; '.join(differ)}. Use another folder, or delete this one to begin again"
+        )
+
+
+def _safe_name(name: str) -> str:
+    """Make a file name of any string; different strings give different names, also where case does not count."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(
+            f"a piece is named by a string that is not empty, not {name!r}; use str(...) or an f-string"
+        )
+    looks_hashed = re.search(r"-[0-9a-f]{12}$", name)
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,79}", name) and not looks_hashed:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:60] or "piece"
+    return f"{readable}-{digest}"

@@ -1,0 +1,92 @@
+"""How a result was made: one JSON attribute that survives netCDF."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from neurodecode.store.atomic import shown
+from neurodecode.store.hashes import data_hash
+from neurodecode.store.values import describe
+
+DISTRIBUTION = "neurodecode-toolkit"
+
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
+
+
+def stamp(
+    result: Labelled, *, what: str, parameters: Mapping[str, Any], seed: Any = None, data: Any = None
+) -> Labelled:
+    """Return a copy of a result that says how it was made.
+
+    Parameters
+    ----------
+    result : DataArray or Dataset
+    what : str
+        What made it, for example ``"spatial.decode"``.
+    parameters : mapping
+        Name to value; anything is allowed (see :func:`describe`).
+    seed : int, optional
+        Of the random numbers.
+    data : array, or mapping of name to array, optional
+        What it was made from; only hashes are kept. A string is taken as a hash that was made before.
+
+    Returns
+    -------
+    A shallow copy of the same type with the attribute ``provenance``, one JSON string that survives netCDF;
+    :func:`provenance` reads it. An older stamp is replaced.
+    """
+    arrays = data if isinstance(data, Mapping) else {} if data is None else {"data": data}
+    record = {
+        "what": what,
+        "parameters": describe(parameters),
+        "seed": describe(seed),
+        "data": {str(k): v if isinstance(v, str) else data_hash(v) for k, v in arrays.items()},
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "version": _version(DISTRIBUTION),
+        "versions": {
+            "Python": platform.python_version(),
+            **{name: _version(name) for name in ("numpy", "xarray", "scikit-learn")},
+        },
+    }
+    return result.assign_attrs(provenance=json.dumps(record, allow_nan=False))
+
+
+def provenance(result: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    """Read what :func:`stamp` wrote.
+
+    Returns
+    -------
+    dict with what, parameters, seed, data, date, version, versions.
+
+    Raises
+    ------
+    ValueError
+        If the result bears no stamp, or one that is no JSON.
+    """
+    text = result.attrs.get("provenance")
+    if text is None:
+        raise ValueError(
+            "this result has no attribute 'provenance' (arithmetic on it drops attributes); it has "
+            f"{shown(sorted(map(str, result.attrs))) or 'none'}"
+        )
+    try:
+        record = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the attribute 'provenance' is no JSON as stamp() writes it: {error}") from error
+    return dict(record)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        module = sys.modules.get("neurodecode") if distribution == DISTRIBUTION else None
+        return str(getattr(module, "__version__", "not installed"))

@@ -1,0 +1,917 @@
+"""brain/: whatever a user holds becomes the same labelled array, or an error that says what to do."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurodecode import brain
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+CTF = DATA / "ctf_geometry" / "ctf_raw.fif"
+RNG = np.random.default_rng(0)
+quick = settings(max_examples=25, deadline=None)
+
+
+def fmri(n=4, v=3, **more):
+    values = np.arange(float(n * v)).reshape(n, v)
+    return brain.fmri(values, **{"sample": range(n), "stimulus": [f"i{i // 2}" for i in range(n)], **more})
+
+
+def meeg(time=(0.0, 0.01, 0.02), **more):
+    time = np.asarray(time)
+    given_labels = {"sample": ["a", "b"], "stimulus": ["x", "y"], "channel": ["Oz", "Pz"], "time": time}
+    return brain.meeg(np.arange(4.0 * time.size).reshape(2, 2, -1), **{**given_labels, **more})
+
+
+# ------------------------------------------------------------------------------------------ values
+PLAIN = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+def dask_array(values):
+    return pytest.importorskip("dask.array").from_array(values, chunks=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.asarray,
+        np.asfortranarray,
+        np.ndarray.tolist,
+        lambda v: tuple(map(tuple, v)),
+        pd.DataFrame,
+        lambda v: xr.DataArray(v),
+        lambda v: xr.DataArray(v, dims=("trial", "feature")),
+        lambda v: xr.DataArray(v.T, dims=("voxel", "sample")),
+        lambda v: v.astype(">f8"),
+        np.ma.masked_array,
+        dask_array,
+    ],
+)
+def test_every_container_of_the_same_numbers_gives_the_same_array(make):
+    made = brain.fmri(make(PLAIN), sample=["a", "b"], stimulus=["x", "y"])
+    expected = xr.DataArray(
+        PLAIN,
+        dims=("sample", "voxel"),
+        coords={"sample": ["a", "b"], "stimulus": ("sample", ["x", "y"]), "voxel": [0, 1, 2]},
+        attrs={"units": "a.u."},
+    )
+    xr.testing.assert_identical(made, expected)
+
+
+def test_a_labelled_array_is_turned_by_its_dims_even_where_it_is_square():
+    square = np.arange(4.0).reshape(2, 2)
+    turned = xr.DataArray(square, dims=("feature", "stimulus"))
+    np.testing.assert_array_equal(brain.features(turned, stimulus=["a", "b"]), square.T)
+
+
+def test_what_is_masked_in_numpy_becomes_nan():
+    values = np.ma.masked_array(PLAIN, mask=PLAIN == 5)
+    made = brain.fmri(values, sample=["a", "b"], stimulus=["x", "y"])
+    assert np.argwhere(np.isnan(made.values)).tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("given_type", "kept"),
+    [
+        ("float64", "float64"),
+        ("float32", "float32"),
+        (">f4", "float32"),
+        ("float16", "float32"),
+        ("int8", "float32"),
+        ("uint8", "float32"),
+        ("int16", "float32"),
+        ("int32", "float64"),
+        ("int64", "float64"),
+        ("longdouble", "float64"),
+    ],
+)
+def test_dtypes_that_hold_the_numbers(given_type, kept):
+    made = brain.fmri(PLAIN.astype(given_type), sample=[0, 1], stimulus=[0, 1])
+    assert made.dtype == np.dtype(kept)
+    np.testing.assert_array_equal(made.values, PLAIN)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_floats_are_not_copied(kind):
+    values = PLAIN.astype(kind)
+    assert np.shares_memory(brain.fmri(values, sample=[0, 1], stimulus=[0, 1]).values, values)
+
+
+@pytest.mark.parametrize("kind", ["complex64", "bool", "U4", "datetime64[s]"])
+def test_what_is_no_real_number_is_refused(kind):
+    with pytest.raises(ValueError, match="features must be real numbers, got dtype.*convert"):
+        brain.features(np.zeros((2, 2)).astype(kind), stimulus=["a", "b"])
+
+
+@pytest.mark.parametrize("values", ["a string", 3.0, [1, 2], np.zeros((2, 2, 2)), [["a", "b"], ["c", "d"]]])
+def test_values_of_other_axes_or_text_are_refused(values):
+    with pytest.raises(ValueError, match=r"features must (have the axes \('stimulus', 'feature'\)|be real)"):
+        brain.features(values, stimulus=["a", "b"])
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_no_values_are_refused(shape):
+    labels = {"sample": range(shape[0]), "stimulus": range(shape[0])}
+    with pytest.raises(ValueError, match=rf"fMRI values are empty: .*{re.escape(str(shape))}"):
+        brain.fmri(np.zeros(shape), **labels)
+    with pytest.raises(ValueError, match="features are empty"):
+        brain.features(np.zeros(shape), stimulus=range(shape[0]))
+    with pytest.raises(ValueError, match="M/EEG values are empty"):
+        brain.meeg(np.zeros((*shape, 1)), channel=range(shape[1]), time=[0.0], **labels)
+
+
+def test_one_sample_is_enough():
+    assert brain.fmri([[1.0]], sample=["a"], stimulus=["x"]).shape == (1, 1)
+    assert brain.meeg([[[1.0]]], sample=["a"], stimulus=["x"], channel=["Oz"], time=[0.1]).shape == (1, 1, 1)
+
+
+def test_lazy_values_stay_lazy():
+    da = pytest.importorskip("dask.array")
+
+    def refuse(block):
+        raise AssertionError("computed")
+
+    for kind in (np.float32, np.int16):
+        lazy = da.zeros((4, 3), chunks=2, dtype=kind).map_blocks(
+            refuse, dtype=kind, meta=np.empty((0, 0), kind)
+        )
+        made = brain.fmri(lazy, sample=range(4), stimulus=range(4), roi=["V1", "V1", "V2"])
+        assert isinstance(made.data, da.Array)
+        assert brain.regions(made).sum("voxel").values.tolist() == [2, 1]
+        assert isinstance(brain.features(lazy, stimulus=range(4)).data, da.Array)
+        lazy3 = lazy.reshape((4, 3, 1))
+        made = brain.meeg(lazy3, sample=range(4), stimulus=range(4), channel=list("abc"), time=[0.0])
+        assert isinstance(made.data, da.Array)
+
+
+# ------------------------------------------------------------------------------------------ labels
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["ä", "猫"],
+        ("ä", "猫"),
+        np.array(["ä", "猫"]),
+        np.array(["ä", "猫"], dtype=object),
+        np.array(["ä".encode(), "猫".encode()]),
+        pd.Series(["ä", "猫"], index=[7, 3]),
+        pd.Series(["ä", "猫"], dtype="str"),
+        pd.array(["ä", "猫"], dtype="string"),
+        pd.Categorical(["ä", "猫"]),
+        pd.Index(["ä", "猫"]),
+        xr.DataArray(["ä", "猫"], dims="sample", coords={"sample": [5, 6]}),
+        dask_array(np.array(["ä", "猫"])),
+    ],
+)
+def test_every_container_of_text_gives_plain_text(column):
+    made = brain.fmri(PLAIN, sample=column, stimulus=column, run=column)
+    for name in ("sample", "stimulus", "run"):
+        assert made[name].dtype.kind == "U"
+        assert made[name].values.tolist() == ["ä", "猫"]
+
+
+@pytest.mark.parametrize(
+    "column", [[3, 1], np.array([3, 1], dtype=object), pd.array([3, 1]), pd.Series([3, 1])]
+)
+def test_numbers_stay_numbers(column):
+    made = brain.fmri(PLAIN, sample=column, stimulus=column)
+    assert made.sample.dtype == made.stimulus.dtype == np.int64
+    assert made.sel(sample=1).values.tolist() == PLAIN[1].tolist()
+
+
+def test_days_stay_days():
+    days = pd.date_range("2020-01-01", periods=2)
+    made = brain.fmri(PLAIN, sample=days, stimulus=[1, 2], session=np.array(days, dtype=object))
+    assert made.session.dtype.kind == made.sample.dtype.kind == "M"
+    assert made.sel(sample="2020-01-02").stimulus.item() == 2
+
+
+def test_mixed_labels_become_text():
+    assert brain.fmri(PLAIN, sample=[1, "a"], stimulus=[1, 2]).sample.values.tolist() == ["1", "a"]
+
+
+@pytest.mark.parametrize("hole", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("name", ["sample", "stimulus"])
+def test_a_missing_label_is_refused(name, hole):
+    with pytest.raises(
+        ValueError, match=rf"{name} has 1 missing label\(s\) among 4, first at position 2; give"
+    ):
+        fmri(
+            **{name: pd.array(["a", "b", None, "c"], dtype="str") if hole is None else ["a", "b", hole, "c"]}
+        )
+
+
+def test_a_missing_region_is_no_region():
+    made = fmri(roi=["V1", None, np.nan])
+    assert made.roi.values.tolist() == ["V1", "", ""]
+    assert brain.regions(made).region.values.tolist() == ["V1"]
+
+
+@pytest.mark.parametrize("name", ["sample", "stimulus", "run", "session", "repeat", "split", "subject"])
+@pytest.mark.parametrize("column", [["a"], ["a"] * 5, [["a"] * 4]])
+def test_labels_of_another_number_are_refused(name, column):
+    with pytest.raises(
+        ValueError, match=rf"{name} must have one entry for each of 4 along 'sample', got shape"
+    ):
+        fmri(**{name: column})
+
+
+@pytest.mark.parametrize("name", ["roi", "hemi", "vertex"])
+def test_voxel_labels_of_another_number_are_refused(name):
+    with pytest.raises(
+        ValueError, match=rf"{name} must have one entry for each of 3 along 'voxel', got shape \(2,\)"
+    ):
+        fmri(**{name: ["left", "left"]})
+
+
+@pytest.mark.parametrize("name", ["sample", "stimulus"])
+def test_one_label_does_not_stand_for_all_samples(name):
+    with pytest.raises(ValueError, match=rf"{name} must have one entry"):
+        fmri(**{name: "a"})
+
+
+def test_one_value_serves_all_samples_where_that_makes_sense():
+    made = fmri(session=2, run="r", split="train", subject="S1", repeat=[0, 1, 0, 1])
+    assert made.session.values.tolist() == [2] * 4
+    assert made.split.values.tolist() == ["train"] * 4
+    assert made.attrs["subject"] == "S1"
+    assert fmri(subject=["S1", "S1", "S2", "S2"]).subject.dims == ("sample",)
+
+
+def test_duplicate_sample_ids_are_refused():
+    with pytest.raises(ValueError, match="responses has 1 duplicate 'sample'.*first 'a' at positions 0, 3"):
+        fmri(sample=["a", "b", "c", "a"])
+
+
+def test_sample_is_needed():
+    with pytest.raises(ValueError, match="no coordinate 'sample'"):
+        fmri(sample=None)
+
+
+# ------------------------------------------------------------------------------------------ voxels
+@pytest.mark.parametrize("hemi", [["lh", "rh", "lh"], ["L", "R", "L"], [0, 1, 0], ["left", "right", ""]])
+def test_hemispheres_have_two_names(hemi):
+    with pytest.raises(ValueError, match="hemi must be 'left' or 'right', got"):
+        fmri(hemi=hemi)
+
+
+def test_surface_voxels_are_told_apart_by_hemisphere_and_vertex():
+    made = fmri(hemi=["left", "right", "right"], vertex=[7.0, 7.0, 9.0])
+    assert made.voxel.values.tolist() == ["left-7", "right-7", "right-9"]
+    assert made.vertex.dtype == np.int64
+    with pytest.raises(ValueError, match=r"1 duplicate 'voxel'.*'left-7' at positions 0, 1"):
+        fmri(hemi=["left"] * 3, vertex=[7, 7, 9])
+
+
+@pytest.mark.parametrize("vertex", [[0.5, 1, 2], [-1, 0, 1], ["a", "b", "c"]])
+def test_a_vertex_is_a_whole_number(vertex):
+    with pytest.raises(ValueError, match="vertex must be whole numbers from 0, got"):
+        fmri(vertex=vertex)
+
+
+def test_positions_have_three_columns_and_units():
+    made = fmri(xyz=pd.DataFrame(np.arange(9.0).reshape(3, 3)))
+    assert made.y.values.tolist() == [1, 4, 7]
+    assert made.x.attrs["units"] == "mm"
+    with pytest.raises(ValueError, match=r"xyz must be \(3, 3\) in mm.*got \(2, 3\)"):
+        fmri(xyz=np.zeros((2, 3)))
+    assert meeg(xyz=np.ones((2, 3))).z.attrs["units"] == "m"
+
+
+# ------------------------------------------------------------------------------------------ time
+@pytest.mark.parametrize(
+    "time",
+    [
+        np.arange(-200, 800, 4.0),
+        np.arange(-200, -100, 4.0),
+        np.arange(0, 40, 4),
+        np.arange(300),
+        np.arange(-100, 100, 0.9765625),
+    ],
+)
+def test_time_in_milliseconds_or_samples_is_refused(time):
+    with pytest.raises(
+        ValueError, match=r"looks like milliseconds.*must be in seconds from onset: divide by 1000"
+    ):
+        meeg(time)
+
+
+def test_time_must_increase():
+    with pytest.raises(ValueError, match=r"time must increase, but goes from 0\.02 to 0\.01 at position 1"):
+        meeg([0.0, 0.02, 0.01])
+    with pytest.raises(ValueError, match="time must increase"):
+        meeg([0.0, 0.01, 0.01])
+    with pytest.raises(ValueError, match="time must increase, but goes from 800 to 796"):
+        meeg(np.arange(800, 0, -4.0))
+
+
+def test_time_must_be_even():
+    with pytest.raises(ValueError, match=r"evenly spaced, but steps run from 0\.01 to 0\.02 s; resample"):
+        meeg([0.0, 0.01, 0.03])
+
+
+@pytest.mark.parametrize("time", [[0, np.nan, 1], [0, np.inf, 1]])
+def test_time_must_be_finite(time):
+    with pytest.raises(ValueError, match="time has NaN or infinite"):
+        meeg(time)
+
+
+def test_time_must_be_numbers():
+    with pytest.raises(ValueError, match="time must be numbers, seconds from onset, got dtype"):
+        meeg(["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        np.arange(-0.2, 0.8, 1 / 256),
+        np.linspace(-0.2, 0.8, 241, dtype=np.float32),
+        np.arange(-50, 206) / 256,
+        pd.to_timedelta(np.arange(-200, 800, 4), unit="ms"),
+        [-0.1],
+        np.arange(0, 5, 1 / 1200),
+    ],
+)
+def test_seconds_pass_at_any_rate(time):
+    made = meeg(time)
+    assert made.time.attrs["units"] == "s"
+    expected = time.total_seconds() if isinstance(time, pd.TimedeltaIndex) else np.asarray(time, float)
+    np.testing.assert_allclose(made.time, expected)
+
+
+def test_an_array_needs_all_its_labels():
+    with pytest.raises(ValueError, match="given as an array need 'sample', 'channel', 'time' too"):
+        brain.meeg(np.zeros((1, 1, 1)), stimulus=["a"])
+    with pytest.raises(ValueError, match="M/EEG values has 1 duplicate 'channel'"):
+        meeg(channel=["Oz", "Oz"])
+    assert meeg(kind="eeg").kind.values.tolist() == ["eeg", "eeg"]
+
+
+# ------------------------------------------------------------------------------------------ mne.Epochs
+PLACES = np.array([[0, -0.1, 0.03], [0, -0.07, 0.08], [0, 0, 0.1], [0, 0.08, 0.06]])
+
+
+def epochs(metadata=None, *, montage=True, kind="eeg", bads=()):
+    mne = pytest.importorskip("mne")
+    names = ["Oz", "Pz", "Cz", "Fz"]
+    info = mne.create_info(names, 250.0, kind)
+    if montage:
+        places = dict(zip(names, PLACES, strict=True))
+        info.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"))
+    info["bads"] = list(bads)
+    values = np.random.default_rng(1).normal(size=(3, 4, 50)) * 1e-6
+    events = np.column_stack([[10, 90, 200], np.zeros(3, int), [1, 2, 1]])
+    return mne.EpochsArray(
+        values,
+        info,
+        events=events,
+        event_id={"face": 1, "house": 2},
+        tmin=-0.05,
+        metadata=metadata,
+        verbose="error",
+    )
+
+
+def test_epochs_bring_values_units_times_channels_positions_and_event_names():
+    from_mne = epochs()
+    made = brain.meeg(from_mne, subject="S1")
+    np.testing.assert_array_equal(made.values, from_mne.get_data())
+    assert made.attrs == {"units": "V", "subject": "S1"}
+    np.testing.assert_allclose(made.time, from_mne.times)
+    assert made.channel.values.tolist() == from_mne.ch_names
+    assert made.kind.values.tolist() == ["eeg"] * 4
+    assert made.stimulus.values.tolist() == ["face", "house", "face"]
+    assert made.sample.values.tolist() == ["event-0", "event-1", "event-2"]
+    np.testing.assert_allclose(np.stack([made.x, made.y, made.z], axis=1), PLACES)
+
+
+def test_epochs_can_be_made_again_from_the_array():
+    """A round trip through mne.EpochsArray keeps values, rate and onset."""
+    mne = pytest.importorskip("mne")
+    made = brain.meeg(epochs(montage=False))
+    info = mne.create_info(made.channel.values.tolist(), 1 / float(made.time.diff("time").mean()), "eeg")
+    again = mne.EpochsArray(made.values, info, tmin=float(made.time[0]), verbose="error")
+    second = brain.meeg(again, sample=made.sample, stimulus=made.stimulus)
+    np.testing.assert_array_equal(second, made)
+    np.testing.assert_allclose(second.time, made.time, atol=1e-12)
+
+
+def test_metadata_columns_become_coordinates():
+    table = pd.DataFrame(
+        {
+            "stimulus": pd.array(["i0", "i1", "i2"], dtype="str"),
+            "sample": [5, 6, 9],
+            "run": [1, 1, 2],
+            "split": ["train", "train", "test"],
+            "rt": [0.3, np.nan, 0.5],
+            "key": ["a", None, "b"],
+            "n": [1, 2, 3],
+            "time": [10, 20, 30],
+        }
+    )
+    made = brain.meeg(epochs(table))
+    assert made.sample.values.tolist() == [5, 6, 9]
+    assert made.stimulus.values.tolist() == ["i0", "i1", "i2"]
+    for name in ("run", "split", "n"):
+        assert made[name].dims == ("sample",)
+        assert made[name].values.tolist() == table[name].tolist()
+    np.testing.assert_array_equal(made.rt, table["rt"])
+    assert made.key.values.tolist() == ["a", "", "b"]
+    assert made.metadata_time.values.tolist() == [10, 20, 30]
+    assert made.time.size == 50
+    given_run = brain.meeg(epochs(table), run=7, stimulus=["x", "y", "z"])
+    assert given_run.run.values.tolist() == [7, 7, 7]
+    assert given_run.stimulus.values.tolist() == ["x", "y", "z"]
+
+
+def test_dropped_epochs_keep_their_numbers():
+    made = brain.meeg(epochs().drop([1], verbose="error"))
+    assert made.sample.values.tolist() == ["event-0", "event-2"]
+
+
+def test_epochs_leave_out_bad_channels_and_unknown_positions():
+    made = brain.meeg(epochs(montage=False, bads=["Pz"]))
+    assert made.channel.values.tolist() == ["Oz", "Cz", "Fz"]
+    assert "x" not in made.coords
+
+
+def test_epochs_of_two_units_are_refused():
+    with pytest.raises(ValueError, match=r"mix channels in T and V; pick one kind first"):
+        brain.meeg(epochs(montage=False, kind=["eeg", "eeg", "mag", "mag"]))
+    with pytest.raises(ValueError, match=r"no good EEG or MEG channel; kinds are \{'misc'\}"):
+        brain.meeg(epochs(montage=False, kind="misc"))
+
+
+def test_epochs_know_their_units():
+    assert brain.meeg(epochs(), units="V").attrs["units"] == "V"
+    with pytest.raises(ValueError, match="the epochs are in V, not 'uV'"):
+        brain.meeg(epochs(), units="uV")
+    assert meeg().attrs["units"] == "a.u."
+
+
+def test_other_things_of_mne_are_refused():
+    with pytest.raises(ValueError, match=r"must be an array or mne\.Epochs, not mne's Evoked"):
+        brain.meeg(epochs().average())
+
+
+@pytest.mark.recording
+@pytest.mark.skipif(not CTF.exists(), reason="shared/data/ctf_geometry is not beside the repository")
+def test_a_real_ctf_recording_keeps_its_gradiometers_units_and_head_positions():
+    """Head positions against mne's own sensor geometry for the forward model, which is in head coordinates."""
+    import mne
+    from mne.transforms import apply_trans
+
+    raw = mne.io.read_raw_fif(CTF, preload=True, verbose="error")
+    events = np.array([[raw.first_samp + 100, 0, 1], [raw.first_samp + 160, 0, 1]])
+    cut = mne.Epochs(raw, events, tmin=-0.05, tmax=0.05, baseline=None, preload=True, verbose="error")
+    made = brain.meeg(cut)
+    kept = mne.pick_types(cut.info, meg=True, ref_meg=False)
+    assert made.sizes["channel"] == kept.size == 274 - len(raw.info["bads"])
+    assert made.attrs["units"] == "T"
+    assert not set(made.channel.values) & {
+        cut.ch_names[i] for i in mne.pick_types(cut.info, ref_meg=True, meg=False)
+    }
+    np.testing.assert_array_equal(made, cut.get_data(picks=kept))
+    xyz = np.stack([made.x, made.y, made.z], axis=1)
+    device = np.array([cut.info["chs"][i]["loc"][:3] for i in kept])
+    np.testing.assert_allclose(xyz, apply_trans(cut.info["dev_head_t"], device))
+    # The helmet lies around the head: the origin of head coordinates is between the ears.
+    radius = np.linalg.norm(xyz - [0, 0, 0.04], axis=1)
+    assert 0.08 < radius.min() < radius.max() < 0.20
+
+
+# ------------------------------------------------------------------------------------------ NIfTI
+AFFINE = np.array([[2.0, 0, 0, -10], [0, 3, 0, 5], [0, 0, 4, 1], [0, 0, 0, 1]])
+SHAPE = (4, 3, 2)
+INSIDE = np.zeros(SHAPE, bool)
+INSIDE[1:3, :2, :] = True
+INSIDE[0, 2, 1] = True
+
+
+def nifti(values, affine=AFFINE):
+    nib = pytest.importorskip("nibabel")
+    values = np.asarray(values)
+    return nib.Nifti1Image(values.astype(np.float32 if values.dtype.kind == "f" else np.int16), affine)
+
+
+def volume(**more):
+    values = np.random.default_rng(2).normal(size=(*SHAPE, 5)).astype(np.float32)
+    given_labels = {"sample": range(5), "stimulus": range(5), "mask": nifti(INSIDE), **more}
+    return values, brain.fmri(nifti(values), **given_labels)
+
+
+def test_an_image_gives_what_nilearns_masker_gives():
+    from nilearn.maskers import NiftiMasker
+
+    values, made = volume()
+    masker = NiftiMasker(mask_img=nifti(INSIDE), standardize=None).fit()
+    np.testing.assert_array_equal(made, masker.transform(nifti(values)))
+    assert made.voxel.values.tolist() == np.flatnonzero(INSIDE).tolist()
+    assert made.attrs["shape"] == list(SHAPE)
+    np.testing.assert_array_equal(np.reshape(made.attrs["affine"], (4, 4)), AFFINE)
+    assert made.attrs["space"] == "volume"
+
+
+def test_voxel_positions_are_those_of_the_affine():
+    from nibabel.affines import apply_affine
+
+    _, made = volume()
+    np.testing.assert_allclose(
+        np.stack([made.x, made.y, made.z], axis=1), apply_affine(AFFINE, np.argwhere(INSIDE))
+    )
+    own = volume(xyz=np.zeros((INSIDE.sum(), 3)), space="MNI152")[1]
+    assert not own.x.any()
+    assert own.attrs["space"] == "MNI152"
+
+
+def test_paths_do_as_well(tmp_path):
+    values, made = volume()
+    nifti(values).to_filename(tmp_path / "bold.nii.gz")
+    nifti(INSIDE).to_filename(tmp_path / "mask.nii")
+    for path in (tmp_path / "bold.nii.gz", str(tmp_path / "bold.nii.gz")):
+        again = brain.fmri(path, sample=range(5), stimulus=range(5), mask=tmp_path / "mask.nii")
+        xr.testing.assert_identical(again, made)
+
+
+def test_an_image_needs_a_mask_of_its_own_grid():
+    values, _ = volume()
+    with pytest.raises(ValueError, match="needs mask=..., a 3-D image that is non-zero where"):
+        volume(mask=None)
+    with pytest.raises(ValueError, match=r"the mask and.*shape \(2, 3, 2\) against \(4, 3, 2\).*resample"):
+        volume(mask=nifti(INSIDE[:2]))
+    with pytest.raises(ValueError, match=r"the mask and.*affine .*-10\.0.* against .*resample"):
+        volume(mask=nifti(INSIDE, AFFINE + np.diag([1, 0, 0, 0])))
+    with pytest.raises(ValueError, match="the mask is empty"):
+        volume(mask=nifti(INSIDE * 0))
+    with pytest.raises(ValueError, match="mask goes with a NIfTI image"):
+        fmri(mask=nifti(INSIDE))
+    with pytest.raises(ValueError, match="one entry for each of 5 along 'sample'"):
+        brain.fmri(nifti(values), sample=range(4), stimulus=range(4), mask=nifti(INSIDE))
+
+
+def test_nan_in_a_mask_is_outside():
+    _, made = volume(mask=nifti(np.where(INSIDE, 1.0, np.nan)))
+    assert made.sizes["voxel"] == INSIDE.sum()
+
+
+def test_a_three_dimensional_image_is_one_sample():
+    values, _ = volume()
+    made = brain.fmri(nifti(values[..., 0]), sample=["a"], stimulus=["x"], mask=nifti(INSIDE[..., None]))
+    np.testing.assert_array_equal(made.values[0], values[..., 0][INSIDE])
+
+
+def region_masks():
+    low, high = np.zeros(SHAPE), np.zeros(SHAPE)
+    low[1], high[2] = 1, 1
+    return low, high
+
+
+def test_region_masks_and_an_atlas_name_the_same_voxels():
+    low, high = region_masks()
+    by_masks = volume(roi={"V1": nifti(low), "LO": nifti(high)})[1]
+    by_atlas = volume(roi=(nifti(low * 7 + high * 9), {7: "V1", 9: "LO", 11: "absent"}))[1]
+    xr.testing.assert_identical(by_masks, by_atlas)
+    expected = np.where(low[INSIDE] == 1, "V1", np.where(high[INSIDE] == 1, "LO", ""))
+    assert by_masks.roi.values.tolist() == expected.tolist()
+    assert (by_masks.roi == "").sum() == 1
+
+
+def test_region_masks_are_refused_where_they_overlap_miss_or_lie_elsewhere():
+    low, high = region_masks()
+    with pytest.raises(ValueError, match=r"4 of 9 voxels lie in more than one of 'V1', 'LO'.*regions="):
+        volume(roi={"V1": nifti(low), "LO": nifti(low + high)})
+    with pytest.raises(ValueError, match="region 'LO' has no voxel inside the mask"):
+        volume(roi={"V1": nifti(low), "LO": nifti(high * 0)})
+    with pytest.raises(ValueError, match=r"the mask of region 'V1' and.*shape \(2, 3, 2\) against"):
+        volume(roi={"V1": nifti(low[:2])})
+    with pytest.raises(ValueError, match=r"the mask of region 'V1' and.*affine"):
+        volume(roi={"V1": nifti(low, np.eye(4))})
+    with pytest.raises(ValueError, match="names no region"):
+        volume(roi={})
+
+
+def test_an_atlas_is_refused_on_another_grid_or_with_labels_it_does_not_have():
+    low, _ = region_masks()
+    with pytest.raises(ValueError, match=r"the atlas and.*affine"):
+        volume(roi=(nifti(low, np.eye(4)), {1: "V1"}))
+    with pytest.raises(
+        ValueError, match=r"none of the labels 'V1' occurs in the atlas.*has 0.*give \{label: name\}"
+    ):
+        volume(roi=(nifti(low), {"V1": 1}))
+
+
+def test_an_image_serves_as_region_later():
+    low, high = region_masks()
+    _, made = volume()
+    masks = brain.regions(made, {"low": nifti(low), "both": nifti(low + high)})
+    np.testing.assert_array_equal(masks.values, [low[INSIDE] > 0, (low + high)[INSIDE] > 0])
+    with pytest.raises(ValueError, match="different grids: affine"):
+        brain.regions(made, {"low": nifti(low, np.eye(4))})
+    with pytest.raises(ValueError, match="responses that were made from a NIfTI image"):
+        brain.regions(fmri(), {"low": nifti(low)})
+
+
+# ------------------------------------------------------------------------------------------ regions
+ATLAS = ["V1", "V2", "V3", "LO", "hV4", ""]
+
+
+def atlas(roi=ATLAS):
+    return fmri(v=len(roi), roi=roi)
+
+
+def chosen(masks):
+    return {
+        str(r): [ATLAS[i] for i in np.flatnonzero(m)]
+        for r, m in zip(masks.region.values, masks.values, strict=True)
+    }
+
+
+def test_regions_by_name_group_sum_and_mapping():
+    array = atlas()
+    assert chosen(brain.regions(array)) == {n: [n] for n in sorted(ATLAS[:-1])}
+    assert chosen(brain.regions(array, "LVC")) == {"LVC": ["V1", "V2", "V3"]}
+    assert chosen(brain.regions(array, ["LVC+HVC", "hV4", "V1+LO"])) == {
+        "LVC+HVC": ["V1", "V2", "V3", "LO"],
+        "hV4": ["hV4"],
+        "V1+LO": ["V1", "LO"],
+    }
+    assert chosen(brain.regions(array, {"early": ["V1", "V2"], "late": "HVC"})) == {
+        "early": ["V1", "V2"],
+        "late": ["LO"],
+    }
+
+
+def test_groups_are_those_of_the_paper():
+    assert set(brain.GROUPS["LVC"]) == {"V1", "V2", "V3", "V3ab"}
+    assert set(brain.GROUPS["HVC"]) == {"VO", "PHC", "LO", "MT"}
+
+
+def test_regions_by_boolean_masks():
+    array = atlas()
+    rows = np.array([[1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 1]], bool)
+    mine = xr.DataArray(rows, dims=("region", "voxel"), coords={"region": ["a", "b"], "voxel": array.voxel})
+    np.testing.assert_array_equal(brain.regions(array, mine), rows)
+    np.testing.assert_array_equal(brain.regions(array, mine.T), rows)
+    np.testing.assert_array_equal(brain.regions(array, {"a": rows[0], "b": rows[1].tolist()}), rows)
+    xr.testing.assert_identical(
+        brain.regions(array, brain.regions(array, ["V1", "LVC"])), brain.regions(array, ["V1", "LVC"])
+    )
+    with pytest.raises(ValueError, match=r"boolean \(region, voxel\) array, got int64"):
+        brain.regions(array, mine.astype(int))
+    with pytest.raises(ValueError, match="responses and regions disagree on 2 of 6 'voxel'"):
+        brain.regions(array, mine.isel(voxel=[1, 0, 2, 3, 4, 5]))
+    with pytest.raises(ValueError, match="coordinate 'region'"):
+        brain.regions(array, mine.drop_vars("region"))
+    with pytest.raises(ValueError, match="regions has 1 duplicate 'region'"):
+        brain.regions(array, mine.isel(region=[0, 0]))
+    with pytest.raises(ValueError, match=r"mask has the shape \(2,\) but there are 6 along 'voxel'"):
+        brain.regions(array, {"a": [True, False]})
+
+
+def test_an_unknown_region_names_the_known_ones_and_the_groups():
+    for wrong in ("V9", ["V1", "V9"], "V1+V9", {"mine": ["V1", "V9"]}):
+        with pytest.raises(
+            ValueError,
+            match=r"unknown region\(s\) 'V9'; there are 'LO', 'V1', 'V2', 'V3', 'hV4' and the groups 'LVC', 'HVC'",
+        ):
+            brain.regions(atlas(), wrong)
+
+
+def test_only_a_group_may_lack_members():
+    array = atlas()
+    assert "V3ab" not in ATLAS
+    with pytest.raises(ValueError, match=r"unknown region\(s\) 'V3ab'"):
+        brain.regions(array, "V1+V3ab")
+    with pytest.raises(ValueError, match=r"unknown region\(s\) 'HVC'; there are 'V1'"):
+        brain.regions(atlas(["V1", "V2"]), "HVC")
+
+
+def test_an_empty_region_is_refused_by_name():
+    rows = np.zeros((2, 6), bool)
+    rows[0, 0] = True
+    with pytest.raises(ValueError, match="1 of 2 regions have no voxel: 'b'"):
+        brain.regions(atlas(), {"a": rows[0], "b": rows[1]})
+    for nothing in ([], {}):
+        with pytest.raises(ValueError, match="no region was named"):
+            brain.regions(atlas(), nothing)
+    with pytest.raises(ValueError, match="no region was named"):
+        brain.regions(fmri(roi=["", "", "none"]))
+
+
+def test_regions_need_a_roi_or_channels():
+    with pytest.raises(ValueError, match="responses has no coordinate 'roi'"):
+        brain.regions(fmri(), "V1")
+    with pytest.raises(ValueError, match="'voxel' or 'channel'"):
+        brain.regions(brain.features(np.eye(2), stimulus=["a", "b"]))
+    masks = brain.regions(meeg(), {"occipital": ["Oz"], "all": "Oz+Pz"})
+    assert masks.dims == ("region", "channel")
+    assert masks.values.tolist() == [[True, False], [True, True]]
+    with pytest.raises(ValueError, match=r"unknown region\(s\) 'Cz'; there are 'Oz', 'Pz'"):
+        brain.regions(meeg(), {"central": ["Cz"]})
+
+
+def test_regions_by_number():
+    array = fmri(roi=[1, 2, 2])
+    assert brain.regions(array).region.values.tolist() == ["1", "2"]
+    assert brain.regions(array, [2]).values.tolist() == [[False, True, True]]
+
+
+@given(st.lists(st.sampled_from(ATLAS[:-1]), min_size=1, max_size=12), st.data())
+@quick
+def test_moving_voxels_moves_their_regions(roi, data):
+    array = atlas(roi)
+    order = data.draw(st.permutations(range(len(roi))))
+    xr.testing.assert_identical(
+        brain.regions(array.isel(voxel=order)), brain.regions(array).isel(voxel=order)
+    )
+    assert (brain.regions(array).sum("region") == 1).all()
+
+
+# ------------------------------------------------------------------------------------------ repeats
+@given(st.lists(st.sampled_from(["a", "b", "猫", "c|d"]), min_size=1, max_size=15), st.data())
+@quick
+def test_the_average_is_that_of_xarray_in_order_of_first_appearance(stimulus, data):
+    values = np.array(data.draw(st.permutations(range(2 * len(stimulus)))), float).reshape(-1, 2)
+    array = brain.fmri(values, sample=range(len(stimulus)), stimulus=stimulus)
+    mean = brain.average_repeats(array)
+    expected = array.groupby("stimulus").mean()
+    assert mean.sample.values.tolist() == list(dict.fromkeys(stimulus)) == mean.stimulus.values.tolist()
+    np.testing.assert_allclose(mean, expected.sel(stimulus=mean.stimulus.values))
+    assert mean.trials.values.tolist() == [stimulus.count(s) for s in mean.sample.values]
+    order = data.draw(st.permutations(range(len(stimulus))))
+    moved = brain.average_repeats(array.isel(sample=order))
+    np.testing.assert_allclose(moved.sel(sample=mean.sample), mean)
+
+
+def test_averages_by_several_labels_keep_different_groups_apart():
+    array = brain.fmri(
+        np.arange(6.0)[:, None],
+        sample=range(6),
+        stimulus=["a", "a|b", "a", "a", "a\\", "a\\"],
+        run=["b|c", "c", "b|c", "x", "|", "\\|"],
+    )
+    mean = brain.average_repeats(array, by=("stimulus", "run"))
+    expected = array.to_series().groupby([array.stimulus.values, array.run.values], sort=False).mean()
+    np.testing.assert_allclose(mean.values[:, 0], expected)
+    assert mean.trials.values.tolist() == [2, 1, 1, 1, 1]
+    assert len(set(mean.sample.values)) == 5
+    assert brain.average_repeats(array[2:4], by=["stimulus", "run"]).sample.values.tolist() == [
+        "a|b\\|c",
+        "a|x",
+    ]
+
+
+def test_averages_keep_what_agrees_and_the_rest_of_the_array():
+    array = fmri(
+        n=4,
+        roi=["V1", "V2", "V1"],
+        run=[1, 1, 2, 2],
+        repeat=[0, 1, 0, 1],
+        split="train",
+        subject="S1",
+        units="%",
+    )
+    mean = brain.average_repeats(array)
+    assert set(mean.coords) == {"sample", "stimulus", "run", "split", "trials", "voxel", "roi"}
+    assert mean.attrs == array.attrs
+    assert mean.run.values.tolist() == [1, 2]
+
+
+def test_a_second_average_weighs_by_trials():
+    array = brain.fmri(
+        np.array([[0.0], [3.0], [6.0], [10.0]]), sample=range(4), stimulus=list("aaab"), run=[1, 1, 2, 2]
+    )
+    twice = brain.average_repeats(brain.average_repeats(array, by=("stimulus", "run")))
+    once = brain.average_repeats(array)
+    np.testing.assert_allclose(twice, once)
+    assert twice.trials.values.tolist() == once.trials.values.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"), [("float32", "float32"), ("float64", "float64"), ("int64", "float64")]
+)
+def test_the_mean_of_whole_numbers_is_not_cut(kind, kept):
+    array = xr.DataArray(
+        np.array([[1], [2]], dtype=kind),
+        dims=("sample", "voxel"),
+        coords={"sample": [0, 1], "stimulus": ("sample", ["a", "a"])},
+    )
+    mean = brain.average_repeats(array)
+    assert mean.item() == 1.5
+    assert mean.dtype == kept
+
+
+def test_epochs_are_averaged_too_whatever_the_order_of_axes():
+    array = meeg(stimulus=["x", "x"])
+    for turned in (array, array.transpose("time", "channel", "sample")):
+        mean = brain.average_repeats(turned)
+        assert mean.dims[0] == "sample"
+        np.testing.assert_allclose(mean.transpose("sample", "channel", "time")[0], array.mean("sample"))
+
+
+def test_nan_spoils_its_own_stimulus_only():
+    array = fmri().copy()
+    array[0, 1] = np.nan
+    assert np.argwhere(np.isnan(brain.average_repeats(array).values)).tolist() == [[0, 1]]
+
+
+def test_repeats_across_splits_are_refused():
+    array = fmri(split=["train", "test", "train", "train"])
+    with pytest.raises(ValueError, match=r"1 of 2 groups lie in more than one 'split': 'i0'; .*leak.*by="):
+        brain.average_repeats(array)
+    mean = brain.average_repeats(array, by=("stimulus", "split"))
+    assert mean.sample.values.tolist() == ["i0|train", "i0|test", "i1|train"]
+
+
+def test_averages_need_a_label_of_samples():
+    with pytest.raises(ValueError, match="no coordinate 'session'"):
+        brain.average_repeats(fmri(), by="session")
+    with pytest.raises(ValueError, match="'roi' of responses must have one entry for each 'sample'"):
+        brain.average_repeats(fmri(roi=list("abc")), by="roi")
+    with pytest.raises(ValueError, match="responses needs the dimension.*'sample'"):
+        brain.average_repeats(brain.features(np.eye(2), stimulus=["a", "b"]))
+
+
+# ------------------------------------------------------------------------------------------ features and images
+def test_features_count_their_units_within_each_layer():
+    array = brain.features(np.zeros((2, 5)), stimulus=["a", "b"], layer=["l1", "l2", "l1", "l2", "l2"])
+    assert array.unit.values.tolist() == [0, 0, 1, 1, 2]
+    assert brain.features(np.zeros((2, 3)), stimulus=["a", "b"], layer="l1").unit.values.tolist() == [0, 1, 2]
+    assert brain.features(np.zeros((2, 2)), stimulus=["a", "b"], unit=["x", "y"]).unit.values.tolist() == [
+        "x",
+        "y",
+    ]
+
+
+def test_features_refuse_duplicates_and_other_lengths():
+    with pytest.raises(ValueError, match="features has 1 duplicate 'stimulus'"):
+        brain.features(np.zeros((2, 2)), stimulus=["a", "a"])
+    with pytest.raises(
+        ValueError, match=r"layer must have one entry for each of 2 along 'feature', got shape \(3,\)"
+    ):
+        brain.features(np.zeros((2, 2)), stimulus=["a", "b"], layer=list("abc"))
+    with pytest.raises(ValueError, match="layer has 1 missing label"):
+        brain.features(np.zeros((2, 2)), stimulus=["a", "b"], layer=["l", None])
+
+
+def test_stacked_spaces_come_apart_as_they_were():
+    given_spaces = {
+        name: brain.features(RNG.normal(size=(4, width)), stimulus=list("abcd"), layer=name)
+        for name, width in (("late", 3), ("early", 1), ("猫", 2))
+    }
+    apart = brain.spaces(brain.stack(given_spaces))
+    assert list(apart) == list(given_spaces)
+    for name in apart:
+        xr.testing.assert_identical(apart[name], given_spaces[name])
+
+
+def test_spaces_of_one_array_or_mapping():
+    array = brain.features(np.eye(2), stimulus=["a", "b"])
+    assert list(brain.spaces(array)) == ["features"]
+    assert list(brain.spaces(brain.features(dask_array(np.eye(2)), stimulus=["a", "b"]))) == ["features"]
+    assert list(brain.spaces(array.rename("clip"))) == ["clip"]
+    assert list(brain.spaces(array.assign_coords(layer="conv1"))) == ["conv1"]
+    assert brain.spaces({1: array})["1"] is array
+    for empty in (brain.spaces, brain.stack):
+        with pytest.raises(ValueError, match="at least one feature space"):
+            empty({})
+
+
+def test_spaces_of_other_stimuli_are_not_stacked():
+    a = brain.features(np.eye(2), stimulus=["a", "b"])
+    b = brain.features(np.eye(2), stimulus=["b", "a"])
+    with pytest.raises(ValueError, match="features 'one' and features 'two' disagree on 2 of 2 'stimulus'"):
+        brain.stack({"one": a, "two": b})
+    with pytest.raises(TypeError, match="features 'two' must be a labelled"):
+        brain.stack({"one": a, "two": np.eye(2)})
+
+
+def test_images_run_from_zero_to_one():
+    pixels = np.arange(2 * 2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 2, 3) * 11
+    made = brain.images(pixels, stimulus=["a", "b"])
+    assert made.dims == ("stimulus", "row", "column", "colour")
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, pixels / 255, rtol=1e-6)
+    np.testing.assert_array_equal(brain.images(made, stimulus=["a", "b"]), made)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.full((1, 2, 2, 3), 255), r"from 0 to 1, found 255 to 255; divide"),
+        (np.full((1, 2, 2, 3), -0.5), r"from 0 to 1, found -0.5"),
+        (np.full((1, 2, 2, 3), np.nan), r"from 0 to 1, found nan"),
+        (np.zeros((1, 3, 2, 2)), r"3 colours\), got shape \(1, 3, 2, 2\)"),
+        (np.zeros((2, 2, 3)), r"must have the axes"),
+        (np.zeros((0, 2, 2, 3)), r"images are empty"),
+        ([[[["a"] * 3]]], r"images must be real numbers"),
+    ],
+)
+def test_what_is_no_image_is_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        brain.images(values, stimulus=range(len(values)))

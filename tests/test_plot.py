@@ -1,0 +1,627 @@
+"""Figures: what is drawn is what was given. References: the arrays themselves, and trigonometry for the mesh."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import QuadMesh, TriMesh
+from matplotlib.colors import to_hex
+
+import neurodecode.plot as nd_plot
+from neurodecode.plot import mesh as meshes
+from neurodecode.plot.names import place
+from neurodecode.plot.surface import scale_of
+
+LAYERS = ["c", "structure", "z"]
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def grouped(rng, dims, coords, *, n=4, chance=0.1, score="top1"):
+    """As neurodecode.inference.group returns it."""
+    shape = tuple(len(coords[d]) for d in dims)
+    values = rng.uniform(0.2, 0.6, (*shape, n))
+    return xr.Dataset(
+        {
+            "mean": (dims, values.mean(-1)),
+            "sem": (dims, values.std(-1, ddof=1) / np.sqrt(n)),
+            "n": (dims, np.full(shape, n)),
+            "values": ((*dims, "subject"), values),
+        },
+        coords={**coords, "subject": np.arange(n) + 1},
+        attrs={"score": score, "chance": chance, "units": ""},
+    )
+
+
+@pytest.fixture
+def by_region(rng):
+    return grouped(rng, ("region", "layer"), {"region": ["LVC+HVC", "LVC", "HVC"], "layer": LAYERS})
+
+
+@pytest.fixture
+def by_window(rng):
+    return grouped(rng, ("window", "layer"), {"window": np.arange(-2, 12) * 0.025, "layer": LAYERS}, n=10)
+
+
+@pytest.fixture
+def weights():
+    """Simulated: a bump at each occipital pole, on the 400 vertices nearest to it."""
+    parts = []
+    for side in meshes.SIDES:
+        xyz = meshes.hemisphere(side).inflated
+        distance = np.linalg.norm(xyz - xyz[np.argmin(xyz[:, 1])], axis=1)
+        vertex = np.argsort(distance)[:400]
+        parts.append((np.full(400, side), vertex, np.exp(-distance[vertex] / 20)))
+    hemi, vertex, values = (np.concatenate(x) for x in zip(*parts, strict=True))
+    coords = {"voxel": np.arange(800), "hemi": ("voxel", hemi), "vertex": ("voxel", vertex)}
+    return xr.DataArray(values, dims="voxel", coords=coords, name="weight", attrs={"units": "scaled 0-1"})
+
+
+@pytest.fixture
+def two_regions(weights):
+    near = weights.values > np.median(weights.values)
+    return xr.DataArray(
+        np.stack([near, ~near]),
+        dims=("region", "voxel"),
+        coords={"region": ["V1", "LO"], "voxel": weights.voxel},
+    )
+
+
+def words(owner):
+    return " ".join(t.get_text().replace("\n", " ") for t in owner.findobj(matplotlib.text.Text))
+
+
+def dashed_levels(ax):
+    return [ln.get_ydata()[0] for ln in ax.lines if ln.get_label().startswith("chance")]
+
+
+# ---------------------------------------------------------------------------------------------- import
+def test_importing_the_module_loads_no_drawing_library():
+    heavy = ("matplotlib", "nilearn", "mne", "cortex")
+    code = f"import neurodecode.plot, sys; print([m for m in {heavy} if m in sys.modules])"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
+
+
+# ---------------------------------------------------------------------------------------------- regions
+def test_regions_draws_the_given_means_dots_and_errors(by_region):
+    ax = nd_plot.regions(by_region)
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    assert [b.get_label() for b in bars] == by_region.region.values.tolist()
+    for bar, name in zip(bars, by_region.region.values, strict=True):
+        np.testing.assert_allclose([p.get_height() for p in bar], by_region["mean"].sel(region=name))
+    dots = [c for c in ax.collections if isinstance(c, matplotlib.collections.PathCollection)]
+    drawn = np.concatenate([np.asarray(d.get_offsets())[:, 1] for d in dots])
+    np.testing.assert_allclose(
+        drawn, by_region["values"].transpose("region", "layer", "subject").values.ravel()
+    )
+    errors = [c for c in ax.containers if isinstance(c, matplotlib.container.ErrorbarContainer)]
+    assert len(errors) == 3
+    spans = np.concatenate([[s[1, 1] - s[0, 1] for s in e.lines[2][0].get_segments()] for e in errors])
+    np.testing.assert_allclose(spans, 2 * by_region["sem"].values.ravel())
+
+
+def test_dots_stand_over_their_own_bar(by_region):
+    ax = nd_plot.regions(by_region)
+    dots = [c for c in ax.collections if isinstance(c, matplotlib.collections.PathCollection)]
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    for cloud, bar in zip(dots, bars, strict=True):
+        x = np.asarray(cloud.get_offsets())[:, 0].reshape(3, 4)
+        for row, patch in zip(x, bar, strict=True):
+            assert patch.get_x() < row.min() < row.max() < patch.get_x() + patch.get_width()
+
+
+def test_regions_says_chance_n_score_and_what_error_bars_are(by_region):
+    ax = nd_plot.regions(by_region)
+    assert dashed_levels(ax) == [0.1]
+    assert ax.get_ylabel() == "Top-1 accuracy"
+    assert [t.get_text() for t in ax.get_xticklabels()] == LAYERS
+    assert "n = 4 subjects" in words(ax)
+    assert "±1 SEM" in words(ax)
+
+
+def test_without_chance_no_line_is_drawn(by_region):
+    del by_region.attrs["chance"]
+    assert dashed_levels(nd_plot.regions(by_region)) == []
+
+
+def test_ceiling_and_marks_are_matched_by_label_not_by_order(by_region):
+    ceiling = by_region["mean"] + 0.3
+    marks = by_region["mean"] == by_region["mean"].max()
+    ax = nd_plot.regions(by_region, ceiling=ceiling.isel(region=[2, 0, 1]), marks=marks.isel(layer=[1, 2, 0]))
+    ticks = next(c for c in ax.collections if c.get_label() == "noise ceiling")
+    np.testing.assert_allclose([s[0, 1] for s in ticks.get_segments()], ceiling.values.ravel())
+    stars = [t for t in ax.texts if t.get_text() == "*"]
+    assert len(stars) == 1
+    region, layer = np.unravel_index(np.argmax(by_region["mean"].values), (3, 3))
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    patch = bars[region][layer]
+    assert stars[0].xy[0] == pytest.approx(patch.get_x() + patch.get_width() / 2)
+    assert stars[0].xy[1] >= patch.get_height()
+
+
+def test_regions_refuses_other_things_and_names_what_it_needs(by_region, by_window):
+    with pytest.raises(ValueError, match=r"'region', 'layer'.*'window'"):
+        nd_plot.regions(by_window)
+    with pytest.raises(TypeError, match="inference.group"):
+        nd_plot.regions(by_region["mean"])
+    with pytest.raises(ValueError, match="lacks the variable.*'sem'"):
+        nd_plot.regions(by_region.drop_vars("sem"))
+    with pytest.raises(ValueError, match="ceiling lacks 1 of the 3 layer labels, first 'z'"):
+        nd_plot.regions(by_region, ceiling=by_region["mean"].sel(layer=["c", "structure"]))
+
+
+def test_given_axes_are_used_and_take_the_style(by_region):
+    _, (left, right) = plt.subplots(1, 2)
+    assert nd_plot.regions(by_region, ax=right) is right
+    assert not left.has_data()
+    assert not right.spines["top"].get_visible()
+    assert plt.rcParams["axes.spines.top"]  # the user's own settings are as before
+
+
+# ---------------------------------------------------------------------------------------------- profile
+@pytest.fixture
+def profile(rng):
+    mean = rng.uniform(0.2, 0.6, (2, 3))
+    dims = ("region", "layer")
+    return xr.Dataset(
+        {
+            "mean": (dims, mean),
+            "low": (dims, mean - rng.uniform(0.01, 0.02, (2, 3))),
+            "high": (dims, mean + rng.uniform(0.02, 0.04, (2, 3))),
+            "p": (dims, [[0.0005, 0.005, 0.02], [0.051, 0.5, np.nan]]),
+            "n_voxels": (dims, np.array([[812] * 3, [455] * 3])),
+        },
+        coords={"region": ["LVC", "HVC"], "layer": LAYERS},
+        attrs={"kind": "filter", "reduce": "mean_abs", "units": "scaled 0-1"},
+    )
+
+
+def test_profile_draws_means_intervals_and_stars(profile):
+    ax = nd_plot.profile(profile)
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    np.testing.assert_allclose([[p.get_height() for p in b] for b in bars], profile["mean"])
+    errors = [c for c in ax.containers if isinstance(c, matplotlib.container.ErrorbarContainer)]
+    ends = np.array([[s[:, 1] for s in e.lines[2][0].get_segments()] for e in errors])
+    np.testing.assert_allclose(ends[..., 0], profile["low"])
+    np.testing.assert_allclose(ends[..., 1], profile["high"])
+    assert sorted(t.get_text() for t in ax.texts if set(t.get_text()) == {"*"}) == ["*", "**", "***"]
+    assert ax.get_ylabel() == "Mean |weight| (scaled 0-1)"
+    for said in ("95 % bootstrap interval", "LVC (812 voxels)", "HVC (455 voxels)", "p < .05"):
+        assert said in words(ax)
+
+
+def test_contrast_is_a_bracket_over_both_bars_of_a_layer(profile):
+    p = xr.DataArray([0.4, 0.0004, 0.03], dims="layer", coords={"layer": LAYERS[::-1]})
+    profile["p"][:] = 1.0
+    ax = nd_plot.profile(profile, contrast=p)
+    brackets = [ln for ln in ax.lines if ln.get_label() == "_contrast"]
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    for i, bracket in enumerate(brackets):
+        middles = [b[i].get_x() + b[i].get_width() / 2 for b in bars]
+        np.testing.assert_allclose(np.unique(bracket.get_xdata()), middles)
+        assert min(bracket.get_ydata()) > float(profile["high"].isel(layer=i).max())
+        assert max(bracket.get_ydata()) < ax.get_ylim()[1]
+    assert [t.get_text() for t in ax.texts if t.get_text() in {"*", "**", "***", "n.s."}] == [
+        "*",
+        "***",
+        "n.s.",
+    ]
+    with pytest.raises(ValueError, match="two regions"):
+        nd_plot.profile(profile.isel(region=[0]), contrast=p)
+
+
+# ---------------------------------------------------------------------------------------------- time
+def test_time_course_draws_means_and_bands_in_ms(by_window):
+    ax = nd_plot.time_course(by_window)
+    lines = {ln.get_label(): ln for ln in ax.lines}
+    bands = [c for c in ax.collections if isinstance(c, matplotlib.collections.PolyCollection)]
+    assert len(bands) == 3
+    for layer, colour, band in zip(LAYERS, nd_plot.LAYER_COLOURS, bands, strict=False):
+        one = by_window.sel(layer=layer)
+        np.testing.assert_allclose(lines[layer].get_xdata(), by_window.window * 1000)
+        np.testing.assert_allclose(lines[layer].get_ydata(), one["mean"])
+        assert to_hex(lines[layer].get_color()) == colour.lower()
+        y = band.get_paths()[0].vertices[:, 1]
+        assert y.min() == pytest.approx(float((one["mean"] - one["sem"]).min()))
+        assert y.max() == pytest.approx(float((one["mean"] + one["sem"]).max()))
+    assert dashed_levels(ax) == [0.1]
+    assert "(ms)" in ax.get_xlabel()
+    assert "n = 10 subjects" in words(ax)
+
+
+def test_onset_line_stands_at_the_given_time(by_window):
+    upright = [ln for ln in nd_plot.time_course(by_window, onset=0.05).lines if len(set(ln.get_xdata())) == 1]
+    assert [ln.get_xdata()[0] for ln in upright] == [50.0]
+
+
+def test_cluster_bars_cover_significant_windows_below_the_curves(by_window):
+    significant = xr.zeros_like(by_window["mean"], dtype=bool)
+    significant[{"window": slice(3, 6), "layer": 0}] = True
+    significant[{"window": slice(9, 10), "layer": 0}] = True
+    significant[{"window": slice(5, 14), "layer": 2}] = True
+    # other order of layers: matched by label
+    ax = nd_plot.time_course(
+        by_window, clusters=xr.Dataset({"significant": significant.isel(layer=[2, 1, 0])})
+    )
+    drawn = [(ln.get_label(), *ln.get_xdata()) for ln in ax.lines if ln.get_label().startswith("_cluster")]
+    time = by_window.window.values * 1000
+    half = 12.5
+    expected = [
+        ("_cluster 0", time[3] - half, time[5] + half),
+        ("_cluster 0", time[9] - half, time[9] + half),
+        ("_cluster 2", time[5] - half, time[13] + half),
+    ]
+    for got, want in zip(drawn, expected, strict=True):
+        assert got[0] == want[0]
+        np.testing.assert_allclose(got[1:], want[1:])
+    bars = [ln for ln in ax.lines if ln.get_label().startswith("_cluster")]
+    assert to_hex(bars[-1].get_color()) == nd_plot.LAYER_COLOURS[2].lower()
+    lowest = min(0.1, float((by_window["mean"] - by_window["sem"]).min()))
+    assert all(ax.get_ylim()[0] < ln.get_ydata()[0] < lowest for ln in bars)
+
+
+def test_clusters_of_other_windows_are_refused(by_window):
+    significant = xr.zeros_like(by_window["mean"], dtype=bool)
+    with pytest.raises(ValueError, match="13 windows and summary 14"):
+        nd_plot.time_course(
+            by_window, clusters=xr.Dataset({"significant": significant.isel(window=slice(1, None))})
+        )
+    with pytest.raises(ValueError, match="inference.clusters"):
+        nd_plot.time_course(by_window, clusters=by_window)
+
+
+def test_generalisation_shows_training_upwards_centred_at_chance(rng):
+    values = rng.uniform(0, 0.5, (5, 8))
+    matrix = xr.DataArray(
+        values, dims=("train_window", "test_window"), attrs={"score": "auc", "chance": 0.3},
+        coords={"train_window": np.arange(5) * 0.05, "test_window": np.arange(8) * 0.05},
+    )  # fmt: skip
+    ax = nd_plot.generalisation(matrix.transpose())
+    image = next(c for c in ax.collections if isinstance(c, QuadMesh))
+    np.testing.assert_allclose(np.asarray(image.get_array()), values)
+    assert sum(image.get_clim()) / 2 == pytest.approx(0.3)
+    assert image.get_clim()[1] - 0.3 == pytest.approx(np.abs(values - 0.3).max())
+    np.testing.assert_allclose(ax.get_xlim(), (-25, 375))
+    assert "Training" in ax.get_ylabel()
+    assert "ROC" in words(ax.figure)
+    diagonal = next(ln for ln in ax.lines if ln.get_label() == "diagonal")
+    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    with pytest.raises(ValueError, match="subject"):
+        nd_plot.generalisation(matrix.expand_dims(subject=2))
+    with pytest.raises(ValueError, match="train_window"):
+        nd_plot.generalisation(matrix.rename(train_window="window"))
+
+
+# ---------------------------------------------------------------------------------------------- sensors
+def sensors(names, xyz, kind, units):
+    windows = np.arange(10) * 0.05
+    values = np.outer(np.sin(windows * 9) + 0.1, xyz[:, 0] / np.abs(xyz[:, 0]).max())
+    xyz_coords = {k: ("channel", xyz[:, i]) for i, k in enumerate("xyz")}
+    coords = {"window": windows, "channel": names, "kind": ("channel", [kind] * len(names)), **xyz_coords}
+    return xr.DataArray(values, dims=("window", "channel"), coords=coords, attrs={"units": units})
+
+
+@pytest.fixture
+def eeg():
+    import mne
+
+    at = mne.channels.make_standard_montage("biosemi64").get_positions()["ch_pos"]
+    return sensors(list(at), np.array(list(at.values())), "eeg", "µV")
+
+
+def test_topographies_have_a_panel_a_time_and_one_scale(eeg):
+    figure = nd_plot.topographies(eeg, times=[0.052, 0.2, 0.4])
+    heads = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in heads] == ["50 ms", "200 ms", "400 ms"]
+    reach = float(np.abs(eeg.sel(window=[0.05, 0.2, 0.4], method="nearest")).max())
+    for ax in heads:
+        np.testing.assert_allclose(ax.images[0].get_clim(), (-reach, reach))
+    assert "µV" in words(figure)
+
+
+def test_topography_lies_on_the_right_side_of_the_head(eeg):
+    ax = nd_plot.topographies(eeg, times=[0.2]).axes[0]
+    image = ax.images[0]
+    picture = np.ma.filled(np.ma.masked_invalid(image.get_array()), 0)
+    half = picture.shape[1] // 2
+    # values are the channels' x, and sin(1.8) is positive: right is positive
+    assert picture[:, half:].mean() > 0 > picture[:, :half].mean()
+
+
+def test_meg_is_laid_out_as_the_ctf_helmet_in_femtotesla():
+    import mne
+
+    layout = mne.channels.read_layout("CTF275")
+    names = [f"{n}-2908" for n in layout.names[:271]]
+    xyz = np.column_stack([layout.pos[:271, :2] - 0.5, np.zeros(271)]) * 0.1
+    figure = nd_plot.topographies(sensors(names, xyz, "grad", "T") * 1e-14, times=[0.1])
+    assert figure.axes[0].images
+    given = sensors(names, xyz, "grad", "T") * 1e-14
+    given.attrs["units"] = "T"
+    assert "fT" in words(nd_plot.topographies(given, times=[0.1]))
+
+
+def test_topographies_refuse_what_they_cannot_place(eeg):
+    with pytest.raises(ValueError, match="layer"):
+        nd_plot.topographies(eeg.expand_dims(layer=["c"]))
+    with pytest.raises(ValueError, match="outside the windows.*seconds"):
+        nd_plot.topographies(eeg, times=[200])
+    with pytest.raises(ValueError, match="metres"):
+        nd_plot.topographies(eeg.assign_coords({k: eeg[k] * 1000 for k in "xyz"}))
+    mixed = eeg.assign_coords(kind=("channel", ["eeg"] * 32 + ["mag"] * 32))
+    with pytest.raises(ValueError, match="2 kinds"):
+        nd_plot.topographies(mixed)
+
+
+# ---------------------------------------------------------------------------------------------- slices
+@pytest.fixture
+def volume(rng):
+    shape, affine = (6, 5, 3), np.diag([-3.0, 3.5, 4.0, 1.0])
+    affine[:3, 3] = (10, -20, 5)
+    index = np.argwhere(rng.random(shape) > 0.4)
+    xyz = index @ affine[:3, :3].T + affine[:3, 3]
+    coords = {k: ("voxel", xyz[:, i]) for i, k in enumerate("xyz")}
+    attrs = {"affine": affine.ravel().tolist(), "shape": list(shape), "units": "r"}
+    return xr.DataArray(
+        xyz[:, 0] + 100.0, dims="voxel", coords=coords, attrs=attrs
+    )  # the value is x: left is small
+
+
+def test_slices_stand_in_mm_with_left_on_the_left(volume):
+    figure = nd_plot.slice_map(volume, label="pattern (r)")
+    heads = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in heads] == ["z = 5 mm", "z = 9 mm", "z = 13 mm"]
+    left, right, low, high = heads[0].images[0].get_extent()
+    np.testing.assert_allclose(sorted([left, right]), (10 - 5 * 3 - 1.5, 10 + 1.5))
+    np.testing.assert_allclose(sorted([low, high]), (-20 - 1.75, -20 + 4 * 3.5 + 1.75))
+    picture = heads[0].images[0].get_array()
+    here = volume.where(volume.z == 5, drop=True)
+    assert (picture[..., 3] > 0).sum() == here.size
+    column = np.rint((here.x.values - (10 - 15)) / 3).astype(int)
+    row = np.rint((here.y.values + 20) / 3.5).astype(int)
+    expected = scale_of(volume, None).rgb(here.values, np.full((here.size, 3), 0.8))
+    np.testing.assert_allclose(picture[row, column, :3], expected)
+    assert "pattern (r)" in words(figure)
+
+
+def test_slices_refuse_arrays_without_a_grid(volume):
+    bare = volume.copy()
+    bare.attrs = {}
+    with pytest.raises(ValueError, match="'affine', 'shape'.*fmri"):
+        nd_plot.slice_map(bare)
+    with pytest.raises(ValueError, match="off the grid"):
+        nd_plot.slice_map(volume.assign_coords(x=volume.x + 1.5))
+    with pytest.raises(ValueError, match="no voxel"):
+        nd_plot.slice_map(volume, slices=[7])
+
+
+# ---------------------------------------------------------------------------------------------- cortex
+def painted(figure):
+    return {ax.get_label(): c for ax in figure.axes for c in ax.collections if isinstance(c, TriMesh)}
+
+
+def test_cortex_paints_values_where_they_are_and_curvature_elsewhere(weights, two_regions):
+    figure = nd_plot.cortex(weights, regions=two_regions, label="Fitting weights for c")
+    pictures = painted(figure)
+    assert sorted(pictures) == sorted(
+        [f"flat {s}" for s in meshes.SIDES]
+        + [f"inflated {s} {v}" for s in meshes.SIDES for v in ("lateral", "medial")]
+    )
+    for side in meshes.SIDES:
+        rgb = pictures[f"flat {side}"].get_facecolor()[:, :3]
+        coloured = np.flatnonzero(np.ptp(rgb, axis=1) > 1e-6)
+        given = weights.vertex.values[(weights.hemi == side) & (weights > 1e-3)]
+        np.testing.assert_array_equal(coloured, np.sort(given))
+        strongest = weights.vertex.values[(weights.hemi == side) & (weights == weights.max())]
+        np.testing.assert_allclose(rgb[strongest[0]], np.array([0x8B, 0x00, 0x20]) / 255, atol=1e-6)
+    bar = next(ax for ax in figure.axes if ax.get_label() == "colour bar")
+    assert bar.get_xlabel() == "Fitting weights for c"
+    assert bar.get_xlim() == (0.0, float(weights.max()))
+    names = [t.get_text() for ax in figure.axes if ax.get_label().startswith("flat") for t in ax.texts]
+    assert sorted(names) == sorted(["V1", "LO", "left", "V1", "LO", "right"])
+
+
+def test_vmax_sets_the_scale_and_negative_maps_diverge(weights):
+    assert scale_of(weights, 0.5)[1:3] == (0.0, 0.5)
+    low, high = scale_of(0.6 - weights, None)[1:3]
+    assert (low, high) == (-high, float(np.abs(0.6 - weights).max()))
+    bar = next(ax for ax in nd_plot.cortex(weights, vmax=0.5).axes if ax.get_label() == "colour bar")
+    assert bar.get_xlim() == (0.0, 0.5)
+    assert bar.get_xlabel() == "weight (scaled 0-1)"
+    with pytest.raises(ValueError, match="vmax must be positive"):
+        nd_plot.cortex(weights, vmax=0)
+
+
+def test_below_the_threshold_curvature_shows(weights):
+    middle = float(weights.median())
+    rgb = painted(nd_plot.cortex(weights, threshold=middle))["flat left"].get_facecolor()[:, :3]
+    given = weights.vertex.values[(weights.hemi == "left") & (weights >= middle)]
+    np.testing.assert_array_equal(np.flatnonzero(np.ptp(rgb, axis=1) > 1e-6), np.sort(given))
+    with pytest.raises(ValueError, match="threshold must lie between 0 and the largest value 1, got 2"):
+        nd_plot.cortex(weights, threshold=2)
+
+
+def test_a_long_label_does_not_reach_the_brains(weights):
+    figure = nd_plot.cortex(
+        weights, label="Fitting weights for structure-1 (simulated, mean |weight|, scaled 0 to 1)"
+    )
+    figure.canvas.draw()
+    bar = next(ax for ax in figure.axes if ax.get_label() == "colour bar")
+    label = bar.xaxis.label.get_window_extent()
+    brains = [ax.get_position().transformed(figure.transFigure) for ax in figure.axes if ax is not bar]
+    assert not any(label.overlaps(brain) for brain in brains)
+    assert label.y0 > 0
+
+
+def test_three_maps_fit_on_one_page(weights):
+    page = plt.figure(figsize=(nd_plot.PAGE, 8), layout="constrained")
+    for part in page.subfigures(3, 1):
+        assert nd_plot.cortex(weights, figure=part) is part
+    assert len(page.findobj(TriMesh)) == 18
+
+
+def test_the_picture_is_not_blank_and_files_have_one_stem(weights, tmp_path):
+    png, pdf = nd_plot.save(nd_plot.cortex(weights), tmp_path / "new" / "map.png")
+    picture = plt.imread(png)[..., :3]
+    assert picture.shape[1] == pytest.approx(nd_plot.PAGE * 200, abs=2)
+    yellow_red = (picture[..., 0] > picture[..., 2] + 0.2).mean()
+    grey = ((np.ptp(picture, axis=2) < 0.02) & (picture[..., 0] < 0.9)).mean()
+    assert yellow_red > 0.003
+    assert grey > 0.25
+    assert pdf.name == "map.pdf"
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_saved_pdf_keeps_text_as_text(by_region, tmp_path):
+    _, pdf = nd_plot.save(nd_plot.regions(by_region).figure, tmp_path / "bars")
+    assert b"/FontType0" in pdf.read_bytes() or b"/CIDFontType2" in pdf.read_bytes()  # TrueType, not outlines
+
+
+def test_cortex_refuses_bad_maps(weights, two_regions):
+    with pytest.raises(ValueError, match="'freeview'.*'matplotlib', 'pycortex'"):
+        nd_plot.cortex(weights, engine="freeview")
+    with pytest.raises(ValueError, match="'voxel'"):
+        nd_plot.cortex(weights.rename(voxel="vertex_"))
+    with pytest.raises(ValueError, match=r"layer.*isel"):
+        nd_plot.cortex(weights.expand_dims(layer=["c"]))
+    with pytest.raises(ValueError, match="no coordinate 'vertex'"):
+        nd_plot.cortex(weights.drop_vars("vertex"))
+    with pytest.raises(ValueError, match="1 of 800 'vertex' values.*10241"):
+        nd_plot.cortex(weights.assign_coords(vertex=("voxel", np.r_[20000, weights.vertex.values[1:]])))
+    with pytest.raises(ValueError, match="'left' or 'right'"):
+        nd_plot.cortex(weights.assign_coords(hemi=("voxel", ["L"] * 800)))
+    with pytest.raises(ValueError, match="more than once"):
+        nd_plot.cortex(weights.isel(voxel=[0, 0, 1]))
+    with pytest.raises(ValueError, match="boolean"):
+        nd_plot.cortex(weights, regions=two_regions.astype(int))
+    with pytest.raises(ValueError, match="'voxel' labels"):
+        nd_plot.cortex(weights, regions=two_regions.isel(voxel=slice(10, None)))
+
+
+# ---------------------------------------------------------------------------------------------- geometry
+def test_an_outline_separates_inside_from_outside():
+    """A cap on the sphere-like inflated mesh: one closed line, and every point between an inner and an outer vertex."""
+    mesh = meshes.hemisphere("left")
+    centre = mesh.inflated[np.argmin(mesh.inflated[:, 1])]
+    inside = np.linalg.norm(mesh.inflated - centre, axis=1) < 30
+    lines = meshes.outline(mesh.faces, inside)
+    assert len(lines) == 1
+    assert lines[0].closed
+    assert (inside[lines[0].ends].sum(axis=1) == 1).all()
+    # each mixed edge of the mesh is crossed exactly once
+    edges = np.sort(
+        np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]]), axis=1
+    )
+    mixed = np.unique(edges[inside[edges].sum(axis=1) == 1], axis=0)
+    np.testing.assert_array_equal(np.unique(lines[0].ends, axis=0), mixed)
+
+
+def test_outlines_stay_closed_at_the_flatmaps_cut():
+    mesh = meshes.hemisphere("right")
+    used = np.unique(mesh.flat_faces)
+    leftmost = mesh.flat[used[np.argmin(mesh.flat[used, 0])]]
+    inside = np.linalg.norm(mesh.flat - leftmost, axis=1) < 25
+    assert all(line.closed for line in meshes.outline(mesh.flat_faces, inside))
+
+
+@pytest.mark.parametrize("side", meshes.SIDES)
+def test_views_show_the_occipital_pole_and_hide_the_frontal_one(side):
+    from neurodecode.plot.surface import view_of
+
+    xyz = meshes.hemisphere(side).inflated
+    lateral, medial = view_of(side, "lateral"), view_of(side, "medial")
+    assert lateral.facing[np.argmin(xyz[:, 1])] > 0.3
+    assert lateral.facing[np.argmax(xyz[:, 1])] < 0
+    outwards = -1 if side == "left" else 1
+    assert (
+        lateral.facing[np.argmax(outwards * xyz[:, 0])] > 0 > medial.facing[np.argmax(outwards * xyz[:, 0])]
+    )
+    # the far faces come first: what is drawn last is nearest
+    depth = lateral.depth[lateral.faces].mean(axis=1)
+    assert (np.diff(depth) >= 0).all()
+
+
+def test_the_view_is_an_orthographic_projection():
+    """Seen from behind, right is to the right and up is up."""
+    view = meshes.look(np.eye(3), np.array([[0, 1, 2]]), (0.0, -1.0, 0.0))
+    np.testing.assert_allclose(view.xy, np.eye(3)[:, [0, 2]], atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_names_never_overlap(rng, n):
+    sizes = rng.uniform([8, 5], [20, 7], (n, 2))
+    at = place(rng.normal(100, 8, (n, 2)), sizes, limits=np.array([[0, 0], [200.0, 200.0]]))
+    for i in range(n):
+        for j in range(i):
+            assert (np.abs(at[i] - at[j]) >= (sizes[i] + sizes[j]) / 2 - 0.05).any()
+
+
+def test_names_with_room_stay_where_they_are():
+    centres = np.array([[10.0, 10.0], [80.0, 80.0]])
+    at = place(centres, np.full((2, 2), 6.0), limits=np.array([[0, 0], [100.0, 100.0]]))
+    np.testing.assert_allclose(at, centres, atol=0.1)
+
+
+# ---------------------------------------------------------------------------------------------- viewers
+def test_without_pycortex_the_error_names_the_extra(weights, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "cortex", None)
+    with pytest.raises(ImportError, match=r"neurodecode-toolkit\[cortex\]"):
+        nd_plot.cortex(weights, engine="pycortex")
+    with pytest.raises(ImportError, match=r"neurodecode-toolkit\[cortex\]"):
+        nd_plot.cortex_viewer(weights, tmp_path)
+
+
+def test_the_html_page_stands_alone(weights, tmp_path):
+    pytest.importorskip("plotly", reason="plotly is not installed")
+    page = nd_plot.cortex_html(weights, tmp_path / "deep" / "map.html", label="weights").read_text()
+    assert "<script src=" not in page
+    assert "weights" in page
+
+
+@pytest.mark.slow
+def test_pycortex_paints_the_same_map(weights, two_regions, tmp_path, monkeypatch):
+    if importlib.util.find_spec("cortex") is None:
+        pytest.skip("pycortex is not installed (extra neurodecode-toolkit[cortex])")
+    home = tmp_path / "home"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    figure = nd_plot.cortex(weights, regions=two_regions, engine="pycortex")
+    assert not home.exists()  # nothing in the user's configuration
+    colours = painted(nd_plot.cortex(weights))
+    for side in meshes.SIDES:
+        image = next(ax for ax in figure.axes if ax.get_label() == f"flat {side}").images[0]
+        picture = np.asarray(image.get_array()).astype(float) / 255
+        left, right, low, high = image.get_extent()
+        flat = meshes.hemisphere(side).flat
+        vertex = weights.vertex.values[weights.hemi.values == side][:200:10]
+        column = ((flat[vertex, 0] - left) / (right - left) * picture.shape[1]).astype(int)
+        row = ((high - flat[vertex, 1]) / (high - low) * picture.shape[0]).astype(int)
+        expected = colours[f"flat {side}"].get_facecolor()[vertex, :3]
+        assert np.median(np.abs(picture[row, column, :3] - expected).max(axis=1)) < 0.02
+    import cortex
+
+    assert str(tmp_path) not in str(cortex.db.filestore)  # the user's own store is back

@@ -1,0 +1,375 @@
+"""Arrays in, arrays out: against scikit-learn, brute force and the published library of the method."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from neurodecode import solve
+from neurodecode.solve import Settings, fit_ridge
+
+FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("fastl2lir_*.npz"))
+SHAPES = pytest.mark.parametrize(("n", "p"), [(60, 25), (30, 80), (40, 40)])
+
+
+def problem(seed: int, n: int, p: int, q: int = 6, *, offset: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Simulated predictors of unequal scale and offset, and targets that are noisy mixtures of them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, p)) * rng.uniform(0.5, 4.0, p) + rng.normal(size=p) * offset
+    y = x @ rng.normal(size=(p, q)) / np.sqrt(p) + rng.normal(size=(n, q)) * rng.uniform(0.5, 3, q) + offset
+    return x, y
+
+
+def one(alpha: float = 1.0, **options: object) -> Settings:
+    return Settings(alphas=np.array([alpha]), **options)
+
+
+def close(found: np.ndarray, expected: np.ndarray, *, rtol: float) -> None:
+    """Relative to the largest expected value, so that entries near zero count by what they weigh."""
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+
+
+# ---------------------------------------------------------------- one penalty
+
+
+@SHAPES
+@pytest.mark.parametrize("alpha", [0.15, 10.0, 1e4])
+def test_weights_and_intercept_equal_sklearn_on_data_as_given(n, p, alpha):
+    x, y = problem(0, n, p)
+    fitted = fit_ridge(x, y, one(alpha, standardise=False))
+    model = Ridge(alpha=alpha, solver="svd").fit(x, y)
+    close(fitted.weights, model.coef_.T, rtol=1e-6)
+    close(fitted.y_mean - fitted.x_mean @ fitted.weights, model.intercept_, rtol=1e-6)
+    close(fitted.predict(x), model.predict(x), rtol=1e-6)
+
+
+@SHAPES
+@pytest.mark.parametrize("alpha", [0.15, 100.0])
+def test_standardised_weights_equal_sklearns_pipeline_mapped_back(n, p, alpha):
+    x, y = problem(1, n, p)
+    fitted = fit_ridge(x, y, one(alpha))
+    pipe = make_pipeline(StandardScaler(), Ridge(alpha=alpha, solver="svd")).fit(x, y)
+    close(fitted.weights, pipe[-1].coef_.T / pipe[0].scale_[:, None], rtol=1e-6)
+    close(fitted.predict(x), pipe.predict(x), rtol=1e-6)
+
+
+@SHAPES
+@pytest.mark.parametrize("standardise", [False, True])
+def test_penalised_intercept_is_a_penalised_column_of_ones(n, p, standardise):
+    x, y = problem(2, n, p)
+    fitted = fit_ridge(x, y, one(2.0, standardise=standardise, centre=False))
+    z = StandardScaler().fit_transform(x) if standardise else x
+    scaler = StandardScaler().fit(y)
+    t = scaler.transform(y) if standardise else y
+    ones = np.hstack([z, np.ones((n, 1))])
+    model = Ridge(alpha=2.0, solver="svd", fit_intercept=False).fit(ones, t)
+    expected = ones @ model.coef_.T
+    close(fitted.predict(x), scaler.inverse_transform(expected) if standardise else expected, rtol=1e-6)
+
+
+@SHAPES
+def test_one_penalty_per_target_equals_one_fit_per_target(n, p):
+    x, y = problem(3, n, p)
+    x, y = x - x.mean(0), y - y.mean(0)
+    alphas = np.array([0.1, 1.0, 10.0, 100.0, 1e3, 1e4])
+    expected = np.column_stack(
+        [Ridge(alpha=a, fit_intercept=False, solver="svd").fit(x, y[:, j]).coef_ for j, a in enumerate(alphas)]
+    )
+    close(solve.ridge_weights(x, y, alphas), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "p"), [(53, 31), (29, 64)])
+def test_more_than_one_block_gives_the_same_products(monkeypatch, n, p):
+    module = import_module("neurodecode.solve.gram")  # the package shows the function of that name
+
+    x, y = problem(4, n, p)
+    monkeypatch.setattr(module, "ROWS", 8)
+    monkeypatch.setattr(module, "COLUMNS", 7)
+    np.testing.assert_allclose(module.gram(x), x.T @ x, rtol=1e-12)
+    np.testing.assert_allclose(module.outer_gram(x), x @ x.T, rtol=1e-12)
+    np.testing.assert_allclose(module.cross(x, y), x.T @ y, rtol=1e-11, atol=1e-10)
+    assert module.gram(x.astype(np.float32)).dtype == np.float64
+    close(fit_ridge(x, y, one()).predict(x), _pipeline(1.0).fit(x, y).predict(x), rtol=1e-6)
+
+
+def test_targets_stream_through_in_blocks(monkeypatch):
+    from neurodecode.solve import ridge, selected
+
+    x, y = problem(5, 40, 12, q=11)
+    grid = np.logspace(-1, 3, 5)
+    whole = fit_ridge(x, y, Settings(alphas=grid)), fit_ridge(x, y, one(k=4))
+    monkeypatch.setattr(ridge, "COLUMNS", 3)
+    monkeypatch.setattr(selected, "BLOCK", 3)
+    np.testing.assert_allclose(fit_ridge(x, y, Settings(alphas=grid)).errors, whole[0].errors, rtol=1e-12)
+    np.testing.assert_allclose(
+        fit_ridge(x, y, one(k=4)).weights.toarray(), whole[1].weights.toarray(), rtol=1e-12, atol=1e-14
+    )
+
+
+# ---------------------------------------------------------------- the penalty of every target
+
+
+def _pipeline(alpha: float):
+    return make_pipeline(StandardScaler(), Ridge(alpha=alpha, solver="svd"))
+
+
+@SHAPES
+@pytest.mark.parametrize("standardise", [False, True])
+def test_leave_one_out_chooses_the_alphas_of_ridgecv(n, p, standardise):
+    x, y = problem(6, n, p, q=12)
+    grid = np.logspace(-1, 5, 13)
+    fitted = fit_ridge(x, y, Settings(alphas=grid, standardise=standardise))
+    z = StandardScaler().fit_transform(x) if standardise else x
+    model = RidgeCV(alphas=grid, alpha_per_target=True, store_cv_results=True).fit(z, y)
+    np.testing.assert_array_equal(fitted.alpha, model.alpha_)
+    assert np.unique(fitted.alpha).size > 1
+    scale = y.var(axis=0) if standardise else 1.0
+    close(fitted.errors, model.cv_results_.mean(axis=0).T / scale, rtol=1e-6)
+    coef = model.coef_.T / (x.std(axis=0)[:, None] if standardise else 1.0)
+    close(fitted.weights, coef, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "p"), [(20, 8), (14, 30)])
+@pytest.mark.parametrize("centre", [True, False])
+def test_leave_one_out_errors_equal_leaving_every_sample_out(n, p, centre):
+    x, y = problem(7, n, p, q=3)
+    grid = np.array([0.5, 20.0, 400.0])
+    fitted = fit_ridge(x, y, Settings(alphas=grid, standardise=False, centre=centre))
+    z = x if centre else np.hstack([x, np.ones((n, 1))])
+    for a, alpha in enumerate(grid):
+        left_out = np.empty_like(y)
+        for i in range(n):
+            rows = np.arange(n) != i
+            model = Ridge(alpha=alpha, fit_intercept=centre, solver="svd").fit(z[rows], y[rows])
+            left_out[i] = model.predict(z[i : i + 1])
+        np.testing.assert_allclose(fitted.errors[a], np.mean((y - left_out) ** 2, axis=0), rtol=1e-7)
+
+
+@SHAPES
+def test_folds_choose_the_alpha_of_a_grid_search_over_the_pipeline(n, p):
+    x, y = problem(8, n, p, q=5)
+    grid, splitter = np.logspace(0, 4, 7), KFold(5)
+    pairs = list(splitter.split(x))
+    fitted = fit_ridge(x, y, Settings(alphas=np.array(grid), folds=pairs))
+    for j in range(y.shape[1]):
+        search = GridSearchCV(_pipeline(1.0), {"ridge__alpha": grid}, scoring="neg_mean_squared_error", cv=splitter)
+        search.fit(x, y[:, j])
+        assert fitted.alpha[j] == search.best_params_["ridge__alpha"]
+        np.testing.assert_allclose(fitted.errors[:, j], -search.cv_results_["mean_test_score"], rtol=1e-7)
+        np.testing.assert_allclose(fitted.predict(x)[:, j], search.predict(x), rtol=1e-6)
+
+
+def test_selection_is_made_again_inside_every_fold():
+    x, y = problem(9, 36, 50, q=4)
+    pairs = list(KFold(4).split(x))
+    grid = np.array([1.0, 30.0, 900.0])
+    fitted = fit_ridge(x, y, Settings(alphas=grid, k=5, folds=pairs))
+    expected = np.zeros((3, 4))
+    for train, test in pairs:
+        for j in range(4):
+            r = [abs(np.corrcoef(column, y[train, j])[0, 1]) for column in x[train].T]
+            best = np.sort(np.argsort(r)[-5:])
+            for a, alpha in enumerate(grid):
+                model = _pipeline(alpha).fit(x[np.ix_(train, best)], y[train, j])
+                expected[a, j] += np.sum((model.predict(x[np.ix_(test, best)]) - y[test, j]) ** 2)
+    np.testing.assert_allclose(fitted.errors, expected / len(x), rtol=1e-8)
+
+
+def test_a_grid_with_selection_and_leave_one_out_is_refused():
+    x, y = problem(9, 36, 50)
+    with pytest.raises(ValueError, match="folds"):
+        fit_ridge(x, y, Settings(alphas=np.array([1.0, 2.0]), k=5))
+
+
+# ---------------------------------------------------------------- the published library
+
+
+@pytest.mark.parametrize("file", FIXTURES, ids=lambda f: f.stem.removeprefix("fastl2lir_"))
+def test_the_published_librarys_weights(file):
+    with np.load(file) as stored:
+        x, y, w, b, selected = (stored[k] for k in ("X", "Y", "W", "b", "selected"))
+        alpha, k = float(stored["alpha"]), int(stored["n_feat"]) or None
+    fitted = fit_ridge(x, y, one(alpha, k=k, standardise=False, centre=False))
+    dense = fitted.weights.toarray() if k else fitted.weights
+    same = np.ones(y.shape[1], dtype=bool)
+    if file.stem.startswith("fastl2lir_tiny_variance"):
+        # Voxel 3 is target 0 in a tiny unit. The library takes it for constant; here the unit does not matter.
+        assert not selected[3, 0]
+        assert dense[3, 0] != 0
+        same[0] = False
+    np.testing.assert_array_equal((dense != 0)[:, same], selected[:, same])
+    close(dense[:, same], w[:, same], rtol=1e-6)
+    close(fitted.y_mean[same], b[0, same], rtol=1e-6)
+    close(fitted.predict(x)[:, same], (x @ w + b)[:, same], rtol=1e-6)
+
+
+def test_there_are_outputs_of_the_published_library():
+    names = " ".join(f.stem for f in FIXTURES)
+    assert "_all" in names
+    assert "_25" in names
+    assert "_90" in names  # more voxels than samples: the dual form
+
+
+# ---------------------------------------------------------------- selection
+
+
+@SHAPES
+def test_selection_equals_ridge_on_the_best_correlated(n, p):
+    x, y = problem(10, n, p)
+    k = 7
+    fitted = fit_ridge(x, y, one(3.0, k=k))
+    dense = fitted.weights.toarray()
+    for j in range(y.shape[1]):
+        r = np.array([abs(np.corrcoef(column, y[:, j])[0, 1]) for column in x.T])
+        best = np.sort(np.argsort(r)[-k:])
+        np.testing.assert_array_equal(np.flatnonzero(dense[:, j]), best)
+        pipe = _pipeline(3.0).fit(x[:, best], y[:, j])
+        close(fitted.predict(x)[:, j], pipe.predict(x[:, best]), rtol=1e-8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(5, 60), st.integers(8, 130), st.integers(1, 5))
+def test_equal_voxels_tie_to_the_lower_index(seed, n, p, k):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, p))
+    first, second = np.sort(rng.permutation(p)[: 2 * (p // 2)].reshape(2, -1), axis=0)
+    x[:, second] = x[:, first] * rng.choice([-2.0, 1.0, 0.5], second.size)
+    y = x[:, first[:4]] + rng.normal(size=(n, min(4, first.size)))
+    chosen = solve.most_correlated(x, y, k, varies=np.ones(p, dtype=bool))
+    for column in chosen.T:
+        for a, b in zip(first, second, strict=True):
+            assert a in column or b not in column
+
+
+def test_a_constant_target_selects_by_index_and_a_constant_voxel_is_never_selected():
+    x, y = problem(11, 30, 9, q=2)
+    x[:, [0, 4]] = 0.1
+    y[:, 1] = 1 / 3
+    varies = x.std(axis=0) > 1e-9
+    assert solve.most_correlated(x, y, 3, varies=varies)[:, 1].tolist() == [1, 2, 3]
+    assert not {0, 4} & set(solve.most_correlated(x, y, 7, varies=varies)[:, 0].tolist())
+
+
+def test_more_voxels_than_vary_is_an_error_that_counts_them():
+    x, y = problem(12, 30, 9)
+    x[:, :4] = 5.0
+    with pytest.raises(ValueError, match="6 predictors per target were asked for but only 5 of 9 vary"):
+        fit_ridge(x, y, one(k=6))
+    assert fit_ridge(x, y, one(k=5)).weights.nnz == 5 * 6
+
+
+# ---------------------------------------------------------------- properties
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([None, 5]), st.sampled_from([(25, 12), (12, 30)]))
+def test_scaling_a_voxel_rescales_its_weight_and_permuting_permutes(seed, k, shape):
+    rng = np.random.default_rng(seed)
+    x, y = problem(seed, *shape)
+    base = _dense(fit_ridge(x, y, one(2.0, k=k)))
+    factors = 10.0 ** rng.uniform(-9, 9, shape[1])
+    close(_dense(fit_ridge(x * factors, y, one(2.0, k=k))) * factors[:, None], base, rtol=1e-8)
+    order = rng.permutation(shape[1])
+    close(_dense(fit_ridge(x[:, order], y, one(2.0, k=k))), base[order], rtol=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([None, 5]), st.sampled_from([(25, 12), (12, 30)]), st.booleans())
+def test_every_sample_twice_at_half_the_weight_changes_nothing(seed, k, shape, centre):
+    x, y = problem(seed, *shape, offset=0.0)
+    if centre:
+        x, y = x - x.mean(0), y - y.mean(0)
+    settings_ = one(2.0, k=k, standardise=False, centre=centre)
+    once = _dense(fit_ridge(x, y, settings_))
+    twice = [np.vstack([a, a]) / np.sqrt(2) for a in (x, y)]
+    if centre:  # a column of ones would weigh more in twice the rows
+        close(_dense(fit_ridge(*twice, settings_)), once, rtol=1e-8)
+    scaled = _dense(fit_ridge(np.vstack([x, x]), np.vstack([y, y]), one(4.0, k=k, standardise=False, centre=centre)))
+    close(scaled, once, rtol=1e-8)
+
+
+def _dense(fitted: solve.Fitted) -> np.ndarray:
+    return fitted.weights.toarray() if hasattr(fitted.weights, "toarray") else fitted.weights
+
+
+# ---------------------------------------------------------------- hard numbers
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("k", [None, 4])
+def test_constant_columns_carry_exactly_nothing(standardise, k):
+    x, y = problem(13, 31, 9, q=3)
+    x[:, 2], x[:, 5] = 0.1, 1e6 + 1 / 3
+    y[:, 1] = 0.7
+    fitted = fit_ridge(x, y, one(1e-3, standardise=standardise, k=k))
+    dense = _dense(fitted)
+    assert not dense[[2, 5]].any()
+    assert not dense[:, 1].any()
+    np.testing.assert_allclose(fitted.predict(x + 1)[:, 1], 0.7, rtol=1e-12)
+    assert np.all(fitted.x_sd[[2, 5]] == 1)
+
+
+def test_a_constant_voxel_under_a_penalised_intercept_is_a_predictor_as_in_the_published_library():
+    x, y = problem(14, 31, 6)
+    x[:, 2] = 2.0
+    fitted = fit_ridge(x, y, one(2.0, standardise=False, centre=False))
+    ones = np.hstack([x, np.ones((31, 1))])
+    expected = np.linalg.solve(ones.T @ ones + 2 * np.eye(7), ones.T @ y)
+    close(fitted.weights, expected[:-1], rtol=1e-8)
+
+
+@pytest.mark.parametrize("k", [None, 6])
+@pytest.mark.parametrize("grid", [[1.0], [0.1, 10.0, 1000.0]])
+def test_tesla_predicts_like_any_other_unit(k, grid):
+    x, y = problem(15, 60, 20, offset=0.2)
+    fold = [(np.arange(30), np.arange(30, 60)), (np.arange(30, 60), np.arange(30))]
+    options = Settings(alphas=np.array(grid), k=k, folds=fold if k and len(grid) > 1 else None)
+    tesla = (x * 1e-13).astype(np.float32)
+    volts = (tesla.astype(np.float64) * 1e13).astype(np.float32)
+    found = fit_ridge(tesla, y.astype(np.float32), options)
+    expected = fit_ridge(volts, y.astype(np.float32), options)
+    np.testing.assert_array_equal(found.alpha, expected.alpha)
+    close(found.predict(tesla), expected.predict(volts), rtol=2e-5)
+    exact = fit_ridge(tesla.astype(np.float64), y.astype(np.float32).astype(np.float64), options)
+    close(found.predict(tesla), exact.predict(tesla.astype(np.float64)), rtol=2e-5)
+
+
+@pytest.mark.parametrize(("n", "p"), [(90, 20), (40, 100)])
+@pytest.mark.parametrize("k", [None, 10])
+def test_float32_stays_float32_within_2e5(n, p, k):
+    x, y = (a.astype(np.float32) for a in problem(16, n, p))
+    found = fit_ridge(x, y, one(5.0, k=k))
+    exact = fit_ridge(x.astype(np.float64), y.astype(np.float64), one(5.0, k=k))
+    assert found.weights.dtype == np.float32
+    assert found.predict(x).dtype == np.float32
+    assert exact.predict(x.astype(np.float64)).dtype == np.float64
+    close(found.predict(x), exact.predict(x.astype(np.float64)), rtol=2e-5)
+
+
+def test_a_large_offset_costs_no_accuracy():
+    x, y = problem(17, 60, 20, offset=0.0)
+    far = fit_ridge(x + 1e7, y + 1e7, one(1.0))
+    close(far.predict(x + 1e7) - 1e7, _pipeline(1.0).fit(x, y).predict(x), rtol=1e-6)
+
+
+def test_no_selection_forms_dense_weights():
+    import tracemalloc
+
+    rng = np.random.default_rng(18)
+    x, y = rng.normal(size=(40, 300)), rng.normal(size=(40, 20_000))
+    tracemalloc.start()
+    fitted = fit_ridge(x, y, one(k=3))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert fitted.weights.nnz == 60_000
+    # Dense float64 weights are 48 MB; two copies of y (6.4 MB), the Gram matrix and one block of targets are not.
+    assert peak < 40e6
