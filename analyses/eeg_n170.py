@@ -21,11 +21,17 @@ ALPHA = 1e4
 WIDTH, STEP = 0.100, 0.025
 PAIR = ("face", "house")
 TRIALS = 10
-REGIONS = {"TP9, TP10": ["TP9", "TP10"], "AF7, AF8": ["AF7", "AF8"], "all four": ["TP9", "TP10", "AF7", "AF8"]}
+REGIONS = {
+    "TP9, TP10": ["TP9", "TP10"],
+    "AF7, AF8": ["AF7", "AF8"],
+    "all four": ["TP9", "TP10", "AF7", "AF8"],
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="trials.npz")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
     args = parser.parse_args()
@@ -35,8 +41,12 @@ def main() -> None:
     kinds = {"single trials": epochs, f"means of {TRIALS} trials": means(epochs)}
     result = xr.Dataset(
         {
-            "whole": xr.concat([whole(e, name) for name, e in kinds.items()], dim="layer", combine_attrs="override"),
-            "sweep": xr.concat([sweep(e, name) for name, e in kinds.items()], dim="layer", combine_attrs="override"),
+            "whole": xr.concat(
+                [whole(e, name) for name, e in kinds.items()], dim="layer", combine_attrs="override"
+            ),
+            "sweep": xr.concat(
+                [sweep(e, name) for name, e in kinds.items()], dim="layer", combine_attrs="override"
+            ),
         },
         attrs={f"samples of {name}": e.sizes["sample"] for name, e in kinds.items()},
     )
@@ -77,7 +87,14 @@ def sweep(epochs: xr.DataArray, name: str) -> xr.DataArray:
     """AUC of every window: (window, layer, run)."""
     return by_run(
         nd.temporal.sweep(
-            epochs, feature(name), decoder(), width=WIDTH, step=STEP, folds="run", score="auc", shared="stimulus"
+            epochs,
+            feature(name),
+            decoder(),
+            width=WIDTH,
+            step=STEP,
+            folds="run",
+            score="auc",
+            shared="stimulus",
         )
     )
 
@@ -91,7 +108,7 @@ def report(result: xr.Dataset) -> None:
     print("whole epoch, AUC (chance .5):")
     print(result["whole"].mean("run").transpose("layer", "region").to_pandas().round(3))
     curve = result["sweep"].mean("run").isel(layer=0)
-    print(f"sliding, single trials: largest AUC {float(curve.max()):.3f} at {1000 * curve.idxmax():.0f} ms (window's centre)")
+    print(f"sliding, single trials: largest AUC {float(curve.max()):.3f} at {1000 * curve.idxmax():.0f} ms")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Which picture category was on the screen, and which voxels say so? (Haxby et al. 2001, real recording)
 
-Ridge on one-hot categories, one run of twelve left out at a time, on block means: eight categories, faces against houses,
-and the eight with labels permuted within runs. Weight maps (filter) and forward-model patterns of all runs go to netCDF
-and NIfTI. Preprocessing (trend and SD of every run) uses that run's volumes alone and no labels.
+Ridge on one-hot categories, one run of twelve left out at a time, on block means: eight categories, faces against
+houses, and the eight with labels permuted within runs. Weight maps (filter) and forward-model patterns of all runs go
+to netCDF and NIfTI. Preprocessing (trend and SD of every run) uses that run's volumes alone and no labels.
 
     python analyses/haxby_categories.py --data ../shared/data/haxby2001 --out results
 """
@@ -26,8 +26,12 @@ KINDS = ("pattern", "filter")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with bold.nii.gz, mask.nii.gz, attributes.txt")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with bold.nii.gz, mask.nii.gz, attributes.txt"
+    )
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result files")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -42,7 +46,11 @@ def main() -> None:
             "accuracy_permuted": permuted(blocks, rng),
             **maps(blocks, args.out),
         },
-        attrs={"pair": " against ".join(PAIR), "blocks": blocks.sizes["sample"], "voxels": blocks.sizes["voxel"]},
+        attrs={
+            "pair": " against ".join(PAIR),
+            "blocks": blocks.sizes["sample"],
+            "voxels": blocks.sizes["voxel"],
+        },
     )
     result["p"] = p_value(result)
     report(result)
@@ -102,7 +110,9 @@ def report(result: xr.Dataset) -> None:
     eight = float(result["accuracy"].mean())
     print(f"8 categories: accuracy {eight:.3f} (chance {result['accuracy'].attrs['chance']:.3f})")
     print(f"{result.attrs['pair']}: accuracy {float(result['accuracy_pair'].mean()):.3f} (chance 0.5)")
-    print(f"labels permuted within runs, {null.size} times: mean {float(null.mean()):.3f}, largest {float(null.max()):.3f}")
+    print(
+        f"labels permuted {null.size} times: mean {float(null.mean()):.3f}, largest {float(null.max()):.3f}"
+    )
     print(f"permutation p = {float(result['p']):.3f}")
 
 

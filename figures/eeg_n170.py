@@ -1,6 +1,6 @@
 """Face against house from a headband, from the result of analyses/eeg_n170.py.
 
-    python figures/eeg_n170.py results/eeg_n170.nc --out results
+python figures/eeg_n170.py results/eeg_n170.nc --out results
 """
 
 import matplotlib.pyplot as plt

@@ -1,6 +1,6 @@
-"""When EEG tells pictures apart in unseen subjects, and its scalp patterns, from the result of analyses/eeg_pictures.py.
+"""When EEG tells pictures apart in unseen people, with scalp patterns: the result of analyses/eeg_pictures.py.
 
-    python figures/eeg_pictures.py results/eeg_pictures.nc --out results
+python figures/eeg_pictures.py results/eeg_pictures.nc --out results
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,8 @@ def main() -> None:
     layers = result.layer.values
     with nd.plot.style():
         figure = plt.figure(figsize=(nd.plot.PAGE, 2.9 + 1.7 * len(layers)), layout="constrained")
-        title = "EEG after pictures, each subject decoded by the 11 others, windows of 100 ms (UCI EEG Database)"
+        others = result.sizes["subject"] - 1
+        title = f"EEG after pictures, each subject decoded by the {others} others, windows of 100 ms (UCI EEG Database)"
         figure.suptitle(title, x=0.01, ha="left")
         rows = figure.subfigures(1 + len(layers), 1, height_ratios=(2.7, *[1.7] * len(layers)))
         ax = rows[0].subplots()

@@ -1,6 +1,6 @@
 """Categories decoded from the Haxby slice, and where they come from, from the result of analyses/haxby_categories.py.
 
-    python figures/haxby.py results/haxby_categories.nc --out results
+python figures/haxby.py results/haxby_categories.nc --out results
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +19,9 @@ def main() -> None:
     result = nd.load(args.result)
     with nd.plot.style():
         figure = plt.figure(figsize=(nd.plot.PAGE, 6.6), layout="constrained")
-        title = "Picture categories in one slice of one subject, one run left out at a time (Haxby et al. 2001)"
+        title = (
+            "Picture categories in one slice of one subject, one run left out at a time (Haxby et al. 2001)"
+        )
         figure.suptitle(title, x=0.01, ha="left")
         rows = figure.subfigures(3, 1, height_ratios=(1.35, 1, 1))
         accuracies(rows[0], result)
@@ -36,7 +38,7 @@ def accuracies(part: plt.Figure, result: xr.Dataset) -> None:
     """Eight categories with true and permuted labels on the left, two categories on the right; a dot a run."""
     left, right = part.subplots(1, 2)
     null, n = result["accuracy_permuted"].mean("permutation"), result.sizes["permutation"]
-    eight = bars({"true labels": result["accuracy"], f"labels permuted\n(mean of {n})": null})
+    eight = bars({"true labels": result["accuracy"], f"permuted (mean of {n})": null})
     two = bars({result.attrs["pair"]: result["accuracy_pair"]})
     words = f"a  Eight categories (permutation p = {float(result['p']):.2g})"
     for ax, scores, title in ((left, eight, words), (right, two, "b  Two categories")):

@@ -11,7 +11,7 @@ from neurodecode import inputs
 
 
 def main() -> None:
-    args = inputs.figure_arguments(__doc__, kind=("pattern", "filter"), engine=("matplotlib", "pycortex"))
+    args = inputs.figure_arguments(__doc__, kind=("pattern", "filter", "selection"), engine=("matplotlib", "pycortex"))
     result = inputs.load_result(args.result)
     # analyses/ keep both kinds; the command `neurodecode weight-map` keeps the one that it was asked for.
     values = result[args.kind if args.kind in result else "weight_map"]

@@ -25,8 +25,8 @@ ESTIMATORS = [
 def excused(estimator: object) -> dict[str, str]:
     """Name the checks that are expected to fail, and say why."""
     return {
-        # The arguments bear the names of what they are: fit(responses, features) and fit(features, responses) are public
-        # names of the design, and the check looks for the letters X and y. By position everything works.
+        # fit(responses, features) and fit(features, responses) are public names, and say what the arguments are;
+        # the check looks for the letters X and y. By position everything works.
         "check_fit_score_takes_y": "fit's arguments are named responses and features, not X and y",
     }
 
@@ -74,7 +74,9 @@ def test_a_pipeline_and_a_grid_search_agree_with_those_of_sklearns_ridge():
     grid = [0.1, 1.0, 10.0, 100.0]
     ours = make_pipeline(StandardScaler(), RidgeDecoder(standardise=False))
     theirs = make_pipeline(StandardScaler(), Ridge())
-    np.testing.assert_allclose(cross_val_score(ours, x, y, cv=4), cross_val_score(theirs, x, y, cv=4), rtol=1e-9)
+    np.testing.assert_allclose(
+        cross_val_score(ours, x, y, cv=4), cross_val_score(theirs, x, y, cv=4), rtol=1e-9
+    )
     search = GridSearchCV(ours, {"ridgedecoder__alpha": grid}, cv=4).fit(x, y)
     other = GridSearchCV(theirs, {"ridge__alpha": grid}, cv=4).fit(x, y)
     assert search.best_params_["ridgedecoder__alpha"] == other.best_params_["ridge__alpha"]

@@ -20,7 +20,7 @@ def scores(seed: int = 0, *, n: int = 8, effect: float = 0.0, chance: float = 0.
     values = chance + 0.05 * rng.normal(size=(30, 2, n, 3))
     values[10:15, 0] += effect
     return xr.DataArray(
-        values, dims=("window", "layer", "subject", "fold"), attrs={"chance": chance, "score": "top1", "units": "proportion"},
+        values, dims=("window", "layer", "subject", "fold"), attrs={"chance": chance, "score": "top1"},
         coords={
             "window": np.arange(30) / 40, "layer": ["c", "z"], "subject": [f"s{i}" for i in range(n)],
             "start": ("window", np.arange(30) / 40 - 0.05), "fold": [1, 2, 3],
@@ -59,7 +59,9 @@ def test_group_leaves_out_what_is_missing_and_says_how_many_are_left():
     np.testing.assert_allclose(found["sem"], stats.sem(one.values, axis=2, nan_policy="omit"), rtol=1e-10)
     assert np.isnan(found["sem"].values[1:3, 0]).all()
     assert np.isnan(alone["sem"]).all()
-    with pytest.raises(ValueError, match=r"no dimension 'participant'; there are \('window', 'layer', 'subject'\)"):
+    with pytest.raises(
+        ValueError, match=r"no dimension 'participant'; there are \('window', 'layer', 'subject'\)"
+    ):
         inference.group(one, over="participant")
     with pytest.raises(TypeError, match=r"labelled xarray\.DataArray, not ndarray"):
         inference.group(one.values)
@@ -76,7 +78,9 @@ def test_fdr_equals_scipy_and_statsmodels(alpha):
         coords={"region": list("abcdefg")},
     )  # fmt: skip
     found = inference.fdr(p, alpha=alpha)
-    np.testing.assert_allclose(found["p"].values.ravel(), stats.false_discovery_control(p.values.ravel()), rtol=1e-12)
+    np.testing.assert_allclose(
+        found["p"].values.ravel(), stats.false_discovery_control(p.values.ravel()), rtol=1e-12
+    )
     reject, corrected, *_ = multipletests(p.values.ravel(), alpha=alpha, method="fdr_bh")
     np.testing.assert_array_equal(found["significant"].values.ravel(), reject)
     np.testing.assert_allclose(found["p"].values.ravel(), corrected, rtol=1e-12)
@@ -129,7 +133,10 @@ def test_a_planted_cluster_is_found_in_its_windows_and_layer_only():
 
 
 def test_false_alarms_are_as_rare_as_promised():
-    alarms = [bool(inference.clusters(scores(s).sel(layer="c"), n_permutations=100)["significant"].any()) for s in range(60)]
+    alarms = [
+        bool(inference.clusters(scores(s).sel(layer="c"), n_permutations=100)["significant"].any())
+        for s in range(60)
+    ]
     assert np.mean(alarms) < 0.15  # nominal .05; .15 or more has probability .002
 
 
@@ -189,7 +196,9 @@ def test_what_clusters_cannot_test():
     missing[3, 1, 2] = np.nan
     with pytest.raises(ValueError, match="3 NaN|1 NaN"):
         inference.clusters(missing)
-    with pytest.raises(ValueError, match=r"clusters lie along 'window'.*\('region', 'layer', 'subject', 'fold'\)"):
+    with pytest.raises(
+        ValueError, match=r"clusters lie along 'window'.*\('region', 'layer', 'subject', 'fold'\)"
+    ):
         inference.clusters(one.rename(window="region"))
     with pytest.raises(ValueError, match="no dimension 'subject'"):
         inference.clusters(one.isel(subject=0))

@@ -43,7 +43,9 @@ def test_patterns_equal_the_textbook_formula(k):
     w = decoder.weights_.values
     expected = np.stack([textbook(responses.values, w[:, j]) for j in range(5)])
     one_each = decoder_with_names(responses, features, k)
-    found = weight_map(one_each, kind="pattern", reduce="mean", responses=responses, units="original", by="name")
+    found = weight_map(
+        one_each, kind="pattern", reduce="mean", responses=responses, units="original", by="name"
+    )
     np.testing.assert_allclose(found.values, expected, rtol=1e-8, atol=1e-10 * np.abs(expected).max())
     scaled = weight_map(one_each, kind="pattern", reduce="mean", responses=responses, by="name")
     decoded = responses.values @ w
@@ -63,7 +65,9 @@ def test_the_pattern_of_one_target_equals_mnes():
     model = LinearModel(Ridge(alpha=5.0)).fit(responses.values, one.values[:, 0])
     filters = get_coef(model, "filters_")
     np.testing.assert_allclose(decoder.weights_.values[:, 0], filters.ravel(), rtol=1e-6)
-    found = weight_map(decoder, kind="pattern", reduce="mean", responses=responses, units="original")[0].values
+    found = weight_map(decoder, kind="pattern", reduce="mean", responses=responses, units="original")[
+        0
+    ].values
     power = (responses.values @ filters.ravel()).var(ddof=1)
     # MNE leaves a single target's pattern as Cov(x) w, without the precision of the target.
     np.testing.assert_allclose(found * power, get_coef(model, "patterns_").ravel(), rtol=1e-6)
@@ -129,7 +133,9 @@ def test_layers_may_interleave_and_blocks_may_cut_them(monkeypatch):
     decoder = nd.RidgeDecoder().fit(responses, mixed)
     whole = weight_map(decoder)
     expected = np.abs(decoder.weights_.values * responses.values.std(0)[:, None] / features.values.std(0))
-    np.testing.assert_allclose(whole.values, [expected[:, ::2].mean(1), expected[:, 1::2].mean(1)], rtol=1e-10)
+    np.testing.assert_allclose(
+        whole.values, [expected[:, ::2].mean(1), expected[:, 1::2].mean(1)], rtol=1e-10
+    )
     blocks = nd.RidgeDecoder.weight_blocks
     monkeypatch.setattr(
         nd.RidgeDecoder, "weight_blocks", lambda self, units="original": blocks(self, units=units, size=2)

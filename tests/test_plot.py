@@ -625,3 +625,14 @@ def test_pycortex_paints_the_same_map(weights, two_regions, tmp_path, monkeypatc
     import cortex
 
     assert str(tmp_path) not in str(cortex.db.filestore)  # the user's own store is back
+
+
+@pytest.mark.slow
+def test_the_viewer_is_a_whole_site(weights, tmp_path, monkeypatch):
+    if importlib.util.find_spec("cortex") is None:
+        pytest.skip("pycortex is not installed (extra neurodecode-toolkit[cortex])")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    index = nd_plot.cortex_viewer(weights, tmp_path / "site", label="simulated weights")
+    assert index == tmp_path / "site" / "index.html"
+    assert "simulated weights" in index.read_text()
+    assert {p.suffix for p in index.parent.rglob("*")} >= {".ctm", ".json", ".png"}  # surfaces and data

@@ -82,7 +82,10 @@ def test_one_penalty_per_target_equals_one_fit_per_target(n, p):
     x, y = x - x.mean(0), y - y.mean(0)
     alphas = np.array([0.1, 1.0, 10.0, 100.0, 1e3, 1e4])
     expected = np.column_stack(
-        [Ridge(alpha=a, fit_intercept=False, solver="svd").fit(x, y[:, j]).coef_ for j, a in enumerate(alphas)]
+        [
+            Ridge(alpha=a, fit_intercept=False, solver="svd").fit(x, y[:, j]).coef_
+            for j, a in enumerate(alphas)
+        ]
     )
     close(solve.ridge_weights(x, y, alphas), expected, rtol=1e-6)
 
@@ -161,7 +164,9 @@ def test_folds_choose_the_alpha_of_a_grid_search_over_the_pipeline(n, p):
     pairs = list(splitter.split(x))
     fitted = fit_ridge(x, y, Settings(alphas=np.array(grid), folds=pairs))
     for j in range(y.shape[1]):
-        search = GridSearchCV(_pipeline(1.0), {"ridge__alpha": grid}, scoring="neg_mean_squared_error", cv=splitter)
+        search = GridSearchCV(
+            _pipeline(1.0), {"ridge__alpha": grid}, scoring="neg_mean_squared_error", cv=splitter
+        )
         search.fit(x, y[:, j])
         assert fitted.alpha[j] == search.best_params_["ridge__alpha"]
         np.testing.assert_allclose(fitted.errors[:, j], -search.cv_results_["mean_test_score"], rtol=1e-7)
@@ -236,18 +241,20 @@ def test_selection_equals_ridge_on_the_best_correlated(n, p):
         close(fitted.predict(x)[:, j], pipe.predict(x[:, best]), rtol=1e-8)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(5, 60), st.integers(8, 130), st.integers(1, 5))
-def test_equal_voxels_tie_to_the_lower_index(seed, n, p, k):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("p", [33, 101, 257])
+@pytest.mark.parametrize("n", [13, 50, 200])
+def test_equal_voxels_tie_to_the_lower_index(n, p):
+    rng = np.random.default_rng(n + p)
     x = rng.normal(size=(n, p))
-    first, second = np.sort(rng.permutation(p)[: 2 * (p // 2)].reshape(2, -1), axis=0)
-    x[:, second] = x[:, first] * rng.choice([-2.0, 1.0, 0.5], second.size)
-    y = x[:, first[:4]] + rng.normal(size=(n, min(4, first.size)))
-    chosen = solve.most_correlated(x, y, k, varies=np.ones(p, dtype=bool))
-    for column in chosen.T:
-        for a, b in zip(first, second, strict=True):
-            assert a in column or b not in column
+    # Triples of equal voxels, far apart, so that a matrix product sums them in different places.
+    triples = np.sort(rng.permutation(p)[: 3 * (p // 3)].reshape(3, -1), axis=0)
+    x[:, triples[1]] = x[:, triples[0]]
+    x[:, triples[2]] = -2.0 * x[:, triples[0]]
+    y = x[:, triples[0]] + 0.5 * rng.normal(size=(n, p // 3))
+    for k in (1, 2):
+        chosen = solve.most_correlated(x, y, k, varies=np.ones(p, dtype=bool))
+        r = np.abs(np.corrcoef(x[:, triples[0]].T, y.T)[: p // 3, p // 3 :])
+        np.testing.assert_array_equal(chosen, np.sort(triples[:k, r.argmax(axis=0)], axis=0))
 
 
 def test_a_constant_target_selects_by_index_and_a_constant_voxel_is_never_selected():
@@ -283,7 +290,9 @@ def test_scaling_a_voxel_rescales_its_weight_and_permuting_permutes(seed, k, sha
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([None, 5]), st.sampled_from([(25, 12), (12, 30)]), st.booleans())
+@given(
+    st.integers(0, 10_000), st.sampled_from([None, 5]), st.sampled_from([(25, 12), (12, 30)]), st.booleans()
+)
 def test_every_sample_twice_at_half_the_weight_changes_nothing(seed, k, shape, centre):
     x, y = problem(seed, *shape, offset=0.0)
     if centre:
@@ -293,7 +302,9 @@ def test_every_sample_twice_at_half_the_weight_changes_nothing(seed, k, shape, c
     twice = [np.vstack([a, a]) / np.sqrt(2) for a in (x, y)]
     if centre:  # a column of ones would weigh more in twice the rows
         close(_dense(fit_ridge(*twice, settings_)), once, rtol=1e-8)
-    scaled = _dense(fit_ridge(np.vstack([x, x]), np.vstack([y, y]), one(4.0, k=k, standardise=False, centre=centre)))
+    scaled = _dense(
+        fit_ridge(np.vstack([x, x]), np.vstack([y, y]), one(4.0, k=k, standardise=False, centre=centre))
+    )
     close(scaled, once, rtol=1e-8)
 
 
@@ -365,11 +376,10 @@ def test_no_selection_forms_dense_weights():
     import tracemalloc
 
     rng = np.random.default_rng(18)
-    x, y = rng.normal(size=(40, 300)), rng.normal(size=(40, 20_000))
+    x, y = rng.normal(size=(40, 300)), rng.normal(size=(40, 6_000))
     tracemalloc.start()
     fitted = fit_ridge(x, y, one(k=3))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert fitted.weights.nnz == 60_000
-    # Dense float64 weights are 48 MB; two copies of y (6.4 MB), the Gram matrix and one block of targets are not.
-    assert peak < 40e6
+    assert fitted.weights.nnz == 18_000
+    assert peak < 12e6  # dense float64 weights alone are 14.4 MB

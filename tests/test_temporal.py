@@ -144,7 +144,7 @@ def test_time_axes_that_are_not_even_seconds():
 @pytest.mark.parametrize("scheme", ["sliding", "growing", "shrinking"])
 def test_sweep_equals_the_plain_scikit_learn_loop(scheme):
     data, features = epochs()
-    options = dict(width=0.05, step=0.05, scheme=scheme, folds=KFold(4), score="profile")
+    options = {"width": 0.05, "step": 0.05, "scheme": scheme, "folds": KFold(4), "score": "profile"}
     found = temporal.sweep(data, features, nd.RidgeDecoder(alpha=20.0), **options)
     laid = windows(TIME, width=0.05, step=0.05, scheme=scheme)
     assert found.dims == ("window", "layer", "subject", "fold")
@@ -196,7 +196,7 @@ def test_shuffled_labels_identify_at_chance():
     data = data.isel(time=slice(10, 30))  # 0 to 190 ms
     rng = np.random.default_rng(0)
     wrong = {k: v.assign_coords(stimulus=rng.permutation(v.stimulus.values)) for k, v in features.items()}
-    options = dict(width=0.05, step=0.05, folds=4, score="top5")
+    options = {"width": 0.05, "step": 0.05, "folds": 4, "score": "top5"}
     right = temporal.sweep(data, features, nd.RidgeDecoder(alpha=10.0), **options)
     shuffled = temporal.sweep(data, wrong, nd.RidgeDecoder(alpha=10.0), **options)
     assert right.attrs["chance"] == shuffled.attrs["chance"] == 5 / 50
@@ -208,7 +208,12 @@ def test_chance_of_another_candidate_set():
     data, features = epochs()
     candidates = features["early"].isel(stimulus=slice(55, 80))
     found = temporal.sweep(
-        data, features["early"], nd.RidgeDecoder(), width=0.1, step=0.1, score=nd.score.against(candidates, k=3)
+        data,
+        features["early"],
+        nd.RidgeDecoder(),
+        width=0.1,
+        step=0.1,
+        score=nd.score.against(candidates, k=3),
     )
     assert found.attrs["chance"] == 3 / 25
     assert found.attrs["score"] == "top3"
@@ -220,7 +225,9 @@ def test_subjects_with_other_time_axes_are_refused_before_any_fit(monkeypatch):
     b = epochs(subject="s2")[0]
     for other in (b.isel(time=slice(0, 40)), b.assign_coords(time=TIME + 0.01)):
         for analysis in (temporal.sweep, temporal.generalise, temporal.patterns):
-            with pytest.raises(ValueError, match="1 of 2 subjects have another time axis than subject 's1': 's2'"):
+            with pytest.raises(
+                ValueError, match="1 of 2 subjects have another time axis than subject 's1': 's2'"
+            ):
                 analysis([a, other], features, nd.RidgeDecoder())
     with pytest.raises(ValueError, match="needs the dimension"):
         temporal.sweep(a.rename(time="t"), features, nd.RidgeDecoder())
@@ -244,7 +251,9 @@ def test_generalise_equals_mnes_generalizing_estimator(score):
     found = temporal.generalise(data, one, nd.RidgeDecoder(alpha=5.0), width=0.05, step=0.05, score=score)
     assert found.dims == ("train_window", "test_window", "layer", "subject", "fold")
     values = found.squeeze(["layer", "subject", "fold"]).values
-    general = GeneralizingEstimator(pipeline(5.0), scoring="r2", verbose="error").fit(data.values[:60], y[:60])
+    general = GeneralizingEstimator(pipeline(5.0), scoring="r2", verbose="error").fit(
+        data.values[:60], y[:60]
+    )
     if score == "r2":
         expected = general.score(data.values[60:], y[60:])
     else:
@@ -260,7 +269,7 @@ def test_generalise_equals_mnes_generalizing_estimator(score):
 
 def test_the_diagonal_of_generalise_is_the_sweep():
     data, features = epochs()
-    options = dict(width=0.1, step=0.1, folds="run", score="profile")
+    options = {"width": 0.1, "step": 0.1, "folds": "run", "score": "profile"}
     square = temporal.generalise([data], features, nd.RidgeDecoder(n_voxels=9), **options)
     line = temporal.sweep([data], features, nd.RidgeDecoder(n_voxels=9), **options)
     for i in range(line.sizes["window"]):
@@ -334,7 +343,7 @@ def test_patterns_errors_before_any_fit(monkeypatch):
 def test_a_stopped_run_goes_on_and_a_changed_one_is_refused(analysis, tmp_path, monkeypatch):
     subjects = {"s1": epochs()[0], "s2": epochs(subject="s2")[0]}
     features = epochs()[1]
-    options = dict(width=0.1, step=0.1, score="profile")
+    options = {"width": 0.1, "step": 0.1, "score": "profile"}
     expected = analysis(subjects, features, nd.RidgeDecoder(), **options)
     folder = tmp_path / "run"
     save, saved = nd.store.Pieces.save, []
@@ -360,7 +369,13 @@ def test_a_stopped_run_goes_on_and_a_changed_one_is_refused(analysis, tmp_path, 
 
 def test_an_end_that_moves_less_than_a_step_is_another_run(tmp_path):
     data, features = epochs()
-    options = dict(width=0.1, step=0.1, scheme="shrinking", score="profile", resume=tmp_path / "run")
+    options = {
+        "width": 0.1,
+        "step": 0.1,
+        "scheme": "shrinking",
+        "score": "profile",
+        "resume": tmp_path / "run",
+    }
     temporal.sweep(data, features, nd.RidgeDecoder(), tmax=0.25, **options)
     with pytest.raises(ValueError, match="begun with another key"):
         temporal.sweep(data, features, nd.RidgeDecoder(), tmax=0.27, **options)

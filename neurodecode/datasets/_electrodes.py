@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 
-def positions(channels: Sequence[str]) -> np.ndarray:
+def positions(channels: Iterable[str]) -> np.ndarray:
     """Positions (channel, 3) in m, head coordinates, from the 10-05 template that mne ships; case does not matter.
 
     They are a template's, not measured on anybody's head.

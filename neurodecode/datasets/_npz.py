@@ -42,9 +42,7 @@ def read(path: str | Path, axes: Mapping[str, tuple[str, ...]]) -> dict[str, np.
     return found
 
 
-def _require_sizes(
-    arrays: Mapping[str, np.ndarray], axes: Mapping[str, tuple[str, ...]], file: Path
-) -> None:
+def _require_sizes(arrays: Mapping[str, np.ndarray], axes: Mapping[str, tuple[str, ...]], file: Path) -> None:
     sizes: dict[str, tuple[int, str]] = {}
     for name, array in arrays.items():
         if array.ndim != len(axes[name]):

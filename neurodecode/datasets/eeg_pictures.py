@@ -1,8 +1,8 @@
 """EEG after line drawings of objects, shown alone or in pairs that match or not: 12 subjects, 61 electrodes.
 
-Source: "EEG Database", UCI Machine Learning Repository (H. Begleiter, Neurodynamics Laboratory, SUNY; Zhang et al. 1995,
-Brain Res. Bull. 38: 531-538); licence CC BY 4.0. Conditions: "S1 obj" (first picture), "S2 match" (the same again),
-"S2 nomatch" (another). Nothing is downloaded.
+Source: "EEG Database", UCI Machine Learning Repository (H. Begleiter, Neurodynamics Laboratory, SUNY; Zhang et al.
+1995, Brain Res. Bull. 38: 531-538); licence CC BY 4.0. Conditions: "S1 obj" (first picture), "S2 match" (the same
+again), "S2 nomatch" (another). Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def load(path: str | Path) -> xr.DataArray:
     """Load the trials of all subjects, as recorded: no baseline, no scaling.
 
     There is no time before the picture, so no baseline can be taken; the first 100 ms serve as a floor instead.
-    Amplitudes fall towards the vertex (SD 3 to 4 uV in C1 and C2, 12 in O2), as with a reference there; CZ itself (17 uV)
+    Amplitudes fall towards the vertex (SD 3 uV in C1 and C2, 12 in O2), as with a reference there; CZ itself (17 uV)
     departs from its neighbours and is kept as it is.
 
     Parameters

@@ -1,8 +1,8 @@
 """fMRI of eight picture categories: one subject, one half slice, 12 runs (Haxby et al. 2001).
 
-Source: Haxby, Gobbini, Furey, Ishai, Schouten & Pietrini 2001, Science 293: 2425-2430; licence CC BY-SA 3.0, in the form
-that PyMVPA distributes (``bold.nii.gz``, ``mask.nii.gz``, ``attributes.txt`` in one folder). TR 2.5 s; a run shows every
-category once, for 24 s. Nothing is downloaded.
+Source: Haxby, Gobbini, Furey, Ishai, Schouten & Pietrini 2001, Science 293: 2425-2430; licence CC BY-SA 3.0, in the
+form that PyMVPA distributes (``bold.nii.gz``, ``mask.nii.gz``, ``attributes.txt`` in one folder). TR 2.5 s; a run shows
+every category once, for 9 labelled volumes. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def load(
     rest : bool
         Keep the volumes between blocks (stimulus "rest").
     lag : int
-        Volumes (2.5 s) by which labels are moved later within their run. The distributed labels need none: regardless of
-        category, the response to pictures against rest follows them best at lag 0 (mean r2 over voxels .062, against
-        .047 and .043 one volume earlier and later).
+        Volumes (2.5 s) by which labels are moved later within their run. The distributed labels need none: whatever
+        the category, the response to pictures against rest follows them best at lag 0 (mean r2 over voxels .062,
+        against .047 and .043 one volume earlier and later).
     degree : int or None
         Of the polynomial that is removed from every voxel in every run, before it is divided by its SD in that run
         (rest included). Only a run's own volumes enter and no label does, so nothing passes from one run to another.
@@ -99,7 +99,9 @@ def load(
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; the folder needs bold.nii.gz, mask.nii.gz, attributes")
+        raise FileNotFoundError(
+            f"there is no file {path}; the folder needs bold.nii.gz, mask.nii.gz, attributes"
+        )
     return path
 
 
@@ -108,7 +110,7 @@ def _image(path: Path) -> Any:
     import nibabel
 
     try:
-        image = nibabel.load(_existing(path))
+        image: Any = nibabel.load(_existing(path))
         np.asarray(image.dataobj)
     except FileNotFoundError:
         raise
@@ -129,7 +131,9 @@ def _attributes(path: Path) -> tuple[np.ndarray, np.ndarray]:
     names = np.array([CATEGORIES.get(v, v) for v in table[:, 0].tolist()])
     unknown = sorted(set(names.tolist()) - set(CATEGORIES.values()))
     if unknown:
-        raise ValueError(f"{path} has unknown categories {listed(unknown)}; known: {listed(CATEGORIES.values())}")
+        raise ValueError(
+            f"{path} has unknown categories {listed(unknown)}; known: {listed(CATEGORIES.values())}"
+        )
     return names, run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from .gram import cross, gram
 
@@ -60,15 +61,17 @@ def selected_weights(
     for first in range(0, q, BLOCK):
         block = np.asarray(y[:, first : first + BLOCK], dtype=np.float64)
         right = None if dual else cross(x, block)
-        for j in range(block.shape[1]):
-            chosen = np.concatenate([indices[:, first + j], last])
-            a = float(alpha[first + j])
-            if products is not None and right is not None:
-                matrix = products[np.ix_(chosen, chosen)]
-                out[:, first + j] = _solve(matrix, right[chosen, j], a)
-            else:
-                part = np.asarray(x[:, chosen], dtype=np.float64)
-                out[:, first + j] = part.T @ _solve(part @ part.T, block[:, j], a)
+        # Thousands of small solves: starting threads for each costs more than they save.
+        with threadpool_limits(limits=1, user_api="blas"):
+            for j in range(block.shape[1]):
+                chosen = np.concatenate([indices[:, first + j], last])
+                a = float(alpha[first + j])
+                if products is not None and right is not None:
+                    matrix = products[np.ix_(chosen, chosen)]
+                    out[:, first + j] = _solve(matrix, right[chosen, j], a)
+                else:
+                    part = np.asarray(x[:, chosen], dtype=np.float64)
+                    out[:, first + j] = part.T @ _solve(part @ part.T, block[:, j], a)
     return out
 
 

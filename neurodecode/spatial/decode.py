@@ -97,6 +97,6 @@ def _require_enough(task: Task, masks: xr.DataArray) -> None:
         small = [f"{name} ({size})" for name, size in sizes.items() if k is not None and size < k]
         if small:
             raise ValueError(
-                f"the decoder of {listed(group.names)} selects n_voxels={k} but {len(small)} of {len(sizes)} regions of subject "
-                f"{task.subject!r} have fewer: {listed(small)}; lower n_voxels or join regions"
+                f"the decoder of {listed(group.names)} selects n_voxels={k} but {len(small)} of {len(sizes)} regions "
+                f"of subject {task.subject!r} have fewer: {listed(small)}; lower n_voxels or join regions"
             )

@@ -1,7 +1,7 @@
 """The embedded lab: simulated fMRI, EEG and MEG with a known truth, made in seconds, without any download.
 
-Simulated stimuli drive approximate visual regions of fsaverage5; what is coded where and when is planned in ``plan`` and
-returned beside the data, so that a map or a time course can be scored against it.
+Simulated stimuli drive approximate visual regions of fsaverage5; what is coded where and when is planned in
+``plan`` and returned beside the data, so that a map or a time course can be scored against it.
 
 >>> from neurodecode.datasets import lab
 >>> recording = lab.load("fmri", subject=1, size="small")  # doctest: +SKIP
@@ -14,11 +14,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from ...labels import require_choice
+
+if TYPE_CHECKING:
+    from .stimuli import Stimuli
 
 SUBJECTS = {"fmri": 4, "eeg": 10, "meg": 4}
 SIZES = ("small", "full")
@@ -53,10 +57,13 @@ class Recording:
 
     def __repr__(self) -> str:
         dims = ", ".join(f"{k}: {v}" for k, v in self.responses.sizes.items())
-        return f"Recording(simulated, subject {self.responses.attrs['subject']}, {dims}; features {', '.join(self.features)})"
+        subject = self.responses.attrs["subject"]
+        return f"Recording(simulated, subject {subject}, {dims}; features {', '.join(self.features)})"
 
 
-def load(modality: str, *, subject: int = 1, size: str = "small", seed: int = 0, noise: float = 1.0) -> Recording:
+def load(
+    modality: str, *, subject: int = 1, size: str = "small", seed: int = 0, noise: float = 1.0
+) -> Recording:
     """Simulate one subject of the embedded lab; the same arguments give the same numbers.
 
     Parameters
@@ -86,7 +93,9 @@ def load(modality: str, *, subject: int = 1, size: str = "small", seed: int = 0,
     require_choice(size, SIZES, what="size")
     require_choice(subject, range(1, SUBJECTS[modality] + 1), what=f"subject of {modality!r}")
     if not noise > 0:
-        raise ValueError(f"noise is a multiple of the default standard deviation and must be above 0, got {noise}")
+        raise ValueError(
+            f"noise is a multiple of the default standard deviation and must be above 0, got {noise}"
+        )
     make = _load_fmri if modality == "fmri" else _load_meeg
     return make(modality, subject, size, seed, noise)
 
@@ -130,6 +139,6 @@ def _own(seed: int, modality: str, subject: int) -> list[int]:
     return [seed, 100 + _MODALITIES.index(modality), subject]
 
 
-def _recording(responses: xr.DataArray, made, truth: xr.Dataset) -> Recording:  # noqa: ANN001
+def _recording(responses: xr.DataArray, made: Stimuli, truth: xr.Dataset) -> Recording:
     truth = truth.assign_coords(made.table.drop_vars("split").data_vars)
     return Recording(responses, MappingProxyType(dict(made.features)), truth)

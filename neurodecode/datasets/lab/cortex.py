@@ -2,7 +2,8 @@
 
 These are no atlas. Early visual cortex (V1, V2, V3) is laid out as bands around the calcarine sulcus; the other
 regions grow as compact patches from their centre until they have the size that is usual for them. Centres and
-sizes are rounded, made symmetric over the hemispheres, and approximate; for real work use an atlas, such as Wang et al. 2015.
+sizes are rounded, made symmetric over the hemispheres, and approximate; for real work use an atlas, such as that of
+Wang et al. 2015.
 
 Centres after: Dougherty et al. 2003 (confluent fovea, V1-V3), Tootell et al. 1997 (V3A), Larsson & Heeger 2006
 (LO1, LO2), Brewer et al. 2005 and Winawer & Witthoft 2015 (hV4, VO), Arcaro et al. 2009 (PHC), Dumoulin et al. 2000
@@ -112,7 +113,9 @@ def approximate_regions(*, rng: np.random.Generator | None = None) -> Cortex:
 
     meshes = load_fsaverage("fsaverage5")
     parts = [_label(_sheet(meshes, hemi), hemi, rng) for hemi in HEMISPHERES]
-    return Cortex(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in Cortex.__dataclass_fields__})
+    return Cortex(
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in Cortex.__dataclass_fields__}
+    )
 
 
 def visual_patch(cortex: Cortex, *, surround: float = 1.0) -> Cortex:
@@ -178,7 +181,9 @@ def _sheet(meshes: dict, hemi: str) -> _Sheet:
         np.add.at(normal, faces[:, corner], across)
         np.add.at(area, faces[:, corner], np.linalg.norm(across, axis=1) / 6)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return _Sheet(middle, faces, np.asarray(sphere.coordinates, float), mesh_graph(middle, faces), normal, area)
+    return _Sheet(
+        middle, faces, np.asarray(sphere.coordinates, float), mesh_graph(middle, faces), normal, area
+    )
 
 
 def _label(sheet: _Sheet, hemi: str, rng: np.random.Generator | None) -> Cortex:

@@ -15,7 +15,8 @@ from .tuning import RECEPTIVE_FIELD, field_places, responses
 
 # Share of a region's voxels that carry what the region carries.
 CARRYING = 0.7
-# ncsnr of a carrying voxel with gain 1; NSD's single-trial values lie between .2 and .7 in visual cortex (Allen et al. 2022).
+# Signal over unstructured noise, one trial, for a feature space of gain 1. With several spaces in a voxel the ceilings
+# come out in the lower half of what NSD has in visual cortex (Allen et al. 2022).
 SNR = 0.30
 # Shares of the noise variance: smooth over cortex; the rest is independent. On top of both comes noise that looks
 # like a response to other stimuli (it limits what many voxels tell together; Moreno-Bote et al. 2014), as a
@@ -110,7 +111,9 @@ def _signal(
     """Add up the responses to all feature spaces, each with its region's gain in the voxels that carry it."""
     gains = _voxel_gains(plan, voxels)
     place = field_places(voxels.field, voxels.hemi, rng)
-    size = np.array([RECEPTIVE_FIELD.get(str(r), 0.5) for r in voxels.roi]) * rng.uniform(0.8, 1.25, len(voxels))
+    size = np.array([RECEPTIVE_FIELD.get(str(r), 0.5) for r in voxels.roi]) * rng.uniform(
+        0.8, 1.25, len(voxels)
+    )
     drawn = {str(p): rng.random(len(voxels)) < CARRYING for p in np.unique(plan["population"])}
     carrier = np.stack([drawn[str(p)] for p in plan["population"].values])
     vigour = SNR * np.exp(rng.normal(0, 0.15, len(voxels)))

@@ -27,15 +27,19 @@ _STEP = 0.005
 # Brain activity that has nothing to do with the stimuli: independent sources all over the cortex.
 _BACKGROUND_SOURCES = 500
 BACKGROUND = 4.5e-9
-# Noise of the sensors themselves in one trial, V or T (about 5 fT/sqrt(Hz), and electrodes with amplifier, up to 50 Hz).
+# Noise of the sensors themselves in one trial, up to 50 Hz: electrodes, amplifier and muscles in V; about
+# 5 fT/sqrt(Hz) in T.
 SENSOR_NOISE = {"V": 5e-6, "T": 35e-15}
 _BLOCK = 256
 
 
 @dataclass(frozen=True)
 class _Sources:
-    """Cortical patches: how the sensors see them (channel, patch), what drives each (layer -> (stimulus, patch))
-    and when (layer -> (patch, time))."""
+    """Cortical patches.
+
+    ``gain`` (channel, patch) is how the sensors see them, ``drive`` (layer -> (stimulus, patch)) what drives each,
+    in A m, and ``course`` (layer -> (patch, time)) when.
+    """
 
     gain: np.ndarray
     drive: dict[str, np.ndarray]
@@ -108,7 +112,8 @@ def simulate(
         split=table["split"].values,
         units=array.units,
     ).assign_coords(trials=("sample", trials))
-    out.attrs |= {"origin": "simulated", "trials": "each sample averages as many trials as its coordinate 'trials' says"}
+    averaging = "each sample averages as many trials as its coordinate 'trials' says"
+    out.attrs |= {"origin": "simulated", "averaging": averaging}
     return out, _truth(sources, plan, time, subject)
 
 
@@ -137,15 +142,23 @@ def _sources(
     size = np.array([RECEPTIVE_FIELD.get(str(r), 0.5) for r in roi]) * rng.uniform(0.8, 1.25, len(roi))
     populations = np.unique(plan["population"])
     drawn = {str(p): rng.random(len(roi)) < CARRYING for p in populations}
-    late = {str(p): _STEP * np.round(np.clip(rng.normal(0, SPREAD, len(roi)), -0.04, 0.04) / _STEP) for p in populations}
+    late = {str(p): _delays(len(roi), rng) for p in populations}
     drive, course = {}, {}
-    for name, population in zip(plan["layer"].values.tolist(), plan["population"].values.tolist(), strict=True):
+    for name, population in zip(
+        plan["layer"].values.tolist(), plan["population"].values.tolist(), strict=True
+    ):
         own = plan.sel(layer=name, region=roi)
         amplitude = own["gain"].values * drawn[population] * CURRENT
         shared = EVOKED * np.abs(rng.normal(1, 0.3, len(roi)))
         drive[name] = amplitude * (shared + responses(features[name], place=place, size=size, rng=rng))
         course[name] = bell(time, own["latency"].values + late[population], own["width"].values)
     return _Sources(gain, drive, course)
+
+
+def _delays(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw latencies (n) around 0 in s, in steps, at most two standard deviations off."""
+    drawn = np.clip(rng.normal(0, SPREAD, n), -2 * SPREAD, 2 * SPREAD)
+    return _STEP * np.round(drawn / _STEP)
 
 
 def _evoked(sources: _Sources) -> np.ndarray:
@@ -192,7 +205,9 @@ def _spectrum_root(n: int) -> np.ndarray:
 
 
 def _truth(sources: _Sources, plan: xr.Dataset, time: np.ndarray, subject: str) -> xr.Dataset:
-    course = np.stack([sources.drive[k].std(axis=0) @ sources.course[k] for k in plan["layer"].values.tolist()])
+    course = np.stack(
+        [sources.drive[k].std(axis=0) @ sources.course[k] for k in plan["layer"].values.tolist()]
+    )
     course /= course.max(axis=1, keepdims=True)
     layer = plan["layer"].values
     return xr.Dataset(

@@ -42,7 +42,8 @@ def default_plan() -> xr.Dataset:
     -------
     Dataset (region, layer)
         ``gain`` : amplitude of the response to a feature space, relative to 1.
-        ``latency`` : s from onset to its peak. ``width`` : s, standard deviation of the bell in time.
+        ``latency`` : s from onset to its peak. ``width`` : s, standard deviation of the bell in time of one source;
+        the sources of a region vary in latency, so that their sum is wider.
         Coordinate ``population`` (layer): spaces of one population are carried by the same voxels.
     """
     delay = np.array([_DELAYS.get(name, 0.0) for name in REGIONS])
@@ -70,6 +71,6 @@ def require_planned(features: Mapping[str, xr.DataArray], plan: xr.Dataset) -> N
     given, planned = set(features), set(plan["layer"].values.tolist())
     if given != planned:
         raise ValueError(
-            f"features and plan differ in {len(given ^ planned)} spaces: only in features {listed(sorted(given - planned))}; "
-            f"only in the plan {listed(sorted(planned - given))}; name them alike"
+            f"features and plan differ in {len(given ^ planned)} spaces: only in features "
+            f"{listed(sorted(given - planned))}; only in the plan {listed(sorted(planned - given))}; name them alike"
         )

@@ -1,8 +1,8 @@
 """Sensors of the embedded lab and what they pick up from cortical currents (a sphere model; nothing is downloaded).
 
-EEG: the 64 electrodes of mne's biosemi64 montage. MEG: 271 axial gradiometers of a CTF system, rebuilt approximately from
-mne's two-dimensional CTF275 layout and the helmet surface that mne ships; the true positions of one such system lie 15 mm
-off on average. MNE counts CTF's axial gradiometers as "mag" with the unit T, and so do we.
+EEG: the 64 electrodes of mne's biosemi64 montage. MEG: 271 axial gradiometers of a CTF system, rebuilt approximately
+from mne's two-dimensional CTF275 layout and the helmet surface that mne ships; the true positions of one such system
+lie 15 mm off on average. MNE counts CTF's axial gradiometers as "mag" with the unit T, and so do we.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _INNER_SKULL = 0.90
 _DEEPEST_SHELL = 0.96
 # Real systems have a few dead channels too; which ones is arbitrary.
 _ABSENT = ("MLF25", "MLT41", "MRF43", "MRO13")
-# Layout to helmet: centre of the flat layout, and polar angle (radians) = scale * radius ** power, fitted to a real system.
+# Layout to helmet: centre of the flat layout, and polar angle (radians) = scale * radius ** power, fitted to the
+# real system whose positions mne-python's test data hold.
 _LAYOUT_CENTRE = np.array([0.50, 0.41])
 _LAYOUT_SCALE, _LAYOUT_POWER = 4.57, 0.85
 # Coils sit behind the helmet's inner surface.
@@ -32,7 +33,7 @@ _DEVICE_TO_HEAD = (0.0, 0.0, 0.060)
 
 @dataclass(frozen=True)
 class Sensors:
-    """A sensor array and its gains.
+    """A sensor array.
 
     Attributes
     ----------
@@ -99,12 +100,21 @@ def gains(array: Sensors, xyz: np.ndarray, normal: np.ndarray) -> np.ndarray:
     )
     sphere = mne.make_sphere_model(CENTRE, HEAD_RADIUS, verbose="error")
     forward = mne.make_forward_solution(
-        array.info, None, space, sphere, meg=array.units == "T", eeg=array.units == "V", mindist=0.0, verbose="error"
+        array.info,
+        None,
+        space,
+        sphere,
+        meg=array.units == "T",
+        eeg=array.units == "V",
+        mindist=0.0,
+        verbose="error",
     )
     forward = mne.convert_forward_solution(forward, surf_ori=False, force_fixed=False, verbose="error")
     kept = forward["src"][0]["vertno"]
     if not np.array_equal(kept, np.arange(len(xyz))):
-        raise RuntimeError(f"the forward model kept {len(kept)} of {len(xyz)} sources; the others lie outside the sphere")
+        raise RuntimeError(
+            f"the forward model kept {len(kept)} of {len(xyz)} sources; the rest lie outside the sphere"
+        )
     free = forward["sol"]["data"].reshape(len(array.channel), len(xyz), 3)
     fixed = np.einsum("csk,sk->cs", free, normal)
     return fixed - fixed.mean(axis=0) if array.units == "V" else fixed
@@ -122,7 +132,9 @@ def _electrodes() -> Sensors:
     import mne
 
     montage = mne.channels.make_standard_montage("biosemi64")
-    info = mne.create_info(montage.ch_names, 100.0, "eeg", verbose="error").set_montage(montage, verbose="error")
+    info = mne.create_info(montage.ch_names, 100.0, "eeg", verbose="error").set_montage(
+        montage, verbose="error"
+    )
     place = np.array([ch["loc"][:3] for ch in info["chs"]])
     # The montage lies on a sphere of its own; keep the directions, take the model's sphere.
     direction = place - mne.bem.fit_sphere_to_headshape(info, verbose="error")[1]
@@ -146,7 +158,9 @@ def _gradiometers() -> Sensors:
         ch["coil_type"] = FIFF.FIFFV_COIL_CTF_GRAD
         ch["coord_frame"] = FIFF.FIFFV_COORD_DEVICE
     with info._unlock():
-        info["dev_head_t"] = mne.transforms.Transform("meg", "head", mne.transforms.translation(*_DEVICE_TO_HEAD))
+        info["dev_head_t"] = mne.transforms.Transform(
+            "meg", "head", mne.transforms.translation(*_DEVICE_TO_HEAD)
+        )
     return Sensors(np.array(names), np.full(len(names), "mag"), xyz + np.array(_DEVICE_TO_HEAD), "T", info)
 
 

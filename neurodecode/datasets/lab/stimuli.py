@@ -64,7 +64,9 @@ def by_concept(*, train: int, test: int, seed: int) -> Stimuli:
         If ``test`` is above the number of held-out concepts.
     """
     if test > N_TEST_CONCEPTS:
-        raise ValueError(f"{test} test images asked for, but one for each of {N_TEST_CONCEPTS} held-out concepts is there")
+        raise ValueError(
+            f"{test} test images asked for, but there are {N_TEST_CONCEPTS} held-out concepts, one image each"
+        )
     rng = np.random.default_rng([seed, 2])
     held_out = _held_out(seed)
     known = np.setdiff1d(np.arange(N_CONCEPTS), held_out)
@@ -99,11 +101,14 @@ def _make(concept: np.ndarray, split: np.ndarray, *, seed: int, rng: np.random.G
         spectrum = np.fft.fft2(pictures.mean(axis=-1))
         for name, (frequency, cells) in _SCALES.items():
             energy[name].append(_contrast_energy(spectrum, frequency, cells))
-    values = {"c": semantic} | {k: np.concatenate(v) for k, v in energy.items()} | {"z": np.concatenate(latent)}
-    cells = {name: c for name, (_, c) in _SCALES.items()} | {"z": _LATENT_CELLS}
-    features = {name: _labelled(name, v, stimulus, cells.get(name)) for name, v in values.items()}
+    values = (
+        {"c": semantic} | {k: np.concatenate(v) for k, v in energy.items()} | {"z": np.concatenate(latent)}
+    )
+    grid = {name: cells for name, (_, cells) in _SCALES.items()} | {"z": _LATENT_CELLS}
+    features = {name: _labelled(name, v, stimulus, grid.get(name)) for name, v in values.items()}
     columns = {"concept": _names("concept", concept), "group": _names("group", group), "split": split}
-    table = xr.Dataset({k: ("stimulus", v) for k, v in columns.items()}, {"stimulus": stimulus}, {"origin": "simulated"})
+    table = xr.Dataset({k: ("stimulus", v) for k, v in columns.items()}, {"stimulus": stimulus})
+    table.attrs["origin"] = "simulated"
     return Stimuli(features, table)
 
 
@@ -127,17 +132,22 @@ def _render(tint: np.ndarray, slim: np.ndarray, rng: np.random.Generator) -> np.
     u, v = np.cos(angle) * dx + np.sin(angle) * dy, np.cos(angle) * dy - np.sin(angle) * dx
     reach = (u / size) ** 2 + (v / (size * slim[:, None, None])) ** 2
     mask = expit(8 * (1 - reach))
-    stripes = 0.5 * np.cos(2 * np.pi * rng.uniform(1.5, 4, (n, 1, 1)) * u + rng.uniform(0, 2 * np.pi, (n, 1, 1)))
+    stripes = 0.5 * np.cos(
+        2 * np.pi * rng.uniform(1.5, 4, (n, 1, 1)) * u + rng.uniform(0, 2 * np.pi, (n, 1, 1))
+    )
     spread = _patch_weights()
-    wash = 0.45 * np.einsum("ar,nabk,bc->nrck", spread, rng.standard_normal((n, _PATCHES, _PATCHES, 3)), spread, optimize=True)
+    colours = 0.45 * rng.standard_normal((n, _PATCHES, _PATCHES, 3))
+    wash = np.einsum("ar,nabk,bc->nrck", spread, colours, spread, optimize=True)
     ground = wash + _texture(n, rng)[..., None] * rng.uniform(0.3, 0.5, (n, 1, 1, 1))
     thing = tint[:, None, None, :] + stripes[..., None]
     return ground * (1 - mask[..., None]) + thing * mask[..., None]
 
 
 def _texture(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Texture (image, row, column) of unit variance: as much contrast in every octave, as with a 1/f amplitude
-    spectrum, but patchy, since the contrast of every scale and orientation varies over the picture on its own."""
+    """Texture (image, row, column) of unit variance with as much contrast in every octave (1/f amplitude).
+
+    It is patchy: the contrast of every scale and orientation varies over the picture on its own.
+    """
     spectrum = np.fft.fft2(rng.standard_normal((n, SIDE, SIDE)))
     spread = _patch_weights()
     out = np.zeros((n, SIDE, SIDE))
