@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -106,7 +107,7 @@ def _image(path: Path) -> str:
     import nibabel
 
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
     except nibabel.filebasedimages.ImageFileError as error:
         raise ValueError(f"{str(path)!r} is no NIfTI image: {error}") from error
     shape, size = image.shape, image.header.get_zooms()[:3]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 
@@ -163,14 +164,14 @@ def _common(parser: argparse.ArgumentParser, *, score: str | None) -> None:
         )
 
 
-def _decoder(args: argparse.Namespace) -> object:
+def _decoder(args: argparse.Namespace) -> Any:
     from .linear import RidgeDecoder
 
     alpha = args.alpha[0] if len(args.alpha) == 1 else args.alpha
     return RidgeDecoder(alpha=alpha, n_voxels=args.n_voxels)
 
 
-def _split(args: argparse.Namespace) -> dict[str, object]:
+def _split(args: argparse.Namespace) -> dict[str, Any]:
     if args.folds is None:
         return {"train": args.train, "test": args.test, "shared": args.shared}
     return {"folds": int(args.folds) if args.folds.isdigit() else args.folds, "shared": args.shared}
@@ -269,7 +270,7 @@ def _weight_map(args: argparse.Namespace) -> None:
         )
     responses = next(iter(data.responses.values()))
     train = responses.isel(sample=folds.select(responses, args.train, who="--train"))
-    decoder = _decoder(args).fit(train, brain.stack(data.features))  # type: ignore[attr-defined]
+    decoder = _decoder(args).fit(train, brain.stack(data.features))
     found = spatial.weight_map(decoder, kind=args.kind, reduce=args.reduce, responses=train)
     print(found.max("voxel").to_pandas().round(4))
     inputs.write(found.rename("weight_map"), data, args.out)

@@ -18,7 +18,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: 1rem }
 img { max-width: 100%; background: #fff; border-radius: 4px }
 details { margin: .5rem 0 } summary { cursor: pointer; color: #06c }
-table { border-collapse: collapse; font-size: .85rem } 
+table { border-collapse: collapse; font-size: .85rem }
 th, td { text-align: left; vertical-align: top; padding: .15rem .8rem .15rem 0 }
 td { overflow-wrap: anywhere } th { white-space: nowrap; font-weight: 600 } .note { color: #b45309 }
 """
