@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode.brain.categories import one_hot
 from neurodecode.datasets import haxby
 
 # One alpha for all; a grid (1 to 10,000) chosen inside the training runs reaches the same accuracy.
@@ -68,7 +67,7 @@ def decoder() -> nd.RidgeDecoder:
 def accuracy(blocks: xr.DataArray) -> xr.DataArray:
     """Share of the left-out run's blocks whose category is found: (run). The eight categories recur by design."""
     found = nd.spatial.decode(
-        blocks, one_hot(blocks), decoder(), folds="run", score="accuracy", shared="stimulus"
+        blocks, nd.brain.one_hot(blocks), decoder(), folds="run", score="accuracy", shared="stimulus"
     )
     scores = found.isel(region=0, layer=0, subject=0, drop=True)
     return scores.rename(fold="run").assign_coords(run=list(dict.fromkeys(blocks.run.values.tolist())))
@@ -89,7 +88,7 @@ def permuted(blocks: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
 
 def maps(blocks: xr.DataArray, out: Path) -> dict[str, xr.DataArray]:
     """One map a category and kind, from a fit to all runs: (category, voxel); also written as NIfTI volumes."""
-    fitted = decoder().fit(blocks, one_hot(blocks))
+    fitted = decoder().fit(blocks, nd.brain.one_hot(blocks))
     found = {}
     for kind in KINDS:
         # One feature a category: its mean over features is itself, with its sign.

@@ -1,8 +1,8 @@
 """Where on the cortex are meaning, structure and the image latent read from? (Fig. 9a-c)
 
 One decoder reads every feature from the voxels of one subject that correlate most with it; its weights, forward-model
-patterns and selection are reduced to one value a voxel and family of feature spaces. On the embedded lab they are scored
-against the planted voxels (ROC AUC).
+patterns and selection are reduced to one value a voxel and family of feature spaces. On the embedded lab they are
+scored against the planted voxels (ROC AUC).
 
     python analyses/weight_map.py --out results
     python analyses/weight_map.py --responses sub-01.nc --features features.nc --out results

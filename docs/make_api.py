@@ -12,6 +12,7 @@ MODULES = {
     "folds": "splits and the leakage guard",
     "prepare": "what is fitted on training data only",
     "score": "accuracies",
+    "labels": "what is checked, and in which words",
     "linear": "ridge decoders and encoders",
     "spatial": "per region, on the cortex",
     "temporal": "per time window",
@@ -19,6 +20,9 @@ MODULES = {
     "plot": "figures",
     "datasets": "data sets",
     "datasets.lab": "simulated recordings with a known truth",
+    "datasets.haxby": "fMRI, Haxby et al. 2001",
+    "datasets.eeg_pictures": "EEG after line drawings",
+    "datasets.eeg_n170": "EEG of faces and houses",
     "store": "results on disk",
 }
 

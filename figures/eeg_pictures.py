@@ -26,7 +26,11 @@ def main() -> None:
         nd.plot.time_course(nd.inference.group(result["auc"]), ax=ax, clusters=clusters)
         for row, layer in zip(rows[1:], layers, strict=True):
             nd.plot.topographies(result["pattern"].sel(layer=layer), figure=row, times=TIMES)
-            row.suptitle(f"Forward-model pattern: {layer} (red: larger for the first)", x=0.01, ha="left")
+            row.suptitle(
+                f"Forward-model pattern, fit to all subjects: {layer} (red: larger for the first)",
+                x=0.01,
+                ha="left",
+            )
     nd.plot.save(figure, args.out / "eeg_pictures")
 
 

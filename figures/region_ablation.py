@@ -11,12 +11,13 @@ from neurodecode import inputs
 
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
-    result = inputs.load_result(args.result)
-    summary = nd.inference.group(result["score"])
+    result = nd.plot.spell_layers(inputs.load_result(args.result))
+    marks = result["significant"].assign_attrs(result.attrs) if "significant" in result else None
     with nd.plot.style():
-        figure, ax = plt.subplots(figsize=(nd.plot.PAGE, 2.8))
-        nd.plot.regions(summary, ax=ax, marks=result.get("significant"))
-        ax.set_title(inputs.titled("Held-out accuracy per region set", result), loc="left")
+        figure, ax = plt.subplots(figsize=(nd.plot.PAGE, 2.9))
+        nd.plot.regions(nd.inference.group(result["score"]), ax=ax, marks=marks)
+        title = inputs.titled("Held-out accuracy of region sets", result)
+        figure.suptitle(title, x=0.01, ha="left")
     nd.plot.save(figure, args.out / args.result.stem)
 
 

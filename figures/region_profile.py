@@ -11,12 +11,12 @@ from neurodecode import inputs
 
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
-    result = inputs.load_result(args.result)
+    result = nd.plot.spell_layers(inputs.load_result(args.result))
     with nd.plot.style():
-        figure, ax = plt.subplots(figsize=(nd.plot.COLUMN, 2.8))
+        figure, ax = plt.subplots(figsize=(nd.plot.COLUMN, 3.0))
         nd.plot.profile(result, ax=ax, contrast=result.get("contrast_p"))
-        ax.set_title(inputs.titled("Weights by region", result), loc="left")
-    nd.plot.save(figure, args.out / "region_profile")
+        figure.suptitle(inputs.titled("Weights by region", result), x=0.01, ha="left")
+    nd.plot.save(figure, args.out / args.result.stem)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ from neurodecode import inputs
 
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
-    result = inputs.load_result(args.result)
-    clusters = (
-        result[["significant"]].assign_attrs(result["significant"].attrs) if "significant" in result else None
-    )
+    result = nd.plot.spell_layers(inputs.load_result(args.result))
+    clusters = result[["significant"]] if "significant" in result else None
+    summary = nd.inference.group(result["score"])
     with nd.plot.style():
-        figure, ax = plt.subplots(figsize=(nd.plot.COLUMN * 1.4, 2.8))
-        nd.plot.time_course(nd.inference.group(result["score"]), ax=ax, clusters=clusters)
-        ax.set_title(inputs.titled("Decoding over time", result), loc="left")
+        figure, ax = plt.subplots(figsize=(nd.plot.COLUMN * 1.4, 3.2))
+        nd.plot.time_course(summary, ax=ax, clusters=clusters, planted=result.get("peak"))
+        figure.suptitle(inputs.titled("Test stimuli identified over time", result), x=0.01, ha="left")
     nd.plot.save(figure, args.out / args.result.stem)
 
 

@@ -1,5 +1,8 @@
 """Fig. 9a-c: weights on the cortex, from the result of analyses/weight_map.py; one figure a layer.
 
+Means of absolute weights lie above 0 in voxels of pure noise: values below the map's median and one (robust) standard
+deviation over voxels are left out of the picture, which its colour bar says.
+
 python figures/weight_map.py results/weight_map.nc --out results
 python figures/weight_map.py results/weight_map.nc --kind filter --engine pycortex --out results
 """
@@ -8,27 +11,40 @@ import xarray as xr
 
 import neurodecode as nd
 from neurodecode import inputs
+from neurodecode.plot.look import map_label
 
 
 def main() -> None:
-    args = inputs.figure_arguments(__doc__, kind=("pattern", "filter", "selection"), engine=("matplotlib", "pycortex"))
+    args = inputs.figure_arguments(
+        __doc__, kind=("pattern", "filter", "selection"), engine=("matplotlib", "pycortex")
+    )
     result = inputs.load_result(args.result)
     # analyses/ keep both kinds; the command `neurodecode weight-map` keeps the one that it was asked for.
     values = result[args.kind if args.kind in result else "weight_map"]
-    for layer in values.layer.values:
+    names = nd.plot.spell_layers(values).layer.values
+    for layer, name in zip(values.layer.values, names, strict=True):
         figure = draw(values.sel(layer=layer), result, engine=args.engine)
-        subject = values.attrs.get("subject", "")
-        figure.suptitle(inputs.titled(f"Subject {subject}: {layer}", result), x=0.01, ha="left", size=8)
+        title = inputs.titled(f"{name}, subject {values.attrs.get('subject', 'not given')}", result)
+        figure.suptitle(title, x=0.01, ha="left", size=8)
         nd.plot.save(figure, args.out / f"{args.result.stem}-{values.attrs['kind']}-{layer}")
 
 
 def draw(values: xr.DataArray, result: xr.Dataset, *, engine: str):
     """Draw voxels on a mesh as a cortex, voxels of a volume as slices."""
-    label = f"Fitting weights for {values.layer.item()}: {values.attrs['units']}"
+    label = map_label(values.attrs)
     if "vertex" not in values.coords:
         return nd.plot.slice_map(values, label=label)
-    regions = result.get("regions")
-    return nd.plot.cortex(values, regions=regions, label=label, engine=engine)
+    lowest = floor(values)
+    label = f"{label}\ngrey: under median + 1 SD" if lowest else label
+    return nd.plot.cortex(values, regions=result.get("regions"), label=label, threshold=lowest, engine=engine)
+
+
+def floor(values: xr.DataArray) -> float:
+    """Median over voxels and 1.4826 median absolute deviations, which is one SD of normal noise; 0 for signed maps."""
+    if bool((values < 0).any()):
+        return 0.0
+    middle = float(values.median())
+    return min(middle + 1.4826 * float(abs(values - middle).median()), float(values.max()))
 
 
 if __name__ == "__main__":

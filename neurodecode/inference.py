@@ -151,7 +151,7 @@ def clusters(
                 threshold=threshold,
                 n_permutations=n_permutations,
                 tail=1,
-                seed=seed,
+                rng=seed,
                 out_type="mask",
                 verbose="error",
             )

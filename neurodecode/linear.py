@@ -266,7 +266,8 @@ class RidgeDecoder(_Ridge):
     """Decode features from brain responses by ridge regression, every feature on its own.
 
     Minimises ``|Y - X W|^2 + alpha |W|^2`` over the training samples (un-averaged Gram matrix; Hoerl & Kennard 1970),
-    optionally with, for every feature, only the ``n_voxels`` responses that correlate most with it (SCIENCE.md eq. 1).
+    optionally with, for every feature, only the ``n_voxels`` responses that correlate most with it (MindDiffuser 2025,
+    eq. 1).
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def test_clusters_equal_mnes_own_call():
     means = one.values.mean(axis=3)
     for i in range(2):
         _, clusters, p, _ = permutation_cluster_1samp_test(
-            means[:, i].T - 0.2, threshold=stats.t.ppf(0.95, 7), tail=1, n_permutations=200, seed=0,
+            means[:, i].T - 0.2, threshold=stats.t.ppf(0.95, 7), tail=1, n_permutations=200, rng=0,
             out_type="mask", verbose="error",
         )  # fmt: skip
         expected = np.ones(30)

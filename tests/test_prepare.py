@@ -81,7 +81,9 @@ def test_zscore_keeps_small_and_far_values(scale, offset, dtype, tolerance):
     np.testing.assert_allclose(z.values, scipy.stats.zscore(clean, axis=0), atol=tolerance)
     exact = x.astype(np.longdouble)
     exact = (exact - exact.mean(0)) / exact.std(0)
-    np.testing.assert_allclose(z.values, exact.astype(float), atol=1e-6 if dtype == "f4" else 1e-5)  # ulp / sd
+    np.testing.assert_allclose(
+        z.values, exact.astype(float), atol=1e-6 if dtype == "f4" else 1e-5
+    )  # ulp / sd
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -11,6 +11,7 @@ array([2, 1])
 """
 
 from .arrays import features, fmri, images, meeg, spaces, stack, units
+from .categories import one_hot
 from .regions import GROUPS, regions
 from .repeats import average_repeats
 
@@ -21,6 +22,7 @@ __all__ = [
     "fmri",
     "images",
     "meeg",
+    "one_hot",
     "regions",
     "spaces",
     "stack",

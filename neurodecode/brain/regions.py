@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..labels import listed, require_coord, require_same, require_unique
 
-# SCIENCE.md: low- and high-level visual cortex; hV4, MST and IPS belong to neither.
+# As in MindDiffuser (2025): low- and high-level visual cortex; hV4, MST and IPS belong to neither.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "LVC": ("V1", "V2", "V3", "V3ab"),
     "HVC": ("VO", "PHC", "LO", "MT"),

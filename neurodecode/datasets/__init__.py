@@ -9,10 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["lab"]
+__all__ = ["eeg_n170", "eeg_pictures", "haxby", "lab"]
 
 if TYPE_CHECKING:
-    from . import lab
+    from . import eeg_n170, eeg_pictures, haxby, lab
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ def positions(channels: Iterable[str]) -> np.ndarray:
     """
     import mne
 
-    # Renamed in mne 1.13; both names are the same 346 positions on the Colin27 head.
+    # Renamed in mne 1.13; both names are the same 343 positions on the Colin27 head.
     name = "colin27_1005" if "colin27_1005" in mne.channels.get_builtin_montages() else "standard_1005"
     info = mne.create_info([str(c) for c in channels], 1.0, "eeg")
     info.set_montage(mne.channels.make_standard_montage(name), match_case=False, verbose="error")

@@ -7,8 +7,8 @@ bars and n are written on the figure. matplotlib, nilearn, mne and pycortex are 
 from __future__ import annotations
 
 from .bars import profile, regions
-from .curves import generalisation, time_course
-from .look import COLUMN, LAYER_COLOURS, PAGE, save, style
+from .curves import generalisation, generalisation_panels, time_course
+from .look import COLUMN, LAYER_COLOURS, PAGE, save, spell_layers, style
 from .sensors import topographies
 from .surface import cortex
 from .viewers import cortex_html, cortex_viewer
@@ -22,10 +22,12 @@ __all__ = [
     "cortex_html",
     "cortex_viewer",
     "generalisation",
+    "generalisation_panels",
     "profile",
     "regions",
     "save",
     "slice_map",
+    "spell_layers",
     "style",
     "time_course",
     "topographies",

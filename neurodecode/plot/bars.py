@@ -13,15 +13,19 @@ from .look import (
     PAGE,
     axes_or_new,
     chance_of,
+    counted,
     group_variables,
-    inches_wide,
+    legend_above,
+    map_label,
     note,
     over_dim,
+    probability,
     profile_variables,
     region_colours,
     score_label,
     style,
     subjects_words,
+    y_label,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +52,8 @@ def regions(
     ceiling : (region, layer), optional
         Noise ceilings in the score's units: a tick over each bar.
     marks : (region, layer), optional
-        Significance: text such as "***", or booleans (True is drawn as "*").
+        Significance: text such as "***", or booleans (True is drawn as "*"); attrs `test` and `alpha`, as
+        neurodecode.inference.above_chance gives them, are written under the axes.
 
     Returns
     -------
@@ -94,7 +99,13 @@ def regions(
         _chance(ax, chance_of(data.attrs))
         _finish(ax, layers, score_label(data.attrs))
         _legend(ax)
-        note(ax, f"{subjects_words(data['n'], over)}; bars: mean, error bars: ±1 SEM")
+        dots = " (a dot each)" if "values" in data else ""
+        note(
+            ax,
+            subjects_words(data["n"], over) + dots,
+            "bars: mean, error bars: ±1 SEM",
+            *([] if marks is None else _test_words(marks)),
+        )
     return ax
 
 
@@ -104,7 +115,7 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
     Parameters
     ----------
     profile : Dataset with mean, low, high, p, n_voxels, over (region, layer)
-        From neurodecode.spatial.region_profile.
+        From neurodecode.spatial.region_profile; where it has ``values`` of several subjects, a dot each.
     ax : optional
         Axes to draw on; by default those of a new figure.
     contrast : (layer,), optional
@@ -122,6 +133,7 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
     data = profile_variables(profile, who="profile")
     names, layers = data["region"].values.tolist(), data["layer"].values.tolist()
     p_between = None if contrast is None else _contrast(contrast, data)
+    over, n = over_dim(data), _subjects(data)
     with style():
         ax = axes_or_new(ax)
         spots = _spots(len(names), len(layers))
@@ -142,21 +154,23 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
             ax.errorbar(
                 x, mean, yerr=np.maximum(reach, 0), fmt="none", ecolor="black", elinewidth=0.9, zorder=4
             )
-        tops = (
-            data["high"].where(data["high"] > data["mean"], data["mean"]).transpose("region", "layer").values
-        )
+            if n > 1:
+                _dots(ax, x, one["values"].transpose("layer", over).values, width=_width(len(names)))
+        tops = _profile_tops(data, over if n > 1 else None)
         p = data["p"].transpose("region", "layer").values
         stars = np.array([[stars_of(float(v)) for v in row] for row in p], dtype=object)
         _marks(ax, spots, stars, tops)
         if p_between is not None:
             _brackets(ax, spots, p_between, tops)
-        _finish(ax, layers, _weight_words(data.attrs))
+        _finish(ax, layers, map_label(data.attrs))
         _legend(ax)
-        between = "; brackets: difference of the two" if p_between is not None else ""
         note(
             ax,
-            "bars: mean over voxels, error bars: 95 % bootstrap interval; * p < .05, ** p < .01, *** p < .001 "
-            f"(permutation over voxels{between})",
+            *([f"n = {counted(n, over)} (a dot each)"] if n > 1 else []),
+            f"bars: mean over voxels{' and subjects' if n > 1 else ''}",
+            "error bars: 95\u00a0% bootstrap interval over voxels",
+            "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001, permutation over voxels",
+            *([] if p_between is None else ["brackets: difference of the two regions"]),
         )
     return ax
 
@@ -175,6 +189,14 @@ def _spots(n_regions: int, n_layers: int) -> np.ndarray:
 
 def _width(n_regions: int) -> float:
     return _ROOM / n_regions * 0.92
+
+
+def _test_words(marks: xr.DataArray) -> list[str]:
+    """What a star means, where the marks say by which test."""
+    if "test" not in marks.attrs:
+        return []
+    alpha = f" (p\u00a0≤\u00a0{probability(marks.attrs['alpha'])})" if "alpha" in marks.attrs else ""
+    return [f"* above chance{alpha}, {marks.attrs['test']}"]
 
 
 def _dots(ax: Axes, x: np.ndarray, values: np.ndarray, *, width: float) -> None:
@@ -205,6 +227,17 @@ def _tops(data: xr.Dataset, over: str, ceiling: xr.DataArray | None) -> np.ndarr
     if "values" in data:
         top = np.fmax(top, data["values"].max(over).transpose("region", "layer").values)
     return top if ceiling is None else np.fmax(top, _like(ceiling, data, who="ceiling"))
+
+
+def _subjects(data: xr.Dataset) -> int:
+    """How many subjects a profile is the mean of, if it has their values."""
+    return data.sizes[over_dim(data)] if "values" in data else 1
+
+
+def _profile_tops(data: xr.Dataset, over: str | None) -> np.ndarray:
+    """Highest ink over each bar (region, layer) of a profile."""
+    top = np.fmax(*(data[k].transpose("region", "layer").values for k in ("high", "mean")))
+    return top if over is None else np.fmax(top, data["values"].max(over).transpose("region", "layer").values)
 
 
 def _stars(marks: np.ndarray) -> np.ndarray:
@@ -260,7 +293,7 @@ def _finish(ax: Axes, layers: Sequence[object], label: str) -> None:
     ax.set_xticks(np.arange(len(layers)), [str(v) for v in layers])
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.5 - 0.05, len(layers) - 0.5 + 0.05)
-    ax.set_ylabel(label)
+    y_label(ax, label)
     low, high = ax.get_ylim()
     dashed = [ln for ln in ax.lines if str(ln.get_label()).startswith("chance")]
     if low == 0 and any(np.asarray(ln.get_ydata())[0] == 0 for ln in dashed):
@@ -271,16 +304,11 @@ def _finish(ax: Axes, layers: Sequence[object], label: str) -> None:
 
 
 def _legend(ax: Axes) -> None:
-    """Above the axes, so that it never lies on data; in rows that fit their width."""
+    """Regions first, then the lines: matplotlib lists lines first."""
     handles, labels = ax.get_legend_handles_labels()
-    # Regions first, then the lines: matplotlib lists lines first.
     bars = {str(c.get_label()) for c in ax.containers}
     order = sorted(range(len(labels)), key=lambda i: labels[i] not in bars)
-    handles, labels = [handles[i] for i in order], [labels[i] for i in order]
-    widths = [0.36 + 0.06 * len(label) for label in labels]  # inches: handle and letters
-    room = inches_wide(ax)
-    columns = len(labels) if sum(widths) <= room else max(1, int(room / max(widths)))
-    ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns)
+    legend_above(ax, [handles[i] for i in order], [labels[i] for i in order])
 
 
 def _like(array: xr.DataArray, data: xr.Dataset, *, who: str) -> np.ndarray:
@@ -321,14 +349,3 @@ def _contrast(contrast: xr.DataArray, data: xr.Dataset) -> np.ndarray:
 def _range(counts: np.ndarray) -> str:
     low, high = int(counts.min()), int(counts.max())
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-
-def _weight_words(attrs: dict) -> str:
-    """Name kind, reduction and units of the weights: a mean of |filter| is not a pattern."""
-    kind, reduce, units = (str(attrs.get(k, "")) for k in ("kind", "reduce", "units"))
-    words = {"filter": "weight", "pattern": "pattern", "selection": "selection frequency"}.get(
-        kind, kind or "weight"
-    )
-    how = {"mean_abs": "mean |{}|", "l2": "L2 norm of {}", "mean": "mean {}"}.get(reduce, "{}").format(words)
-    how = words if kind == "selection" else how
-    return f"{how[:1].upper()}{how[1:]}" + (f" ({units})" if units and units != "1" else "")

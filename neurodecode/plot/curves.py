@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from ..labels import require_coord, require_dims
 from .look import (
+    PAGE,
     axes_or_new,
     chance_of,
+    counted,
+    figure_or_new,
     group_variables,
     layer_colours,
+    legend_above,
     note,
     over_dim,
+    probability,
     score_label,
     slim_colour_bar,
     style,
     subjects_words,
+    y_label,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 _MS = 1000.0
 
 
 def time_course(
-    summary: xr.Dataset, *, ax: Axes | None = None, clusters: xr.Dataset | None = None, onset: float = 0.0
+    summary: xr.Dataset,
+    *,
+    ax: Axes | None = None,
+    clusters: xr.Dataset | None = None,
+    planted: xr.DataArray | None = None,
+    onset: float = 0.0,
 ) -> Axes:
     """Draw accuracy against the window's centre (Fig. 9e-f): a line a layer with a band of one SEM.
 
@@ -39,7 +51,9 @@ def time_course(
     ax : optional
         Axes to draw on; by default those of a new figure.
     clusters : Dataset with boolean significant (window, layer), optional
-        From neurodecode.inference.clusters: bars in the lines' colours under the curves.
+        From neurodecode.inference.clusters: bars in the lines' colours under the curves; attrs `alpha`.
+    planted : (layer), optional
+        When simulated effects peak, in seconds: triangles in the lines' colours at the top; NaN has none.
     onset : float
         Of the stimulus, in seconds: a thin line.
 
@@ -50,11 +64,12 @@ def time_course(
     Raises
     ------
     TypeError, ValueError
-        Anything but such a Dataset, or clusters of other windows or layers.
+        Anything but such a Dataset, or clusters or planted peaks of other windows or layers.
     """
     data = group_variables(summary, dims=("window", "layer"), who="summary")
     layers = data["layer"].values.tolist()
     significant = None if clusters is None else _significant(clusters, data)
+    peaks = None if planted is None else _peaks(planted, layers)
     over = over_dim(data)
     with style():
         ax = axes_or_new(ax)
@@ -69,20 +84,33 @@ def time_course(
             ax.axhline(
                 chance, color="#404040", ls=(0, (4, 2.5)), lw=0.8, zorder=1, label=f"chance ({chance:.3g})"
             )
-        if significant is not None:
+        if significant is not None and significant.any():
             _cluster_bars(ax, time, significant, layer_colours(layers), data)
         pad = (time[-1] - time[0]) * 0.01 if len(time) > 1 else 1.0
         ax.set_xlim(min(time[0], onset * _MS) - pad, time[-1] + pad)
-        ax.set_ylabel(score_label(data.attrs))
-        ax.set_xlabel("Time of the window's centre from onset (ms)")
-        handles, labels = ax.get_legend_handles_labels()
-        ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(labels), 4))
-        below = "; bars below: significant clusters" if significant is not None else ""
-        note(ax, f"{subjects_words(data['n'], over)}; line: mean, band: ±1 SEM{below}")
+        y_label(ax, score_label(data.attrs))
+        ax.set_xlabel("Centre of the window, from onset (ms)")
+        if peaks is not None:
+            _triangles(ax, peaks * _MS, layer_colours(layers))
+        legend_above(ax, *ax.get_legend_handles_labels())
+        drawn = "line: mean, band: ±1 SEM" if int(data["n"].max()) > 1 else "no error band, no test"
+        tested = (
+            []
+            if clusters is None or significant is None
+            else [_cluster_words(clusters, significant, data, over)]
+        )
+        note(ax, subjects_words(data["n"], over), drawn, *tested)
     return ax
 
 
-def generalisation(matrix: xr.DataArray, *, ax: Axes | None = None, onset: float = 0.0) -> Axes:
+def generalisation(
+    matrix: xr.DataArray,
+    *,
+    ax: Axes | None = None,
+    vmax: float | None = None,
+    colour_bar: bool = True,
+    onset: float = 0.0,
+) -> Axes:
     """Draw scores of decoders trained in one window and tested in another.
 
     Parameters
@@ -91,17 +119,21 @@ def generalisation(matrix: xr.DataArray, *, ax: Axes | None = None, onset: float
         Windows in seconds; attrs `score`, `units`, and `chance`, which takes the middle of the colours (0 without it).
     ax : optional
         Axes to draw on; by default those of a new figure.
+    vmax : optional
+        The score at the strongest red; the strongest blue is as far below chance. By default the farthest score.
+    colour_bar : bool
+        Whether to add one beside the axes; see :func:`generalisation_panels` for one of several panels.
     onset : float
         Of the stimulus, in seconds: two thin lines.
 
     Returns
     -------
-    The axes, times in ms, training upwards and test to the right, with a colour bar.
+    The axes, times in ms, training upwards and test to the right.
 
     Raises
     ------
     ValueError
-        Other dimensions (average subjects and select a layer first), or no finite value.
+        Other dimensions (average subjects and select a layer first), no finite value, or vmax not above chance.
     """
     require_dims(matrix, ["train_window", "test_window"], who="matrix")
     if matrix.ndim != 2:
@@ -110,14 +142,13 @@ def generalisation(matrix: xr.DataArray, *, ax: Axes | None = None, onset: float
             f"matrix must be (train_window, test_window) but also has {others}; select a layer and average subjects "
             f"first, e.g. .mean({others[0]!r})"
         )
+    from matplotlib.ticker import MaxNLocator
+
     shown = matrix.transpose("train_window", "test_window")
-    if not np.isfinite(shown.values).any():
-        raise ValueError("matrix has no finite value to draw")
-    middle = chance_of(matrix.attrs) or 0.0
+    middle, reach = _middle_and_reach(shown, vmax)
     with style():
-        ax = axes_or_new(ax, height=6.8)
+        ax = axes_or_new(ax, height=7.6)
         x, y = (edges(shown[d].values * _MS) for d in ("test_window", "train_window"))
-        reach = float(np.nanmax(np.abs(shown.values - middle))) or 1.0
         image = ax.pcolormesh(
             x, y, shown.values, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, rasterized=True
         )
@@ -128,16 +159,122 @@ def generalisation(matrix: xr.DataArray, *, ax: Axes | None = None, onset: float
         ax.set_xlim(x[0], x[-1])
         ax.set_ylim(y[0], y[-1])
         ax.set_aspect("equal")
-        ax.set_xlabel("Test window's centre (ms)")
-        ax.set_ylabel("Training window's centre (ms)")
-        bar = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03)
-        # Colours are symmetric about chance; the bar shows those that occur.
-        bar.ax.set_ylim(float(np.nanmin(shown.values)), float(np.nanmax(shown.values)))
-        declared = "chance" in matrix.attrs
-        slim_colour_bar(
-            bar, score_label(matrix.attrs) + (f"\nwhite: chance ({middle:.3g})" if declared else "")
-        )
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        ax.set_xlabel("Test window (ms)")
+        ax.set_ylabel("Training window (ms)")
+        if colour_bar:
+            _score_bar(ax.figure, [ax], image, shown)
+            note(ax, *_matrix_words(matrix.attrs))
     return ax
+
+
+def generalisation_panels(
+    matrices: xr.DataArray, *, figure: Figure | SubFigure | None = None, onset: float = 0.0
+) -> Figure | SubFigure:
+    """Draw a matrix of :func:`generalisation` a layer, side by side under one colour scale.
+
+    Parameters
+    ----------
+    matrices : (layer, train_window, test_window)
+        Windows in seconds; attrs `score`, `units` and `chance`.
+    figure : optional
+        A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
+    onset : float
+        Of the stimulus, in seconds.
+
+    Returns
+    -------
+    The figure: panels titled with their layer, and one colour bar.
+
+    Raises
+    ------
+    ValueError
+        Other dimensions (average subjects first), or no finite value.
+    """
+    require_dims(matrices, ["layer", "train_window", "test_window"], who="matrices")
+    require_coord(matrices, "layer", who="matrices")
+    middle, reach = _middle_and_reach(matrices, None)
+    layers = matrices["layer"].values.tolist()
+    with style():
+        fig = figure_or_new(figure, width=PAGE, height=0.8 + (PAGE - 1.1) / max(len(layers), 2))
+        axes = list(fig.subplots(1, len(layers), squeeze=False, sharey=True)[0])
+        for ax, layer in zip(axes, layers, strict=True):
+            one = matrices.sel(layer=layer, drop=True)
+            generalisation(one, ax=ax, vmax=middle + reach, colour_bar=False, onset=onset)
+            ax.set_title(str(layer), loc="left")
+            ax.label_outer()
+        _score_bar(fig, axes, axes[0].collections[0], matrices)
+        words = "; ".join(_matrix_words(matrices.attrs))
+        fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
+    return fig
+
+
+def _middle_and_reach(scores: xr.DataArray, vmax: float | None) -> tuple[float, float]:
+    """The score that is white, and how far the strongest colours lie from it."""
+    middle = chance_of(scores.attrs) or 0.0
+    if not np.isfinite(scores.values).any():
+        raise ValueError("matrix has no finite value to draw")
+    if vmax is not None and not vmax > middle:
+        raise ValueError(
+            f"vmax must be above chance ({middle:g}), got {vmax}; leave it out to take the farthest score"
+        )
+    reach = float(np.nanmax(np.abs(scores.values - middle))) if vmax is None else vmax - middle
+    return middle, reach or 1.0
+
+
+def _score_bar(fig: Any, axes: list[Axes], image: Any, scores: xr.DataArray) -> None:
+    """Colours are symmetric about chance; the bar shows those that occur."""
+    bar = fig.colorbar(image, ax=axes, fraction=0.05, pad=0.02, aspect=18)
+    bar.ax.set_ylim(float(np.nanmin(scores.values)), float(np.nanmax(scores.values)))
+    slim_colour_bar(bar, score_label(scores.attrs))
+
+
+def _matrix_words(attrs: dict) -> list[str]:
+    white = [f"white: chance ({chance_of(attrs):.3g})"] if "chance" in attrs else []
+    return [
+        *white,
+        "times: centres of the windows",
+        "dashed: trained and tested in the same window",
+        "grey: onset",
+    ]
+
+
+def _peaks(planted: xr.DataArray, layers: list[Any]) -> np.ndarray:
+    """Peaks (layer) in s, matched by label."""
+    require_dims(planted, ["layer"], who="planted")
+    absent = [v for v in layers if v not in planted["layer"].values.tolist()]
+    if planted.ndim != 1 or absent:
+        raise ValueError(
+            f"planted must be (layer) with the {len(layers)} layers of summary, but it is "
+            f"{tuple(map(str, planted.dims))} and lacks {len(absent)}; select one subject and window first"
+        )
+    return planted.sel(layer=layers).values.astype(float)
+
+
+def _triangles(ax: Axes, peaks: np.ndarray, colours: list[str]) -> None:
+    """Triangles at the top, those of one time under each other."""
+    low, high = ax.get_ylim()
+    step = (high - low) * 0.045
+    rows = [int(np.sum(peaks[:i] == peak)) for i, peak in enumerate(peaks)]
+    for peak, row, colour in zip(peaks, rows, colours, strict=True):
+        if np.isfinite(peak):
+            top = high + step * (max(rows) - row + 0.6)
+            ax.plot(
+                peak, top, marker="v", ms=3.6, mec="none", color=colour, ls="", label="_planted", zorder=4
+            )
+    ax.plot([], [], marker="v", ms=3.6, mec="none", color="#606060", ls="", label="planted peak (simulated)")
+    ax.set_ylim(low, high + step * (max(rows) + 1.4))
+
+
+def _cluster_words(clusters: xr.Dataset, significant: np.ndarray, data: xr.Dataset, over: str) -> str:
+    """What the bars are; with so few subjects that none can be, that there are none."""
+    alpha = float(clusters.attrs.get("alpha", 0.05))
+    n = int(data["n"].min())
+    if not significant.any() and 0.5**n > alpha:
+        return f"no cluster can be significant: with {counted(n, over)} p\u00a0≥\u00a0{probability(round(0.5**n, 4))}"
+    bars = "bars below:" if significant.any() else "there are no"
+    return f"{bars} clusters above chance (sign flips over {over}s, p\u00a0≤\u00a0{probability(alpha)})"
 
 
 def edges(centres: np.ndarray) -> np.ndarray:
@@ -192,3 +329,5 @@ def _cluster_bars(
                 zorder=3,
             )
     ax.set_ylim(low - step * (len(colours) + 1.3), high + step)
+    # The rows of bars lie beside the scale, not on it.
+    ax.set_yticks([tick for tick in ax.get_yticks() if low - step / 2 <= tick <= high + step])

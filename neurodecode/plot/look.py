@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import xarray as xr
 
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure, SubFigure
 
+_Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
+
 COLUMN = 8.5 / 2.54  # inches: one column of a journal
 PAGE = 17.5 / 2.54  # inches: a page's width
 
-# Okabe & Ito 2008. Layers take colours in this order, so that c, structure and z look alike in all figures.
+# Okabe & Ito 2008. Layers take colours in this order, and the toolkit's own have one by name, so that c, structure and
+# z look alike in all figures.
 LAYER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00", "#4D4D4D")
+_NAMED_LAYERS = {"c": LAYER_COLOURS[0], "structure": LAYER_COLOURS[1], "z": LAYER_COLOURS[2]}
+_STRUCTURES = ("#F2A65A", "#D55E00", "#7F2F00")  # structure-1, -2, ...: light to dark, then again
+_SPELLED = {"c": "c (meaning)", "z": "z (image latent)"}
 # Regions keep theirs by name, whatever their order, and differ from the first layers'.
 _REGION_COLOURS = {"LVC+HVC": "#4D4D4D", "LVC": "#56B4E9", "HVC": "#E69F00"}
 _OTHER_REGIONS = ("#009E73", "#CC79A7", "#0072B2", "#D55E00", "#7A6A00", "#999999")
@@ -111,8 +117,44 @@ def figure_or_new(figure: Figure | SubFigure | None, *, width: float, height: fl
 
 
 def layer_colours(layers: Sequence[object]) -> list[str]:
-    """Colours by order, starting again after the eighth."""
-    return [LAYER_COLOURS[i % len(LAYER_COLOURS)] for i in range(len(layers))]
+    """Colours by name for c, structure and z, shades for structure-1, ...; the others by order, after the eighth again.
+
+    The first word counts: "c (meaning)" is c.
+    """
+    words = [str(layer).split(" ")[0] for layer in layers]
+    named = {word: colour for word in words if (colour := _named_colour(word))}
+    rest = [c for c in LAYER_COLOURS if c not in named.values()]
+    others = list(dict.fromkeys(str(n) for n, w in zip(layers, words, strict=True) if w not in named))
+    by_order = {name: rest[i % len(rest)] for i, name in enumerate(others)}
+    return [named.get(w) or by_order[str(n)] for n, w in zip(layers, words, strict=True)]
+
+
+def _named_colour(word: str) -> str | None:
+    stem, _, number = word.rpartition("-")
+    if stem == "structure" and number.isdigit():
+        return _STRUCTURES[(int(number) - 1) % len(_STRUCTURES)]
+    return _NAMED_LAYERS.get(word)
+
+
+def spell_layers(data: _Labelled) -> _Labelled:
+    """Rename the layers c and z as "c (meaning)" and "z (image latent)", as figures write them; others keep their names.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset with a coordinate `layer`
+        Everything that goes into one figure must be renamed alike, for it is matched by name.
+
+    Returns
+    -------
+    The same with other labels.
+    """
+    names = data["layer"].values.astype(str).tolist()
+    return data.assign_coords(layer=data["layer"].copy(data=[_SPELLED.get(n, n) for n in names]))
+
+
+def counted(n: int, what: str = "subject") -> str:
+    """'1 subject', '4 subjects'."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def region_colours(regions: Sequence[object]) -> list[str]:
@@ -127,9 +169,21 @@ def score_label(attrs: dict) -> str:
     score = str(attrs.get("score", "score"))
     words = _WORDS.get(score, score[:1].upper() + score[1:])
     units = str(attrs.get("units", ""))
-    return (
-        f"{words} ({units})" if units not in {"", "1", "none", "None", "dimensionless", score, "r"} else words
-    )
+    said = words.endswith(")") or units in {"", "1", "none", "None", "dimensionless", score, "r"}
+    return words if said else f"{words} ({units})"
+
+
+def map_label(attrs: dict) -> str:
+    """Name the kind, reduction and units of weights, in short: a mean of |filter| is not a pattern."""
+    kind, reduce, units = (str(attrs.get(k, "")) for k in ("kind", "reduce", "units"))
+    if kind == "selection":
+        return f"{units[:1].upper()}{units[1:]}" or "Selection frequency"
+    words = {"filter": "weight"}.get(kind, kind or "weight")
+    how = {"mean_abs": "mean |{}|", "l2": "L2 norm of {}", "mean": "mean {}"}.get(reduce, "{}").format(words)
+    # The units of a map may say again what it is: "mean absolute pattern (Pearson r)".
+    inner = units[units.index("(") + 1 : units.rindex(")")] if "(" in units and ")" in units else units
+    rest = units[units.rindex(")") + 1 :] if inner != units else ""
+    return f"{how[:1].upper()}{how[1:]}" + (f" ({inner}{rest})" if inner not in {"", "1"} else "")
 
 
 def chance_of(attrs: dict) -> float | None:
@@ -138,11 +192,15 @@ def chance_of(attrs: dict) -> float | None:
     return None if chance is None else float(chance)
 
 
+def probability(p: float) -> str:
+    """'.05': a probability without its leading zero."""
+    return f"{float(p):g}".removeprefix("0")
+
+
 def subjects_words(n: xr.DataArray, over: str = "subject") -> str:
     """'n = 4 subjects', or the range where cells differ."""
     low, high = int(n.min()), int(n.max())
-    what = over if high == 1 else f"{over}s"
-    return f"n = {low} {what}" if low == high else f"n = {low}–{high} {what}"
+    return f"n = {counted(high, over)}" if low == high else f"n = {low}–{counted(high, over)}"
 
 
 def group_variables(summary: object, *, dims: Sequence[str], who: str) -> xr.Dataset:
@@ -197,19 +255,60 @@ def inches_wide(ax: Axes) -> float:
     return float(ax.get_window_extent().width / ax.figure.dpi)
 
 
-def note(ax: Axes, words: str) -> None:
-    """Write what is shown (n, meaning of error bars) in small print under the axes, wrapped to their width."""
-    from textwrap import fill
-
+def note(ax: Axes, *clauses: str) -> None:
+    """Write what is shown (n, meaning of error bars) in small print under the axes, a line broken between clauses."""
     down = 26 if ax.get_xlabel() else 15
+    words = _lines(clauses, max(24, int(inches_wide(ax) * 23)))
     ax.annotate(
-        fill(words, max(24, int(inches_wide(ax) * 21))), (0, 0), xytext=(0, -down), xycoords="axes fraction",
-        textcoords="offset points", ha="left", va="top", size=6, color="#404040", annotation_clip=False, label="note",
+        words, (0, 0), xytext=(0, -down), xycoords="axes fraction", textcoords="offset points", ha="left", va="top",
+        size=6, color="#404040", annotation_clip=False, label="note", linespacing=1.25,
     )  # fmt: skip
 
 
+def _lines(clauses: Sequence[str], letters: int) -> str:
+    """Join clauses by semicolons; only one that is longer than a line is broken within."""
+    from textwrap import wrap
+
+    lines: list[str] = []
+    for i, clause in enumerate(clauses):
+        text = clause + (";" if i < len(clauses) - 1 else "")
+        if lines and len(lines[-1]) + 1 + len(text) <= letters:
+            lines[-1] += f" {text}"
+        else:
+            lines += wrap(text, letters, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
+def y_label(ax: Axes, label: str) -> None:
+    """Set a y label, broken where it is longer than the axes are high."""
+    from textwrap import fill
+
+    high = float(ax.get_window_extent().height / ax.figure.dpi)
+    ax.set_ylabel(fill(label, max(14, int(high * 15)), break_long_words=False))
+
+
+def legend_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Above the axes, so that it never lies on data; in rows that fit their width, filled row by row."""
+    from math import ceil
+
+    widths = [0.30 + 0.051 * len(label) for label in labels]  # inches: handle and letters
+    room = inches_wide(ax) * 1.05
+    rows = 1
+    while rows < len(labels) and _width(widths, ceil(len(labels) / rows)) > room:
+        rows += 1
+    columns = ceil(len(labels) / rows)
+    # matplotlib fills columns first.
+    order = [i for start in range(columns) for i in range(start, len(labels), columns)]
+    handles, labels = [handles[i] for i in order], [labels[i] for i in order]
+    ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns)
+
+
+def _width(widths: Sequence[float], columns: int) -> float:
+    return sum(max(widths[i::columns]) for i in range(min(columns, len(widths))))
+
+
 def slim_colour_bar(bar: Colorbar, label: str) -> None:
-    """Dress a colour bar: no frame, its label with units."""
+    """Dress a colour bar: no frame, its label with units, broken where it is longer than the bar."""
     bar.outline.set_visible(False)
-    bar.set_label(label)
     bar.ax.tick_params(length=2, width=0.6)
+    y_label(bar.ax, label)

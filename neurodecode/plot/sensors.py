@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from ..labels import listed, require_coord, require_dims
-from .look import PAGE, figure_or_new, slim_colour_bar, style
+from .look import PAGE, figure_or_new, map_label, slim_colour_bar, style
+from .surface import Scale, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ def topographies(
     *,
     figure: Figure | SubFigure | None = None,
     times: Sequence[float] | None = None,
+    vmax: float | None = None,
 ) -> Figure | SubFigure:
     """Draw patterns as scalp maps, one panel a window, under one colour scale.
 
@@ -38,16 +40,19 @@ def topographies(
         A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
     times : optional
         Window centres to show, in seconds: the nearest windows are taken. Default: six, evenly spread.
+    vmax : optional
+        The value at the strongest colour, such as one for several figures; by default the largest shown. Patterns with
+        negative values get a diverging scale from -vmax to vmax, the others yellow to red from 0.
 
     Returns
     -------
-    The figure: panels titled in ms, and a colour bar with the units.
+    The figure: panels titled with their window's centre in ms, and a colour bar with the units.
 
     Raises
     ------
     ValueError
         Other dimensions (select a layer first), channels of several kinds or without positions, a time beyond the
-        windows.
+        windows, or vmax that is not positive.
     """
     require_dims(patterns, ["window", "channel"], who="patterns")
     if patterns.ndim != 2:
@@ -66,18 +71,25 @@ def topographies(
         )
     with style():
         fig = figure_or_new(figure, width=PAGE, height=4.2 / 2.54)
-        reach = float(np.abs(shown.values).max()) or 1.0
+        scale = scale_of(shown, vmax)
         axes = fig.subplots(1, len(rows), squeeze=False)[0]
         for ax, one in zip(axes, shown, strict=True):
-            image = _head(ax, one.values, where, sphere, reach)
+            image = _head(ax, one.values, where, sphere, scale)
             ax.set_title(f"{float(one['window']) * 1000:.0f} ms".replace("-", "−"))
-        bar = fig.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, shrink=0.75)
-        units = str(patterns.attrs.get("units", "")) or "pattern (units not given)"
-        shown_units, factor = _READABLE.get(units, (units, 1.0))
+        bar = fig.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, shrink=0.8, aspect=14)
+        label, factor = _label(patterns.attrs)
         # Only the numbers on the bar are rewritten (1e-14 T is 10 fT); the picture keeps the values as given.
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value * factor:.4g}".replace("-", "−"))
-        slim_colour_bar(bar, shown_units)
+        slim_colour_bar(bar, label)
     return fig
+
+
+def _label(attrs: dict[str, Any]) -> tuple[str, float]:
+    """Words for the colour bar, and the factor of the numbers beside it."""
+    units = str(attrs.get("units", ""))
+    if units in _READABLE:
+        return _READABLE[units]
+    return (map_label(attrs) if "kind" in attrs else units or "pattern (units not given)"), 1.0
 
 
 def _rows(windows: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
@@ -143,13 +155,13 @@ def _sphere(xyz: np.ndarray) -> tuple[tuple[float, float, float], float]:
 
 
 def _head(
-    ax: Any, values: np.ndarray, where: Any, sphere: tuple[float, float, float, float], reach: float
+    ax: Any, values: np.ndarray, where: Any, sphere: tuple[float, float, float, float], scale: Scale
 ) -> Any:
     import mne
 
     image, _ = mne.viz.plot_topomap(
-        values, where, axes=ax, show=False, sphere=sphere, cmap="RdBu_r", vlim=(-reach, reach), contours=4,
-        sensors="k.", extrapolate="head", outlines="head",
+        values, where, axes=ax, show=False, sphere=sphere, cmap="RdBu_r" if scale.low < 0 else scale.colours,
+        vlim=(scale.low, scale.high), contours=4, sensors="k.", extrapolate="head", outlines="head",
     )  # fmt: skip
     for line in ax.lines:
         line.set_linewidth(0.7)

@@ -74,10 +74,13 @@ class Scale(NamedTuple):
     def rgb(self, values: np.ndarray, ground: np.ndarray) -> np.ndarray:
         """Colours (..., 3) of ``values`` painted over ``ground`` (..., 3); NaN leaves the ground."""
         seen = np.isfinite(values)
-        share = np.clip((np.where(seen, values, 0.0) - self.low) / (self.high - self.low), 0, 1)
+        given = np.where(seen, values, 0.0)
+        # Colours of one sign run from the threshold; of two, from -high, so that 0 stays in their middle.
+        start = self.low if self.low < 0 else min(self.threshold, 0.99 * self.high)
+        share = np.clip((given - start) / (self.high - start), 0, 1)
         strength = np.abs(2 * share - 1) if self.low < 0 else share
-        shown = seen & (np.abs(np.where(seen, values, 0.0)) >= self.threshold)
-        cover = np.where(shown, np.clip(strength / _FAINT, 0, 1), 0.0)[..., None]
+        faint = 1.0 if self.threshold > 0 else np.clip(strength / _FAINT, 0, 1)
+        cover = np.where(seen & (np.abs(given) >= self.threshold), faint, 0.0)[..., None]
         return cover * self.colours(share)[..., :3] + (1 - cover) * ground
 
 
@@ -127,7 +130,8 @@ def cortex(
         The value at the strongest colour; by default the largest absolute value. Maps with negative values get a
         diverging scale from -vmax to vmax, the others yellow to red from 0; values near 0 fade into curvature.
     threshold : float
-        Values nearer to 0 than this show curvature; the colour bar is grey there too.
+        Values nearer to 0 than this show curvature; the colour bar is grey there too, and yellow begins there. Means of
+        absolute values need one: they lie above 0 in voxels of pure noise.
     engine : {"matplotlib", "pycortex"}
         "pycortex" draws the flatmaps with quickflat (with the inflated views as above) and needs the extra
         neurodecode-toolkit[cortex].
@@ -296,7 +300,7 @@ def _flatmap(ax: Axes, part: _Side, sheet: Sheet | None, *, name_size: float) ->
     write_names(ax, names, np.array(anchors).reshape(-1, 2), size=name_size)
     ax.text(
         0.0 if part.side == "left" else 1.0,
-        0.97,
+        0.90,
         part.side,
         ha=part.side,
         va="top",
@@ -382,7 +386,8 @@ def _colour_bar(ax: Axes, scale: Scale, label: str) -> None:
         spine.set_visible(False)
     # About 17 letters of this size fill an inch; longer labels are broken before they reach the brains beside the bar.
     letters = max(24, int(1.15 * 17 * inches_wide(ax)))
-    ax.set_xlabel(fill(label, letters), labelpad=2, size=7.5)
+    lines = (fill(line, letters) for line in label.split("\n"))
+    ax.set_xlabel("\n".join(lines), labelpad=2, size=7.5)
 
 
 def _flat_pictures(fields: dict[str, np.ndarray], scale: Scale) -> dict[str, Sheet]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from .gram import cross
+from .gram import cross, threads_for
 from .ridge import Pair, leave_one_out_errors, path_errors, ridge_weights
 from .selected import most_correlated, selected_weights
 
@@ -85,7 +85,8 @@ class Fitted:
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Predict y (n, q) from x (n, p)."""
         centred = (x - self.x_mean).astype(self.weights.dtype, copy=False)
-        return (centred @ self.weights + self.y_mean).astype(self.weights.dtype, copy=False)
+        with threads_for(min(self.weights.shape)):
+            return (centred @ self.weights + self.y_mean).astype(self.weights.dtype, copy=False)
 
 
 def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,7 +122,8 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:
     scale = scaling(x, y, settings)
     _require_varying(settings.k, scale.varies)
     z, t = scale.x(x, ones=not settings.centre), scale.y(y)
-    weights, alpha, errors = _solve(x, y, z, t, scale, settings)
+    with threads_for(min(z.shape)):
+        weights, alpha, errors = _solve(x, y, z, t, scale, settings)
     y_mean = scale.y_mean
     if not settings.centre:
         y_mean = y_mean + _last_row(weights) * scale.y_scale

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 # Blocks keep the float64 copies small, and large float64 products crash some OpenBLAS builds.
 ROWS = 2048
 COLUMNS = 4096
+
+
+# Below this many rows or columns a second BLAS thread gains little, and on a busy machine it costs several times over.
+SMALL = 2000
+
+
+def threads_for(size: int) -> AbstractContextManager[object]:
+    """Hold BLAS to one thread while a problem of ``size`` (the side of its Gram matrix) is solved, if that is small."""
+    return threadpool_limits(limits=1, user_api="blas") if size < SMALL else nullcontext()
 
 
 def gram(x: np.ndarray) -> np.ndarray:

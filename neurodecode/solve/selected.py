@@ -1,12 +1,11 @@
-"""Ridge on the few predictors that correlate most with each target (SCIENCE.md's eq. 1, weights sparse)."""
+"""Ridge on the few predictors that correlate most with each target (MindDiffuser 2025, eq. 1)."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
-from threadpoolctl import threadpool_limits
 
-from .gram import cross, gram
+from .gram import cross, gram, threads_for
+from .ridge import solve_penalised
 
 BLOCK = 512
 
@@ -62,19 +61,14 @@ def selected_weights(
         block = np.asarray(y[:, first : first + BLOCK], dtype=np.float64)
         right = None if dual else cross(x, block)
         # Thousands of small solves: starting threads for each costs more than they save.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with threads_for(k):
             for j in range(block.shape[1]):
                 chosen = np.concatenate([indices[:, first + j], last])
                 a = float(alpha[first + j])
                 if products is not None and right is not None:
                     matrix = products[np.ix_(chosen, chosen)]
-                    out[:, first + j] = _solve(matrix, right[chosen, j], a)
+                    out[:, first + j] = solve_penalised(matrix, right[chosen, j], a)
                 else:
                     part = np.asarray(x[:, chosen], dtype=np.float64)
-                    out[:, first + j] = part.T @ _solve(part @ part.T, block[:, j], a)
+                    out[:, first + j] = part.T @ solve_penalised(part @ part.T, block[:, j], a)
     return out
-
-
-def _solve(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarray:
-    matrix[np.diag_indices_from(matrix)] += alpha
-    return linalg.solve(matrix, right, assume_a="pos", overwrite_a=True, check_finite=False)

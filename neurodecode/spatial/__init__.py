@@ -1,6 +1,6 @@
 """Floor 3: where in the brain. Decode per region, map weights onto voxels, summarise by region, hand over to images.
 
-Figures 7 and 9a-d of SCIENCE.md.
+Figures 7 and 9a-d of the method's paper (MindDiffuser, 2025).
 """
 
 from ..maps import unit_range, weight_map

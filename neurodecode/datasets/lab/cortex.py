@@ -1,13 +1,15 @@
-"""Approximate visual regions on fsaverage5, grown on the mesh around published centres.
+"""Approximate visual regions on fsaverage5, grown on the mesh around centres from the literature.
 
 These are no atlas. Early visual cortex (V1, V2, V3) is laid out as bands around the calcarine sulcus; the other
 regions grow as compact patches from their centre until they have the size that is usual for them. Centres and
 sizes are rounded, made symmetric over the hemispheres, and approximate; for real work use an atlas, such as that of
 Wang et al. 2015.
 
-Centres after: Dougherty et al. 2003 (confluent fovea, V1-V3), Tootell et al. 1997 (V3A), Larsson & Heeger 2006
-(LO1, LO2), Brewer et al. 2005 and Winawer & Witthoft 2015 (hV4, VO), Arcaro et al. 2009 (PHC), Dumoulin et al. 2000
-(MT), Huk et al. 2002 (MST, in front of MT), Silver et al. 2005 and Swisher et al. 2007 (IPS).
+Centres and sizes are rounded by hand, not read from a table; the calcarine line was moved once after a comparison with
+the atlas of Wang et al. 2015. They are meant to lie near the places of Dougherty et al. 2003 (confluent fovea, V1-V3),
+Tootell et al. 1997 (V3A), Larsson & Heeger 2006 (LO1, LO2), Brewer et al. 2005 and Winawer & Witthoft 2015 (hV4, VO),
+Arcaro et al. 2009 (PHC), Dumoulin et al. 2000 (MT), Huk et al. 2002 (MST, in front of MT), Silver et al. 2005 and
+Swisher et al. 2007 (IPS).
 """
 
 from __future__ import annotations
