@@ -4,17 +4,22 @@ python figures/readme_image.py results/demo/weight_map.nc --out docs/images
 """
 
 import io
+from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
 from PIL import Image
 from weight_map import floor
 
 import neurodecode as nd
 from neurodecode import inputs
 from neurodecode.plot.look import map_label
+from neurodecode.plot.surface import scale_of
 
 SHOWN = {"structure": "Structure", "c": "Meaning (c)"}
-COLOURS = 160  # in the file's palette: a quarter of the bytes, to the eye the same
+# The file's palette: few greys for the cortex, more of the map's colours, each lit and in shade.
+GREYS, COLOURS, LIGHTS = 26, 24, (1.0, 0.85, 0.7)
 
 
 def main() -> None:
@@ -33,11 +38,22 @@ def main() -> None:
         write(figure, args.out / "weight_map.png")
 
 
-def write(figure: plt.Figure, path) -> None:
+def colours() -> np.ndarray:
+    """Palette (colour, 3), 0 to 255."""
+    greys = np.repeat(np.linspace(0, 1, GREYS)[:, None], 3, axis=1)
+    steps = scale_of(xr.DataArray([0.0, 1.0]), None).colours(np.linspace(0, 1, COLOURS))[:, :3]
+    return np.rint(255 * np.concatenate([greys, *(steps * light for light in LIGHTS)])).astype(np.uint8)
+
+
+def write(figure: plt.Figure, path: Path) -> None:
     """Save as a PNG with a palette."""
     held = io.BytesIO()
     figure.savefig(held, format="png", dpi=204)
-    Image.open(held).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours().ravel().tolist())
+    Image.open(held).convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
     print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -87,7 +87,9 @@ def two_regions(weights):
 
 
 def words(owner):
-    return " ".join(t.get_text().replace("\n", " ") for t in owner.findobj(matplotlib.text.Text))
+    return " ".join(
+        t.get_text().replace("\n", " ").replace("\u00a0", " ") for t in owner.findobj(matplotlib.text.Text)
+    )
 
 
 def dashed_levels(ax):
@@ -174,6 +176,71 @@ def test_regions_refuses_other_things_and_names_what_it_needs(by_region, by_wind
         nd_plot.regions(by_region, ceiling=by_region["mean"].sel(layer=["c", "structure"]))
 
 
+def test_marks_of_a_test_say_which_test(by_region):
+    marks = by_region["mean"] > 0.3
+    assert "above chance" not in words(nd_plot.regions(by_region, marks=marks))
+    marks.attrs = {"test": "one-sided t-test over 4 subjects, Benjamini-Hochberg", "alpha": 0.05}
+    said = words(nd_plot.regions(by_region, marks=marks))
+    assert "* above chance (p ≤ .05), one-sided t-test over 4 subjects, Benjamini-Hochberg" in said
+
+
+@pytest.mark.parametrize(
+    ("score", "units", "label"),
+    [
+        ("profile", "Pearson r", "Profile correlation (r)"),
+        ("r2", "proportion", "Explained variance (R²)"),
+        ("top1", "proportion", "Top-1 accuracy (proportion)"),
+    ],
+)
+def test_units_are_said_once(by_region, score, units, label):
+    by_region.attrs |= {"score": score, "units": units}
+    assert nd_plot.regions(by_region).get_ylabel() == label
+
+
+def test_layers_keep_their_colours_whatever_else_is_drawn():
+    from neurodecode.plot.look import layer_colours
+
+    c, structure, z = nd_plot.LAYER_COLOURS[:3]
+    assert layer_colours(["z", "c", "structure"]) == [z, c, structure]
+    assert layer_colours(["c (meaning)", "z (image latent)"]) == [c, z]
+    shades = layer_colours(["structure-1", "structure-2", "structure-3"])
+    lightness = [np.dot(matplotlib.colors.to_rgb(shade), [0.299, 0.587, 0.114]) for shade in shades]
+    assert sorted(lightness, reverse=True) == lightness
+    hues = [matplotlib.colors.rgb_to_hsv(matplotlib.colors.to_rgb(shade))[0] for shade in shades]
+    assert np.ptp(hues) < 0.05
+    others = layer_colours(["conv1", "c", "conv2"])
+    assert others[1] == c
+    assert len(set(others)) == 3
+    assert layer_colours(list("abdefghi")) == list(nd_plot.LAYER_COLOURS)
+
+
+def test_spelled_layers_are_the_same_data(by_region):
+    spelled = nd_plot.spell_layers(by_region)
+    assert spelled.layer.values.tolist() == ["c (meaning)", "structure", "z (image latent)"]
+    np.testing.assert_array_equal(spelled["values"], by_region["values"])
+    assert by_region.layer.values.tolist() == LAYERS
+    assert spelled.attrs == by_region.attrs
+
+
+@pytest.mark.parametrize("width", [nd_plot.COLUMN, nd_plot.PAGE])
+def test_nothing_overlaps_or_is_cut_off(by_region, width):
+    spelled = nd_plot.spell_layers(by_region)
+    with nd_plot.style():
+        figure, ax = plt.subplots(figsize=(width, 3.2))
+        nd_plot.regions(spelled, ax=ax)
+        title = figure.suptitle("Held-out accuracy of region sets (simulated)", x=0.01, ha="left")
+        figure.canvas.draw()
+    parts = [title, ax.get_legend(), ax.xaxis.label, ax.yaxis.label]
+    parts += [t for t in ax.texts if t.get_label() == "note"] + [ax.xaxis.get_ticklabels()[0]]
+    boxes = [p.get_window_extent() for p in parts if getattr(p, "get_text", lambda: "x")()]
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
 def test_given_axes_are_used_and_take_the_style(by_region):
     _, (left, right) = plt.subplots(1, 2)
     assert nd_plot.regions(by_region, ax=right) is right
@@ -212,6 +279,45 @@ def test_profile_draws_means_intervals_and_stars(profile):
     assert ax.get_ylabel() == "Mean |weight| (scaled 0-1)"
     for said in ("95 % bootstrap interval", "LVC (812 voxels)", "HVC (455 voxels)", "p < .05"):
         assert said in words(ax)
+
+
+def test_a_profile_of_several_subjects_shows_them(profile):
+    spread = np.linspace(-0.03, 0.05, 4)
+    profile["values"] = profile["mean"] + xr.DataArray(spread, dims="subject")
+    ax = nd_plot.profile(profile)
+    dots = [c for c in ax.collections if isinstance(c, matplotlib.collections.PathCollection)]
+    drawn = np.concatenate([np.asarray(d.get_offsets())[:, 1] for d in dots])
+    np.testing.assert_allclose(
+        drawn, profile["values"].transpose("region", "layer", "subject").values.ravel()
+    )
+    assert "n = 4 subjects" in words(ax)
+    stars = [t for t in ax.texts if set(t.get_text()) == {"*"}]
+    assert [t.xy[1] for t in stars] == pytest.approx(
+        profile["values"].isel(region=0).max("subject").values.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("attrs", "label"),
+    [
+        ({"kind": "pattern", "reduce": "mean_abs", "units": "mean absolute pattern (Pearson r)"},
+         "Mean |pattern| (Pearson r)"),
+        ({"kind": "filter", "reduce": "l2", "units": "l2 norm of weight (feature per response unit)"},
+         "L2 norm of weight (feature per response unit)"),
+        ({"kind": "filter", "reduce": "mean_abs", "units": "mean absolute weight (a per b), scaled to 0-1"},
+         "Mean |weight| (a per b, scaled to 0-1)"),
+        ({"kind": "selection", "reduce": "mean_abs", "units": "share of features that selected the voxel"},
+         "Share of features that selected the voxel"),
+    ],
+)  # fmt: skip
+def test_weights_are_named_in_short_and_never_cut_off(profile, attrs, label):
+    profile.attrs = attrs
+    ax = nd_plot.profile(profile)
+    ax.figure.canvas.draw()
+    assert ax.get_ylabel().replace("\n", " ") == label
+    box = ax.yaxis.label.get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= ax.figure.bbox.y1
 
 
 def test_contrast_is_a_bracket_over_both_bars_of_a_layer(profile):
@@ -284,6 +390,33 @@ def test_cluster_bars_cover_significant_windows_below_the_curves(by_window):
     assert all(ax.get_ylim()[0] < ln.get_ydata()[0] < lowest for ln in bars)
 
 
+def test_planted_peaks_are_triangles_in_ms_above_the_curves(by_window):
+    planted = xr.DataArray(
+        [0.1, np.nan, 0.1], dims="layer", coords={"layer": LAYERS[::-1]}
+    )  # matched by label
+    ax = nd_plot.time_course(by_window, planted=planted)
+    triangles = [ln for ln in ax.lines if ln.get_label() == "_planted"]
+    assert [ln.get_xdata()[0] for ln in triangles] == [100.0, 100.0]
+    colours = [to_hex(ln.get_color()) for ln in triangles]
+    assert colours == [nd_plot.LAYER_COLOURS[0].lower(), nd_plot.LAYER_COLOURS[2].lower()]
+    heights = [ln.get_ydata()[0] for ln in triangles]
+    assert len(set(heights)) == 2
+    assert float((by_window["mean"] + by_window["sem"]).max()) < min(heights)
+    assert max(heights) < ax.get_ylim()[1]
+    assert "planted (simulated)" in words(ax)
+    with pytest.raises(ValueError, match="planted must be"):
+        nd_plot.time_course(by_window, planted=planted.isel(layer=[0]))
+
+
+@pytest.mark.parametrize(("n", "said"), [(4, "no cluster can be significant: with 4 subjects p ≥ .0625"),
+                                         (10, "there are no clusters above chance")])  # fmt: skip
+def test_without_significant_clusters_the_note_says_why(rng, n, said):
+    coords = {"window": np.arange(5) * 0.025, "layer": LAYERS}
+    summary = grouped(rng, ("window", "layer"), coords, n=n)
+    none = xr.zeros_like(summary["mean"], dtype=bool)
+    assert said in words(nd_plot.time_course(summary, clusters=xr.Dataset({"significant": none})))
+
+
 def test_clusters_of_other_windows_are_refused(by_window):
     significant = xr.zeros_like(by_window["mean"], dtype=bool)
     with pytest.raises(ValueError, match="13 windows and summary 14"):
@@ -316,6 +449,28 @@ def test_generalisation_shows_training_upwards_centred_at_chance(rng):
         nd_plot.generalisation(matrix.rename(train_window="window"))
 
 
+def test_panels_share_one_scale_and_one_bar(rng):
+    windows = np.arange(6) * 0.05
+    scores = xr.DataArray(
+        rng.uniform(0.3, 0.6, (3, 6, 6)) + np.arange(3)[:, None, None] * 0.1,
+        dims=("layer", "train_window", "test_window"),
+        attrs={"score": "pairwise", "units": "proportion", "chance": 0.5},
+        coords={"layer": LAYERS, "train_window": windows, "test_window": windows},
+    )  # fmt: skip
+    figure = nd_plot.generalisation_panels(scores)
+    panels = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    assert [ax.get_title(loc="left") for ax in panels] == LAYERS
+    reach = float(np.abs(scores - 0.5).max())
+    for ax, layer in zip(panels, LAYERS, strict=True):
+        image = next(c for c in ax.collections if isinstance(c, QuadMesh))
+        np.testing.assert_allclose(image.get_clim(), (0.5 - reach, 0.5 + reach))
+        np.testing.assert_allclose(np.asarray(image.get_array()), scores.sel(layer=layer))
+    assert len(figure.axes) == 4
+    assert words(figure).count("chance") == 1
+    with pytest.raises(ValueError, match="vmax must be above chance"):
+        nd_plot.generalisation(scores[0], vmax=0.4)
+
+
 # ---------------------------------------------------------------------------------------------- sensors
 def sensors(names, xyz, kind, units):
     windows = np.arange(10) * 0.05
@@ -341,6 +496,30 @@ def test_topographies_have_a_panel_a_time_and_one_scale(eeg):
     for ax in heads:
         np.testing.assert_allclose(ax.images[0].get_clim(), (-reach, reach))
     assert "µV" in words(figure)
+
+
+def test_unsigned_patterns_run_from_zero_and_vmax_is_kept(eeg):
+    unsigned = abs(eeg).assign_attrs(
+        kind="pattern", reduce="mean_abs", units="mean absolute pattern (Pearson r)"
+    )
+    figure = nd_plot.topographies(unsigned, times=[0.1, 0.2], vmax=3.0)
+    for ax in figure.axes:
+        if ax.images:
+            np.testing.assert_allclose(ax.images[0].get_clim(), (0, 3))
+    assert "Mean |pattern| (Pearson r)" in words(figure)
+    with pytest.raises(ValueError, match="vmax must be positive"):
+        nd_plot.topographies(unsigned, vmax=-1)
+
+
+def test_the_rim_of_an_eeg_head_runs_through_fpz_oz_t7_t8(eeg):
+    ax = nd_plot.topographies(eeg, times=[0.2]).axes[0]
+    rim = max((ln for ln in ax.lines if len(ln.get_xdata()) > 50), key=lambda ln: np.ptp(ln.get_xdata()))
+    radius = np.ptp(rim.get_xdata()) / 2
+    dots = max(ax.lines, key=lambda ln: ln.get_marker() == ".")
+    at = dict(zip(eeg.channel.values, np.column_stack(dots.get_data()), strict=True))
+    for name in ("Fpz", "Oz", "T7", "T8"):
+        assert np.hypot(*at[name]) == pytest.approx(radius, rel=0.12)
+    assert np.hypot(*at["Cz"]) < 0.2 * radius
 
 
 def test_topography_lies_on_the_right_side_of_the_head(eeg):
@@ -461,6 +640,11 @@ def test_below_the_threshold_curvature_shows(weights):
     rgb = painted(nd_plot.cortex(weights, threshold=middle))["flat left"].get_facecolor()[:, :3]
     given = weights.vertex.values[(weights.hemi == "left") & (weights >= middle)]
     np.testing.assert_array_equal(np.flatnonzero(np.ptp(rgb, axis=1) > 1e-6), np.sort(given))
+    scale = scale_of(weights, None)._replace(threshold=middle)
+    grey, yellow, red = scale.rgb(np.array([middle * 0.99, middle, scale.high]), np.full((3, 3), 0.5))
+    np.testing.assert_array_equal(grey, 0.5)
+    np.testing.assert_allclose(yellow, scale.colours(0.0)[:3])
+    np.testing.assert_allclose(red, scale.colours(1.0)[:3])
     with pytest.raises(ValueError, match="threshold must lie between 0 and the largest value 1, got 2"):
         nd_plot.cortex(weights, threshold=2)
 

@@ -52,7 +52,7 @@ def regions(
     ceiling : (region, layer), optional
         Noise ceilings in the score's units: a tick over each bar.
     marks : (region, layer), optional
-        Significance: text such as "***", or booleans (True is drawn as "*"); attrs `test` and `alpha`, as
+        Significance: text such as ``"***"``, or booleans (True is drawn as ``"*"``); attrs `test` and `alpha`, as
         neurodecode.inference.above_chance gives them, are written under the axes.
 
     Returns
@@ -99,7 +99,7 @@ def regions(
         _chance(ax, chance_of(data.attrs))
         _finish(ax, layers, score_label(data.attrs))
         _legend(ax)
-        dots = " (a dot each)" if "values" in data else ""
+        dots = " (dots)" if "values" in data else ""
         note(
             ax,
             subjects_words(data["n"], over) + dots,
@@ -123,7 +123,7 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
 
     Returns
     -------
-    The axes. Stars: * p < .05, ** p < .01, *** p < .001.
+    The axes. One star: p < .05, two: p < .01, three: p < .001.
 
     Raises
     ------
@@ -166,10 +166,10 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
         _legend(ax)
         note(
             ax,
-            *([f"n = {counted(n, over)} (a dot each)"] if n > 1 else []),
+            *([f"n = {counted(n, over)} (dots)"] if n > 1 else []),
             f"bars: mean over voxels{' and subjects' if n > 1 else ''}",
             "error bars: 95\u00a0% bootstrap interval over voxels",
-            "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001, permutation over voxels",
+            "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001, permuting voxels",
             *([] if p_between is None else ["brackets: difference of the two regions"]),
         )
     return ax
@@ -292,7 +292,8 @@ def _chance(ax: Axes, chance: float | None) -> None:
 def _finish(ax: Axes, layers: Sequence[object], label: str) -> None:
     ax.set_xticks(np.arange(len(layers)), [str(v) for v in layers])
     ax.tick_params(axis="x", length=0)
-    ax.set_xlim(-0.5 - 0.05, len(layers) - 0.5 + 0.05)
+    side = 0.55 if len(layers) > 1 else 0.9  # a single group does not fill the axes
+    ax.set_xlim(-side, len(layers) - 1 + side)
     y_label(ax, label)
     low, high = ax.get_ylim()
     dashed = [ln for ln in ax.lines if str(ln.get_label()).startswith("chance")]

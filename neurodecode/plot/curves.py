@@ -263,7 +263,7 @@ def _triangles(ax: Axes, peaks: np.ndarray, colours: list[str]) -> None:
             ax.plot(
                 peak, top, marker="v", ms=3.6, mec="none", color=colour, ls="", label="_planted", zorder=4
             )
-    ax.plot([], [], marker="v", ms=3.6, mec="none", color="#606060", ls="", label="planted peak (simulated)")
+    ax.plot([], [], marker="v", ms=3.6, mec="none", color="#606060", ls="", label="planted (simulated)")
     ax.set_ylim(low, high + step * (max(rows) + 1.4))
 
 

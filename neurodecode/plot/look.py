@@ -137,7 +137,7 @@ def _named_colour(word: str) -> str | None:
 
 
 def spell_layers(data: _Labelled) -> _Labelled:
-    """Rename the layers c and z as "c (meaning)" and "z (image latent)", as figures write them; others keep their names.
+    """Rename the layers c and z as "c (meaning)" and "z (image latent)", as figures write them.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def spell_layers(data: _Labelled) -> _Labelled:
 
     Returns
     -------
-    The same with other labels.
+    The same with other labels; layers of other names keep them.
     """
     names = data["layer"].values.astype(str).tolist()
     return data.assign_coords(layer=data["layer"].copy(data=[_SPELLED.get(n, n) for n in names]))
@@ -258,7 +258,7 @@ def inches_wide(ax: Axes) -> float:
 def note(ax: Axes, *clauses: str) -> None:
     """Write what is shown (n, meaning of error bars) in small print under the axes, a line broken between clauses."""
     down = 26 if ax.get_xlabel() else 15
-    words = _lines(clauses, max(24, int(inches_wide(ax) * 23)))
+    words = _lines(clauses, max(24, int(inches_wide(ax) * 25)))
     ax.annotate(
         words, (0, 0), xytext=(0, -down), xycoords="axes fraction", textcoords="offset points", ha="left", va="top",
         size=6, color="#404040", annotation_clip=False, label="note", linespacing=1.25,

@@ -140,8 +140,20 @@ def _layout(patterns: xr.DataArray) -> tuple[Any, tuple[float, float, float, flo
     info = mne.create_info([names[i] for i in kept], 100.0, "eeg" if kind == "eeg" else kind)
     for channel, at in zip(info["chs"], xyz[kept], strict=True):
         channel["loc"][:3] = at
-    centre, radius = _sphere(xyz[kept])
+    here = xyz[kept]
+    centre, radius = (_horizon([names[i] for i in kept], here) if kind == "eeg" else None) or _sphere(here)
     return info, (*centre, radius), kept
+
+
+def _horizon(names: list[str], xyz: np.ndarray) -> tuple[tuple[float, float, float], float] | None:
+    """Circle through Fpz, Oz, T7 and T8 of a cap, drawn as the head's rim; None for a cap without them."""
+    at = {name.upper(): place for name, place in zip(names, xyz, strict=True)}
+    if not {"FPZ", "OZ", "T7", "T8"} <= set(at):
+        return None
+    ring = np.stack([at[name] for name in ("FPZ", "OZ", "T7", "T8")])
+    centre = np.array([ring[2:, 0].mean(), ring[:2, 1].mean(), ring[:, 2].mean()])
+    radius = float(np.linalg.norm((ring - centre)[:, :2], axis=1).mean())
+    return (float(centre[0]), float(centre[1]), float(centre[2])), radius
 
 
 def _sphere(xyz: np.ndarray) -> tuple[tuple[float, float, float], float]:

@@ -46,14 +46,14 @@ _TALL = Layout(
 )
 # Inflated views beside the flatmaps, for figures wider than twice their height: several maps on a page.
 _WIDE = Layout(
-    flat={"left": (0.192, 0.17, 0.306, 0.77), "right": (0.502, 0.17, 0.306, 0.77)},
+    flat={"left": (0.192, 0.20, 0.306, 0.75), "right": (0.502, 0.20, 0.306, 0.75)},
     inflated={
         ("left", "lateral"): (0.0, 0.55, 0.185, 0.38),
         ("left", "medial"): (0.0, 0.10, 0.185, 0.38),
         ("right", "lateral"): (0.815, 0.55, 0.185, 0.38),
         ("right", "medial"): (0.815, 0.10, 0.185, 0.38),
     },
-    bar=(0.365, 0.135, 0.27, 0.026),
+    bar=(0.365, 0.175, 0.27, 0.026),
     name_size=5.0,
 )
 # Where the viewer stands for the left hemisphere (right, anterior, superior): behind and beside, so that the

@@ -70,7 +70,8 @@ def load(
     ----------
     modality : "fmri", "eeg" or "meg"
         fMRI is split by image and keeps its trials (3 a stimulus); EEG and MEG are split by concept (40 of 200 held
-        out, one image each) and come averaged over 4 trials for training and 40 for testing (coordinate ``trials``).
+        out, one image each) and come averaged over trials (coordinate ``trials``): 80 for testing; for training 16
+        ("small") or 4 ("full").
     subject : int
         From 1; fMRI and MEG have 4, EEG has 10. Subjects see the same stimuli.
     size : "small" or "full"
