@@ -359,6 +359,16 @@ def test_time_course_draws_means_and_bands_in_ms(by_window):
     assert "n = 10 subjects" in words(ax)
 
 
+def test_the_reach_of_windows_is_said_where_they_carry_it(by_window):
+    assert "windows reach" not in words(nd_plot.time_course(by_window))
+    ends = {
+        "start": ("window", by_window.window.values - 0.05),
+        "stop": ("window", by_window.window.values + 0.04),
+    }
+    said = words(nd_plot.time_course(by_window.assign_coords(ends)))
+    assert "windows reach 50 ms before and 40 ms after their centre" in said
+
+
 def test_onset_line_stands_at_the_given_time(by_window):
     upright = [ln for ln in nd_plot.time_course(by_window, onset=0.05).lines if len(set(ln.get_xdata())) == 1]
     assert [ln.get_xdata()[0] for ln in upright] == [50.0]

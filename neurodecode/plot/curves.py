@@ -99,7 +99,7 @@ def time_course(
             if clusters is None or significant is None
             else [_cluster_words(clusters, significant, data, over)]
         )
-        note(ax, subjects_words(data["n"], over), drawn, *tested)
+        note(ax, subjects_words(data["n"], over), drawn, *_reach_words(data), *tested)
     return ax
 
 
@@ -265,6 +265,14 @@ def _triangles(ax: Axes, peaks: np.ndarray, colours: list[str]) -> None:
             )
     ax.plot([], [], marker="v", ms=3.6, mec="none", color="#606060", ls="", label="planted (simulated)")
     ax.set_ylim(low, high + step * (max(rows) + 1.4))
+
+
+def _reach_words(data: xr.Dataset) -> list[str]:
+    """How far windows reach around their centres: why scores rise before the stimulus does anything."""
+    if not {"start", "stop"} <= set(data.coords):
+        return []
+    before, after = ((data[k] - data["window"]).values * _MS for k in ("start", "stop"))
+    return [f"windows reach {-before.min():.0f} ms before and {after.max():.0f} ms after their centre"]
 
 
 def _cluster_words(clusters: xr.Dataset, significant: np.ndarray, data: xr.Dataset, over: str) -> str:
