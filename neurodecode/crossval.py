@@ -59,19 +59,19 @@ class Task:
 
     def scores(self, view: View, *, by: str = LAYER) -> xr.DataArray:
         """Refit every space on every fold of ``view(responses)`` and score it: (layer | feature, fold)."""
-        seen = view(self.responses)
-        scored = [self._tested(self._fitted(seen, fold), seen, fold) for fold in self.folds]
+        seen, truths = view(self.responses), self._truths()
+        scored = [self._tested(self._fitted(seen, fold), seen, fold, truths) for fold in self.folds]
         return self._by_feature(scored) if by == FEATURE else self._by_layer(scored)
 
     def cross_scores(self, train_view: View, test_views: Sequence[View]) -> xr.DataArray:
         """Fit on one view and score on others, relabelled by the caller: (other, layer, fold)."""
-        seen = train_view(self.responses)
+        seen, truths = train_view(self.responses), self._truths()
         fitted = [self._fitted(seen, fold) for fold in self.folds]
 
         def tested(view: View) -> xr.DataArray:
             other = view(self.responses)
             pairs = zip(fitted, self.folds, strict=True)
-            return self._by_layer([self._tested(decoders, other, fold) for decoders, fold in pairs])
+            return self._by_layer([self._tested(decoders, other, fold, truths) for decoders, fold in pairs])
 
         return xr.concat([tested(view) for view in test_views], dim="other")
 
@@ -80,7 +80,22 @@ class Task:
         learned = seen.isel({SAMPLE: fold.train})
         return [clone(g.decoder).fit(learned, _rows(g.features, fold.train)) for g in self.groups]
 
-    def _tested(self, fitted: list[Any], seen: xr.DataArray, fold: Fold) -> dict[str, xr.DataArray]:
+    def _truths(self) -> dict[tuple[str, str], xr.DataArray]:
+        """Features of the test samples of every space and fold; views change no sample, so once is enough."""
+        labels = self.responses.isel({d: 0 for d in self.responses.dims if d != SAMPLE}, drop=True)
+        return {
+            (name, fold.name): match(_rows(space, fold.test), labels.isel({SAMPLE: fold.test}))
+            for name, space in self.spaces.items()
+            for fold in self.folds
+        }
+
+    def _tested(
+        self,
+        fitted: list[Any],
+        seen: xr.DataArray,
+        fold: Fold,
+        truths: Mapping[tuple[str, str], xr.DataArray],
+    ) -> dict[str, xr.DataArray]:
         """Scores (feature) or (sample) of every space on the fold's test part."""
         tested = seen.isel({SAMPLE: fold.test})
         scores = {}
@@ -88,7 +103,7 @@ class Task:
             predicted = decoder.predict(tested)
             first = 0
             for name in group.names:
-                true = match(_rows(self.spaces[name], fold.test), tested)
+                true = truths[name, fold.name]
                 part = predicted.isel({FEATURE: slice(first, first + true.sizes[FEATURE])})
                 scores[name] = xr.DataArray(self.score.function(part, true))
                 first += true.sizes[FEATURE]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # Blocks keep the float64 copies small, and large float64 products crash some OpenBLAS builds.
 ROWS = 2048
@@ -18,7 +19,13 @@ SMALL = 2000
 
 def threads_for(size: int) -> AbstractContextManager[object]:
     """Hold BLAS to one thread while a problem of ``size`` (the side of its Gram matrix) is solved, if that is small."""
-    return threadpool_limits(limits=1, user_api="blas") if size < SMALL else nullcontext()
+    return _pools().limit(limits=1, user_api="blas") if size < SMALL else nullcontext()
+
+
+@lru_cache(maxsize=1)
+def _pools() -> ThreadpoolController:
+    """Look for the thread pools once: it takes longer than a small solve."""
+    return ThreadpoolController()
 
 
 def gram(x: np.ndarray) -> np.ndarray:
