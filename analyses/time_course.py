@@ -25,11 +25,12 @@ def main() -> None:
     print(score.mean(("subject", "fold")).to_pandas().round(3))
     result = score.to_dataset(name="score").assign_attrs(score.attrs)
     if score.sizes["subject"] > 1:
-        result = result.assign(significant=nd.inference.clusters(score, seed=args.seed)["significant"])
+        found = nd.inference.clusters(score, seed=args.seed)
+        result = result.assign(significant=found["significant"].assign_attrs(found.attrs))
     if data.truth:
         result = result.assign(peak=next(iter(data.truth.values()))["peak"].sel(layer=score.layer))
-        found = score.mean(("subject", "fold")).idxmax("window")
-        print("peak (s): found, planted\n", np.column_stack([score.layer, found, result.peak]))
+        best = score.mean(("subject", "fold")).idxmax("window")
+        print("peak (s): found, planted\n", np.column_stack([score.layer, best, result.peak]))
     inputs.write(result, data, args.out / f"time_course_{args.modality}.nc")
 
 

@@ -18,8 +18,8 @@ def main() -> None:
         figure.suptitle(title, x=0.01, ha="left")
         nd.plot.regions(nd.inference.group(result["whole"], over="run"), ax=left)
         nd.plot.time_course(nd.inference.group(result["sweep"], over="run"), ax=right)
-        left.set_title("a  Whole epoch", loc="left", y=1.16)
-        right.set_title("b  Windows of 100 ms, all four electrodes", loc="left", y=1.16)
+        left.set_title("a  Whole epoch", loc="left", y=1.22)
+        right.set_title("b  Windows of 100 ms, all four electrodes", loc="left", y=1.22)
     nd.plot.save(figure, args.out / "eeg_n170")
 
 

@@ -12,7 +12,9 @@ from neurodecode import inputs
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
     result = nd.plot.spell_layers(inputs.load_result(args.result))
-    clusters = result[["significant"]] if "significant" in result else None
+    clusters = (
+        result[["significant"]].assign_attrs(result["significant"].attrs) if "significant" in result else None
+    )
     summary = nd.inference.group(result["score"])
     with nd.plot.style():
         figure, ax = plt.subplots(figsize=(nd.plot.COLUMN * 1.4, 3.2))
