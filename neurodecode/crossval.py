@@ -22,8 +22,10 @@ from .labels import (
     STIMULUS,
     listed,
     match,
+    require_array,
     require_dims,
     require_finite,
+    require_real,
     require_unique,
 )
 from .score import Score, named
@@ -56,16 +58,17 @@ class Task:
     folds: Sequence[Fold]
     groups: Sequence[Group]
     score: Score
+    plan: Mapping[str, Any]
 
     def scores(self, view: View, *, by: str = LAYER) -> xr.DataArray:
         """Refit every space on every fold of ``view(responses)`` and score it: (layer | feature, fold)."""
-        seen, truths = view(self.responses), self._truths()
+        seen, truths = view(self.responses), self.truths()
         scored = [self._tested(self._fitted(seen, fold), seen, fold, truths) for fold in self.folds]
         return self._by_feature(scored) if by == FEATURE else self._by_layer(scored)
 
     def cross_scores(self, train_view: View, test_views: Sequence[View]) -> xr.DataArray:
         """Fit on one view and score on others, relabelled by the caller: (other, layer, fold)."""
-        seen, truths = train_view(self.responses), self._truths()
+        seen, truths = train_view(self.responses), self.truths()
         fitted = [self._fitted(seen, fold) for fold in self.folds]
 
         def tested(view: View) -> xr.DataArray:
@@ -73,21 +76,21 @@ class Task:
             pairs = zip(fitted, self.folds, strict=True)
             return self._by_layer([self._tested(decoders, other, fold, truths) for decoders, fold in pairs])
 
-        return xr.concat([tested(view) for view in test_views], dim="other")
+        return joined([tested(view) for view in test_views], dim="other")
 
     def _fitted(self, seen: xr.DataArray, fold: Fold) -> list[Any]:
         """One fitted decoder a group."""
         learned = seen.isel({SAMPLE: fold.train})
         return [clone(g.decoder).fit(learned, _rows(g.features, fold.train)) for g in self.groups]
 
-    def _truths(self) -> dict[tuple[str, str], xr.DataArray]:
+    def truths(self) -> dict[tuple[str, str], xr.DataArray]:
         """Features of the test samples of every space and fold; views change no sample, so once is enough."""
+        return {(s, f.name): self.features_of(s, f.test) for s in self.spaces for f in self.folds}
+
+    def features_of(self, space: str, rows: np.ndarray) -> xr.DataArray:
+        """Features (sample, feature) of some samples, by position."""
         labels = self.responses.isel({d: 0 for d in self.responses.dims if d != SAMPLE}, drop=True)
-        return {
-            (name, fold.name): match(_rows(space, fold.test), labels.isel({SAMPLE: fold.test}))
-            for name, space in self.spaces.items()
-            for fold in self.folds
-        }
+        return match(_rows(self.spaces[space], rows), labels.isel({SAMPLE: rows}))
 
     def _tested(
         self,
@@ -112,32 +115,29 @@ class Task:
     def _by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Mean score of every space and fold."""
         values = [[_finite_mean(fold[space].values) for fold in scored] for space in self.spaces]
-        return self._labelled(values, LAYER, {LAYER: list(self.spaces)}, scored)
+        return self._labelled(
+            values, np.array(_chances(scored, self.spaces)), {LAYER: list(self.spaces)}, scored
+        )
 
     def _by_feature(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Score of every feature of every space, and fold; ``layer`` and ``unit`` stand on feature."""
-        if any(s.dims != (FEATURE,) for fold in scored for s in fold.values()):
-            raise ValueError(
-                f"score {self.score.name!r} has no value per feature; use by='layer', or 'profile', 'r2' or 'auc'"
-            )
         values = np.concatenate([np.stack([fold[s].values for fold in scored], axis=1) for s in self.spaces])
-        layers = np.repeat(list(self.spaces), [s.sizes[FEATURE] for s in self.spaces.values()])
+        sizes = [s.sizes[FEATURE] for s in self.spaces.values()]
+        chances = np.repeat(_chances(scored, self.spaces), sizes, axis=0)
         units = np.concatenate([brain.units(space) for space in self.spaces.values()])
-        return self._labelled(values, FEATURE, {LAYER: (FEATURE, layers), "unit": (FEATURE, units)}, scored)
+        coords = {LAYER: (FEATURE, np.repeat(list(self.spaces), sizes)), "unit": (FEATURE, units)}
+        return self._labelled(values, chances, coords, scored)
 
     def _labelled(
-        self, values: Any, dim: str, coords: dict[str, Any], scored: list[dict[str, xr.DataArray]]
+        self, values: Any, chances: np.ndarray, coords: dict[str, Any], scored: list[dict[str, xr.DataArray]]
     ) -> xr.DataArray:
-        each = [s for fold in scored for s in fold.values()]
+        dims = (FEATURE if "unit" in coords else LAYER, "fold")
+        some = next(iter(scored[0].values()))
         return xr.DataArray(
             values,
-            dims=(dim, "fold"),
-            coords={**coords, "fold": [f.name for f in self.folds]},
-            attrs={
-                "score": self.score.name,
-                "chance": _finite_mean([s.attrs.get("chance", np.nan) for s in each]),
-                "units": each[0].attrs.get("units", "a.u."),
-            },
+            dims=dims,
+            coords={**coords, "fold": [f.name for f in self.folds], "chance": (dims, chances)},
+            attrs={"score": self.score.name, "units": some.attrs.get("units", "a.u.")},
         )
 
 
@@ -183,6 +183,24 @@ def _finite_mean(values: Any) -> float:
     return float(np.nanmean(array)) if np.isfinite(array).any() else float("nan")
 
 
+def _chances(scored: list[dict[str, xr.DataArray]], spaces: Iterable[str]) -> list[list[float]]:
+    """Chance level of every space and fold; NaN where a user's function states none."""
+    return [[float(fold[space].attrs.get("chance", np.nan)) for fold in scored] for space in spaces]
+
+
+def joined(parts: Sequence[xr.DataArray], *, dim: Any) -> xr.DataArray:
+    """Concatenate scores, each with its own chance."""
+    return xr.concat(parts, dim=dim, coords=["chance"], join="outer")
+
+
+def with_chance(result: xr.DataArray) -> xr.DataArray:
+    """Say the chance level in attrs too, where it is the same everywhere."""
+    chance = np.asarray(result.coords["chance"].values)
+    chance = chance[np.isfinite(result.values)]
+    same = chance.size > 0 and np.isfinite(chance).all() and np.ptp(chance) < 1e-9
+    return result.assign_attrs(chance=float(chance[0])) if same else result
+
+
 def tasks(
     responses: Responses,
     features: Features,
@@ -192,6 +210,7 @@ def tasks(
     test: Any = None,
     split_by: Any = None,
     score: Any = "profile",
+    by: str = LAYER,
     shared: str | Iterable[str] = (),
 ) -> list[Task]:
     """Check everything for every subject and return one task a subject, in the order given.
@@ -211,7 +230,9 @@ def tasks(
     arrays, spaces = checked(responses, features)
     groups = _grouped(spaces, by_space(decoder, list(spaces)))
     chosen = named(score)
-    return [
+    shared = [shared] if isinstance(shared, str) else sorted(shared)
+    plan = {"train": train, "test": test, "folds": split_by, "shared": shared}
+    found = [
         Task(
             subject,
             array,
@@ -219,9 +240,54 @@ def tasks(
             splits(array, train=train, test=test, folds=split_by, shared=shared),
             groups,
             chosen,
+            plan,
         )
         for subject, array in arrays.items()
     ]
+    for task in found:
+        _rehearse(task, by)
+    return found
+
+
+def _rehearse(task: Task, by: str) -> None:
+    """Score perfect predictions of every space and fold: what cannot be scored is refused before the first fit."""
+    folds = {f.name: f for f in task.folds}
+    for (space, fold), true in task.truths().items():
+        where = f"subject {task.subject!r}, feature space {space!r}, fold {fold!r}"
+        try:
+            scored = xr.DataArray(task.score.function(true, true))
+            if task.score.name in ("accuracy", "auc"):
+                _require_trained(task.features_of(space, folds[fold].train), true)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        if by == FEATURE and scored.dims != (FEATURE,):
+            raise ValueError(
+                f"score {task.score.name!r} has no value per feature; use by='layer', or 'profile', 'r2' or 'auc'"
+            )
+
+
+def _require_trained(trained: xr.DataArray, true: xr.DataArray) -> None:
+    """Refuse a test part with classes (features at their largest value) that no training sample has."""
+    largest = true.values.max(axis=0)
+    absent = np.flatnonzero((true.values == largest).any(axis=0) & (trained.values.max(axis=0) < largest))
+    if absent.size:
+        names = true.coords["unit"].values[absent] if "unit" in true.coords else absent
+        raise ValueError(
+            f"{absent.size} of {true.sizes[FEATURE]} classes are tested but never trained: {listed(names)}. Where the "
+            "stimulus is the class, leave out something else and say so: folds='run', shared='stimulus'"
+        )
+
+
+def require_enough(task: Task, sizes: Mapping[str, int], *, what: str) -> None:
+    """Refuse a selection of more predictors than a region or window has, before anything is fitted."""
+    for group in task.groups:
+        k = getattr(group.decoder, "n_voxels", None)
+        small = [f"{name} ({size})" for name, size in sizes.items() if k is not None and size < k]
+        if small:
+            raise ValueError(
+                f"the decoder of {listed(group.names)} selects n_voxels={k} but {len(small)} of {len(sizes)} {what} "
+                f"of subject {task.subject!r} have fewer: {listed(small)}; lower n_voxels or take larger {what}"
+            )
 
 
 def checked(
@@ -231,12 +297,18 @@ def checked(
     spaces = brain.spaces(features)
     for name, space in spaces.items():
         require_dims(space, [FEATURE], who=f"features {name!r}")
+        require_real(space, who=f"features {name!r}")
         require_finite(space, who=f"features {name!r}")
     arrays = by_subject(responses)
     for subject, array in arrays.items():
         who = f"responses of subject {subject!r}"
         require_dims(array, [SAMPLE], who=who)
+        if FEATURE in array.coords:
+            raise ValueError(
+                f"{who} have a coordinate 'feature', the name of the features' own axis; rename it"
+            )
         require_unique(array, SAMPLE, who=who)
+        require_real(array, who=who)
         require_finite(array, who=who)
         for name, space in spaces.items():
             match(space, array, who=(f"features {name!r}", who))
@@ -249,15 +321,16 @@ def describe(todo: Sequence[Task]) -> dict[str, Any]:
         "score": todo[0].score.name,
         "decoders": {name: store.describe(g.decoder) for g in todo[0].groups for name in g.names},
         "features": {name: space.sizes[FEATURE] for name, space in todo[0].spaces.items()},
+        "plan": store.describe(dict(todo[0].plan)),
+        "scoring": _fingerprint(todo[0].score.function),
         "folds": {t.subject: {f.name: [len(f.train), len(f.test)] for f in t.folds} for t in todo},
     }
 
 
 def identity(todo: Sequence[Task]) -> dict[str, Any]:
-    """What :func:`describe` leaves out but a resumed run must share: which samples, and how they are scored."""
+    """What :func:`describe` leaves out but a resumed run must share: which samples train and test."""
     return {
-        "folds": {t.subject: store.data_hash(*(x for f in t.folds for x in (f.train, f.test))) for t in todo},
-        "scoring": _fingerprint(todo[0].score.function),
+        "folds": {t.subject: store.data_hash(*(x for f in t.folds for x in (f.train, f.test))) for t in todo}
     }
 
 
@@ -283,9 +356,21 @@ def kept(pieces: store.Pieces | None, name: str, work: Callable[[], xr.DataArray
 
 def by_subject(responses: Responses) -> dict[str, xr.DataArray]:
     """Name every array by its subject: the mapping's key, else attrs["subject"], else its number from 1."""
+    if isinstance(responses, xr.Dataset | np.ndarray):
+        raise TypeError(
+            f"give labelled arrays by subject, not a {type(responses).__name__}: one DataArray (of a Dataset one "
+            "variable), several, or a mapping of subject to DataArray; neurodecode.brain.fmri and meeg make them"
+        )
     if isinstance(responses, Mapping):
-        return {str(k): v for k, v in responses.items()}
-    arrays = [responses] if isinstance(responses, xr.DataArray) else list(responses)
+        arrays, names = list(responses.values()), [str(k) for k in responses]
+    else:
+        arrays, names = ([responses] if isinstance(responses, xr.DataArray) else list(responses)), []
+    if not arrays:
+        raise ValueError("there is no subject: give at least one labelled array")
+    for array in arrays:
+        require_array(array, who="the data of every subject")
+    if isinstance(responses, Mapping):
+        return dict(zip(names, arrays, strict=True))
     names = [str(a.attrs.get("subject", i + 1)) for i, a in enumerate(arrays)]
     if len(set(names)) < len(names):
         raise ValueError(f"subjects are not unique: {listed(names)}; give a mapping of subject to responses")

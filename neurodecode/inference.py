@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import xarray as xr
 
+from . import store
 from .labels import listed, require_array, require_finite
 
 WINDOWS = ("window", "train_window", "test_window")
@@ -25,15 +26,22 @@ def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
 
     Returns
     -------
-    Dataset: ``mean``, ``sem`` (SD / sqrt(n), n - 1 in the SD; NaN for one subject), ``n``, and ``values``
-    (..., subject); attrs of the scores.
+    Dataset: ``mean``, ``sem`` (SD / sqrt(n), n - 1 in the SD; NaN for one subject), ``n``, ``values`` (..., subject)
+    and, where it is known, ``chance``; attrs of the scores, with chance where it is the same everywhere.
     """
     values = _by_subject(scores, over)
     n = values.notnull().sum(over)
     mean = values.mean(over)
     variance = ((values - mean) ** 2).sum(over) / (n - 1).where(n > 1)
-    data = {"mean": mean, "sem": np.sqrt(variance / n), "n": n, "values": values}
-    return xr.Dataset(data, attrs=dict(scores.attrs) | {"over": over})
+    data: dict[str, xr.DataArray] = {"mean": mean, "sem": (variance / n) ** 0.5, "n": n, "values": values}
+    level = _chance(scores, over)
+    if level is not None:
+        data["chance"] = (level.mean(over) if over in level.dims else level).broadcast_like(mean)
+        values = data["values"] = values.drop_vars("chance", errors="ignore")
+    attrs = {k: v for k, v in scores.attrs.items() if k != "chance"} | {"over": over}
+    if level is not None and float(level.max() - level.min()) < 1e-9:
+        attrs["chance"] = float(level.max())
+    return xr.Dataset({k: v.drop_vars("chance", errors="ignore") for k, v in data.items()}, attrs=attrs)
 
 
 def fdr(p: xr.DataArray, *, alpha: float = 0.05) -> xr.Dataset:
@@ -58,7 +66,8 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
 
     Parameters
     ----------
-    scores : (..., subject) with attrs["chance"]; folds, if any, are averaged first within each subject
+    scores : (..., subject) with the coordinate ``chance`` or attrs["chance"] (else 0)
+        Folds, if any, are averaged first within each subject.
 
     Returns
     -------
@@ -72,10 +81,10 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     # One subject allows no test over subjects: p is 1, nothing is claimed.
     p = np.ones(like.shape)
     if n > 1:
-        axis = values.get_axis_num(over)
-        p = ttest_1samp(
-            values.values, scores.attrs.get("chance", 0.0), axis=axis, alternative="greater"
-        ).pvalue
+        level = _chance(scores, over)
+        above = values if level is None else values - level
+        above = above.transpose(*values.dims)
+        p = ttest_1samp(above.values, 0.0, axis=above.get_axis_num(over), alternative="greater").pvalue
     found = fdr(like.copy(data=np.nan_to_num(p, nan=1.0)), alpha=alpha)
     data = {"score": scores, "p": found["p"], "significant": found["significant"]}
     test = f"one-sided t-test over {n} {over}s, Benjamini-Hochberg"
@@ -100,7 +109,7 @@ def clusters(
     scores : (window | train_window, test_window, layer, subject)
         Folds, if any, are averaged first within each subject.
     chance : float, optional
-        Default: attrs["chance"].
+        Default: the coordinate ``chance`` of the scores, each against its own, or attrs["chance"].
 
     Returns
     -------
@@ -121,8 +130,8 @@ def clusters(
 
     values = _by_subject(scores, over)
     require_finite(values, who="scores")
-    level = scores.attrs.get("chance") if chance is None else chance
-    if level is None or not np.isfinite(level):
+    level = _chance(scores, over) if chance is None else xr.DataArray(float(chance))
+    if level is None or not np.isfinite(level.values).all():
         raise ValueError("clusters needs the chance level: give chance=...")
     n = values.sizes[over]
     if n < 2:
@@ -139,7 +148,7 @@ def clusters(
             f"clusters lie along {listed(WINDOWS)}, but scores have {tuple(map(str, scores.dims))}; select one of the "
             "others, or correct them with fdr"
         )
-    ordered = values.transpose(..., over, *time)
+    ordered = (values - level).transpose(..., over, *time)
     stacked = ordered if "layer" in ordered.dims else ordered.expand_dims("layer")
     p = np.ones((stacked.sizes["layer"], *stacked.shape[2:]))
     threshold = float(t.ppf(1 - 0.05, n - 1))
@@ -147,7 +156,7 @@ def clusters(
         # Where all subjects are alike, t is infinite above chance, rightly, and no number at chance: no cluster there.
         with np.errstate(divide="ignore", invalid="ignore"):
             found = permutation_cluster_1samp_test(
-                layer - level,
+                layer,
                 threshold=threshold,
                 n_permutations=n_permutations,
                 tail=1,
@@ -161,13 +170,26 @@ def clusters(
     array = like.copy(data=p) if "layer" in ordered.dims else like.copy(data=p).isel(layer=0, drop=True)
     attrs = {
         "alpha": alpha,
-        "chance": level,
         "n": n,
         "n_permutations": n_permutations,
         "seed": seed,
         "tail": 1,
     }
-    return xr.Dataset({"p": array, "significant": array <= alpha}, attrs=attrs)
+    if level.size == 1 or np.ptp(level.values) < 1e-9:
+        attrs["chance"] = float(level.values.flat[0])
+    array = array.drop_vars("chance", errors="ignore")
+    found = xr.Dataset({"p": array, "significant": array <= alpha}, attrs=attrs)
+    parameters = {**attrs, "scores": scores.attrs.get("provenance")}
+    return store.stamp(found, what="inference.clusters", parameters=parameters, seed=seed, data=scores)
+
+
+def _chance(scores: xr.DataArray, over: str) -> xr.DataArray | None:
+    """Chance level of every score, folds averaged: the coordinate ``chance``, else attrs["chance"], else None."""
+    if "chance" in scores.coords:
+        level = scores.coords["chance"].drop_vars("chance")
+        return level.mean("fold") if "fold" in level.dims and over != "fold" else level
+    stated = scores.attrs.get("chance")
+    return None if stated is None or not np.isfinite(stated) else xr.DataArray(float(stated))
 
 
 def _by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:

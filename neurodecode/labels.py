@@ -138,6 +138,20 @@ def require_unique(array: xr.DataArray, dim: str, *, who: str) -> None:
         )
 
 
+def require_real(array: xr.DataArray, *, who: str) -> None:
+    """Refuse values that are no real numbers (complex, text, times).
+
+    Raises
+    ------
+    ValueError
+        Naming the dtype.
+    """
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{who} must be real numbers, got dtype {array.dtype}; take the part or the column that is meant"
+        )
+
+
 def require_finite(array: xr.DataArray, *, who: str) -> None:
     """Refuse NaN and infinite values.
 

@@ -146,10 +146,23 @@ def auc(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
 
 def accuracy(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
-    """Is the largest predicted feature the largest true one (one feature a class)? (sample) of 0 and 1."""
+    """Is the largest predicted feature the class of the sample? (sample) of 0 and 1.
+
+    True features are one-hot, one a class (:func:`neurodecode.brain.one_hot`). Chance is the share of the commonest
+    class among the samples scored: what always naming it would reach.
+    """
     p, t = _checked(predicted, true, least_features=2)
-    values = (p.argmax(axis=1) == t.argmax(axis=1)).astype(float)
-    return _result(values, true, SAMPLE, "accuracy", chance=1.0 / t.shape[1])
+    low, high = t.min(), t.max()
+    one_hot = ((t == low) | (t == high)).all(axis=1) & ((t == high).sum(axis=1) == 1)
+    if not one_hot.all():
+        raise ValueError(
+            f"accuracy needs one-hot features, one a class, but {int((~one_hot).sum())} of {len(t)} samples are not, "
+            f"first {t[int(np.argmin(one_hot))][:6].tolist()}; make them with neurodecode.brain.one_hot, or use "
+            "'profile', 'pattern' or 'top1' for graded features"
+        )
+    classes = t.argmax(axis=1)
+    values = (p.argmax(axis=1) == classes).astype(float)
+    return _result(values, true, SAMPLE, "accuracy", chance=float(np.bincount(classes).max() / classes.size))
 
 
 def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: int) -> xr.DataArray | np.ndarray | float:

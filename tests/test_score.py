@@ -27,6 +27,12 @@ def pair(n=12, p=6, seed=0, noise=1.0):
     return samples(true + noise * rng.normal(size=(n, p))), samples(true)
 
 
+def pair_for(name, seed=0):
+    """Return predictions and true features that the score takes: one-hot ones for accuracy."""
+    predicted, true = pair(seed=seed)
+    return (predicted, samples(np.eye(6)[np.arange(12) % 6])) if name == "accuracy" else (predicted, true)
+
+
 SIMPLE = {
     "profile": score.profile,
     "pattern": score.pattern,
@@ -97,12 +103,24 @@ def test_auc_is_scikit_learns_also_with_ties(seed, ties):
 
 def test_accuracy_is_scikit_learns():
     rng = np.random.default_rng(3)
-    classes = np.arange(30) % 4
-    predicted = rng.normal(size=(30, 4)) + np.eye(4)[classes]
+    classes = np.arange(32) % 4
+    predicted = rng.normal(size=(32, 4)) + np.eye(4)[classes]
     found = score.accuracy(samples(predicted), samples(np.eye(4)[classes]))
     assert 0.3 < found.mean() < 1
     assert found.mean() == metrics.accuracy_score(classes, predicted.argmax(axis=1))
     assert found.attrs["chance"] == 0.25
+
+
+def test_chance_of_accuracy_is_what_naming_the_commonest_class_reaches():
+    classes = np.array([0, 0, 0, 0, 1])
+    always_first = samples(np.tile([1.0, 0.0], (5, 1)))
+    found = score.accuracy(always_first, samples(np.eye(2)[classes]))
+    assert found.mean() == found.attrs["chance"] == 0.8
+
+
+def test_accuracy_refuses_graded_features():
+    with pytest.raises(ValueError, match="one-hot features, one a class, but 12 of 12 samples are not"):
+        score.accuracy(*pair())
 
 
 def correlation_table(predicted, candidates):
@@ -145,7 +163,7 @@ def test_noise_ceiling_is_the_correlation_with_the_signal_of_simulated_trials():
 @quick
 @given(seed=seeds)
 def test_samples_moved_with_their_labels_change_nothing(name, seed):
-    predicted, true = pair(seed=seed)
+    predicted, true = pair_for(name, seed=seed)
     order = np.random.default_rng(seed).permutation(12)
     found, moved = (f(predicted, true) for f in (SIMPLE[name], lambda p, t: SIMPLE[name](p[order], t[order])))
     if "sample" in found.dims:
@@ -155,7 +173,7 @@ def test_samples_moved_with_their_labels_change_nothing(name, seed):
 
 @pytest.mark.parametrize("name", [*SIMPLE, "top1"])
 def test_axes_in_any_order_and_lazy_values_give_the_same(name):
-    predicted, true = pair()
+    predicted, true = pair_for(name)
     found = score.named(name).function(predicted, true)
     np.testing.assert_array_equal(score.named(name).function(predicted.T, true.T), found)
     pytest.importorskip("dask.array")
@@ -179,8 +197,8 @@ def test_random_predictions_score_at_the_chance_that_is_carried(name, trials):
 
 
 def test_perfect_predictions_reach_the_top():
-    _, true = pair()
     for name in ("profile", "pattern", "r2", "pairwise", "accuracy", "top1", "top5"):
+        _, true = pair_for(name)
         np.testing.assert_allclose(score.named(name).function(true * 1.0, true), 1, err_msg=name)
 
 

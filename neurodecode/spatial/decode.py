@@ -11,8 +11,19 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from .. import brain, store
-from ..crossval import Features, Responses, Task, describe, identity, kept, tasks
-from ..labels import FEATURE, LAYER, listed, require_choice
+from ..crossval import (
+    Features,
+    Responses,
+    Task,
+    describe,
+    identity,
+    joined,
+    kept,
+    require_enough,
+    tasks,
+    with_chance,
+)
+from ..labels import FEATURE, LAYER, require_choice
 
 
 def decode(
@@ -49,7 +60,8 @@ def decode(
     Returns
     -------
     (region, layer | feature, subject, fold)
-        By layer the mean score over features or samples; attrs score, chance, units and provenance.
+        By layer the mean score over features or samples; coordinate ``chance``; attrs score, units, provenance, and
+        chance where it is the same everywhere.
 
     Raises
     ------
@@ -58,11 +70,22 @@ def decode(
     """
     require_choice(by, (LAYER, FEATURE), what="by")
     todo = tasks(
-        responses, features, decoder, train=train, test=test, split_by=folds, score=score, shared=shared
+        responses,
+        features,
+        decoder,
+        train=train,
+        test=test,
+        split_by=folds,
+        score=score,
+        by=by,
+        shared=shared,
     )
     masks = {t.subject: brain.regions(t.responses, regions) for t in todo}
     for task in todo:
-        _require_enough(task, masks[task.subject])
+        inside = masks[task.subject]
+        counts = inside.values.sum(axis=inside.get_axis_num("voxel" if "voxel" in inside.dims else "channel"))
+        sizes = dict(zip(map(str, inside.region.values), counts.tolist(), strict=True))
+        require_enough(task, sizes, what="regions")
     names = list(dict.fromkeys(str(r) for m in masks.values() for r in m.region.values))
     parameters = {**describe(todo), "regions": names, "by": by}
     hashes = {t.subject: store.data_hash(t.responses, masks[t.subject], *t.spaces.values()) for t in todo}
@@ -77,26 +100,12 @@ def decode(
                 piece = repr((task.subject, mask.region.item()))
                 parts.append(kept(pieces, piece, partial(_one, task, mask, by)))
                 bar.update()
-            subjects.append(xr.concat(parts, dim=xr.Variable("region", masks[task.subject].region.values)))
-    joined = xr.concat(subjects, dim=xr.Variable("subject", [t.subject for t in todo]), join="outer")
-    result = joined.sel(region=names).transpose("region", by, "subject", "fold")
+            subjects.append(joined(parts, dim=xr.Variable("region", masks[task.subject].region.values)))
+    every = joined(subjects, dim=xr.Variable("subject", [t.subject for t in todo]))
+    result = with_chance(every.sel(region=names).transpose("region", by, "subject", "fold"))
     return store.stamp(result.rename("score"), what="spatial.decode", parameters=parameters, data=hashes)
 
 
 def _one(task: Task, mask: xr.DataArray, by: str) -> xr.DataArray:
     dim = "voxel" if "voxel" in mask.dims else "channel"
     return task.scores(lambda responses: responses.isel({dim: mask.values}), by=by)
-
-
-def _require_enough(task: Task, masks: xr.DataArray) -> None:
-    """Refuse a selection of more voxels than a region has, before anything is fitted."""
-    dim = "voxel" if "voxel" in masks.dims else "channel"
-    sizes = dict(zip(masks.region.values.tolist(), masks.sum(dim).values.tolist(), strict=True))
-    for group in task.groups:
-        k = getattr(group.decoder, "n_voxels", None)
-        small = [f"{name} ({size})" for name, size in sizes.items() if k is not None and size < k]
-        if small:
-            raise ValueError(
-                f"the decoder of {listed(group.names)} selects n_voxels={k} but {len(small)} of {len(sizes)} regions "
-                f"of subject {task.subject!r} have fewer: {listed(small)}; lower n_voxels or join regions"
-            )

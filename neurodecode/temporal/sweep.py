@@ -12,7 +12,18 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from .. import store
-from ..crossval import Features, Responses, Task, describe, identity, kept, tasks
+from ..crossval import (
+    Features,
+    Responses,
+    Task,
+    describe,
+    identity,
+    joined,
+    kept,
+    require_enough,
+    tasks,
+    with_chance,
+)
 from ..labels import listed, require_coord, require_dims
 from .windows import windows
 
@@ -54,7 +65,8 @@ def sweep(
     Returns
     -------
     (window, layer, subject, fold)
-        With coordinates ``start`` and ``stop``; attrs score, chance, units and provenance.
+        With coordinates ``start``, ``stop`` and ``chance``; attrs score, units, provenance, and chance where it is the
+        same everywhere.
 
     Raises
     ------
@@ -132,6 +144,10 @@ class _Run:
 
     def __init__(self, todo: list[Task], laid: xr.Dataset, what: str, resume: str | Path | None) -> None:
         self.todo, self.laid, self.what = todo, laid, what
+        narrowest = int(laid["size"].min())
+        for task in todo:
+            size = narrowest * task.responses.sizes["channel"]
+            require_enough(task, {f"the narrowest, {narrowest} samples": size}, what="windows")
         self.data = {t.subject: store.data_hash(t.responses, *t.spaces.values()) for t in todo}
         self.parameters = {**describe(todo), **laid.attrs, "windows": laid.sizes["window"]}
         key = {
@@ -159,15 +175,15 @@ class _Run:
                 for i, view in enumerate(views):
                     parts.append(kept(self.pieces, f"{task.subject}-{i:04d}", partial(work, task, view)))
                     bar.update()
-                subjects.append(
-                    xr.concat(parts, dim=xr.Variable("window", self.laid.window.values, {"units": "s"}))
-                )
-        joined = xr.concat(subjects, dim=xr.Variable("subject", [t.subject for t in self.todo]), join="outer")
-        return joined.assign_coords(start=self.laid.start, stop=self.laid.stop)
+                windows = xr.Variable("window", self.laid.window.values, {"units": "s"})
+                subjects.append(joined(parts, dim=windows))
+        every = joined(subjects, dim=xr.Variable("subject", [t.subject for t in self.todo]))
+        return every.assign_coords(start=self.laid.start, stop=self.laid.stop)
 
     def finish(self, result: xr.DataArray) -> xr.DataArray:
         """Name and stamp the result."""
-        return store.stamp(result.rename("score"), what=self.what, parameters=self.parameters, data=self.data)
+        result = with_chance(result).rename("score")
+        return store.stamp(result, what=self.what, parameters=self.parameters, data=self.data)
 
 
 def common_time(epochs: Mapping[str, xr.DataArray]) -> np.ndarray:
