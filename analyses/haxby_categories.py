@@ -69,7 +69,7 @@ def accuracy(blocks: xr.DataArray) -> xr.DataArray:
     found = nd.spatial.decode(
         blocks, nd.brain.one_hot(blocks), decoder(), folds="run", score="accuracy", shared="stimulus"
     )
-    scores = found.isel(region=0, layer=0, subject=0, drop=True)
+    scores = found.isel(region=0, layer=0, subject=0, drop=True).drop_vars("chance")
     return scores.rename(fold="run").assign_coords(run=list(dict.fromkeys(blocks.run.values.tolist())))
 
 

@@ -19,14 +19,21 @@ def main() -> None:
         __doc__, kind=("pattern", "filter", "selection"), engine=("matplotlib", "pycortex")
     )
     result = inputs.load_result(args.result)
-    # analyses/ keep both kinds; the command `neurodecode weight-map` keeps the one that it was asked for.
-    values = result[args.kind if args.kind in result else "weight_map"]
+    values = chosen(result, args.kind)
     names = nd.plot.spell_layers(values).layer.values
     for layer, name in zip(values.layer.values, names, strict=True):
         figure = draw(values.sel(layer=layer), result, engine=args.engine)
         title = inputs.titled(f"{name}, subject {values.attrs.get('subject', 'not given')}", result)
         figure.suptitle(title, x=0.01, ha="left", size=8)
-        nd.plot.save(figure, args.out / f"{args.result.stem}-{values.attrs['kind']}-{layer}")
+        nd.plot.save(figure, args.out / f"{args.result.stem}-{values.attrs.get('kind', 'map')}-{layer}")
+
+
+def chosen(result: xr.Dataset, kind: str) -> xr.DataArray:
+    """The map of this kind, as analyses/ keep several; or the only one, as the command and the library make it."""
+    maps = [str(n) for n, v in result.data_vars.items() if {"layer", "voxel"} <= set(v.dims)]
+    if kind not in maps and len(maps) != 1:
+        raise ValueError(f"the file needs one map (layer, voxel), or one called {kind!r}; it has {maps}")
+    return result[kind if kind in maps else maps[0]]
 
 
 def draw(values: xr.DataArray, result: xr.Dataset, *, engine: str):

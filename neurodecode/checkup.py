@@ -108,7 +108,7 @@ def _image(path: Path) -> str:
 
     try:
         image: Any = nibabel.load(path)
-    except nibabel.filebasedimages.ImageFileError as error:
+    except (nibabel.filebasedimages.ImageFileError, EOFError) as error:
         raise ValueError(f"{str(path)!r} is no NIfTI image: {error}") from error
     shape, size = image.shape, image.header.get_zooms()[:3]
     return (

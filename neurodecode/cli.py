@@ -22,12 +22,13 @@ DEMO = (
     ("generalisation", "generalisation_meg", ("--modality", "meg", "--subjects", "2")),
     ("topographies", "topographies_meg", ("--modality", "meg", "--subjects", "2")),
 )
-# Which script draws a result, by the dimensions that it has; the first that fits.
+# Which script draws a result, by the dimensions that it has; the first that fits. Data are no results.
+DATA = {"sample", "stimulus"}
 FIGURES = (
     ({"train_window", "test_window"}, "generalisation"),
     ({"window", "channel"}, "topographies"),
     ({"window"}, "time_course"),
-    ({"voxel"}, "weight_map"),
+    ({"layer", "voxel"}, "weight_map"),
     ({"region", "fold"}, "region_ablation"),
     ({"region"}, "region_profile"),
 )
@@ -148,6 +149,7 @@ def _common(parser: argparse.ArgumentParser, *, score: str | None) -> None:
     )
     parser.add_argument("--train", default="train", metavar="SPLIT", help="value of 'split' to fit on")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.nc", help="result file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the result file if it exists")
     if score:
         parser.add_argument("--test", default="test", metavar="SPLIT", help="value of 'split' to score on")
         parser.add_argument(
@@ -196,6 +198,7 @@ def _decode_parser(commands: argparse._SubParsersAction) -> None:
 def _decode(args: argparse.Namespace) -> None:
     from . import inputs, spatial
 
+    inputs.require_target(args.out, overwrite=args.overwrite)
     data = inputs.read(args)
     score = spatial.decode(
         data.responses,
@@ -207,7 +210,7 @@ def _decode(args: argparse.Namespace) -> None:
         **_split(args),
     )
     print(score.mean(("subject", "fold")).to_pandas().round(3))
-    inputs.write(score, data, args.out)
+    inputs.write(score, data, args.out, overwrite=args.overwrite)
 
 
 def _sweep_parser(commands: argparse._SubParsersAction) -> None:
@@ -229,6 +232,7 @@ def _sweep_parser(commands: argparse._SubParsersAction) -> None:
 def _sweep(args: argparse.Namespace) -> None:
     from . import inputs, temporal
 
+    inputs.require_target(args.out, overwrite=args.overwrite)
     data = inputs.read(args)
     score = temporal.sweep(
         data.responses,
@@ -242,7 +246,7 @@ def _sweep(args: argparse.Namespace) -> None:
         **_split(args),
     )
     print(score.mean(("subject", "fold")).to_pandas().round(3))
-    inputs.write(score, data, args.out)
+    inputs.write(score, data, args.out, overwrite=args.overwrite)
 
 
 def _map_parser(commands: argparse._SubParsersAction) -> None:
@@ -263,17 +267,23 @@ def _map_parser(commands: argparse._SubParsersAction) -> None:
 def _weight_map(args: argparse.Namespace) -> None:
     from . import brain, folds, inputs, spatial
 
+    inputs.require_target(args.out, overwrite=args.overwrite)
     data = inputs.read(args)
     if len(data.responses) != 1:
         raise ValueError(
-            f"weight-map draws one subject at a time, got {len(data.responses)} files; run it once for each"
+            f"weight-map draws one subject at a time, got {len(data.responses)}; run it once for each"
         )
-    responses = next(iter(data.responses.values()))
+    name, responses = next(iter(data.responses.items()))
+    if "voxel" not in responses.dims:
+        raise ValueError(
+            f"weight-map needs fMRI responses (sample, voxel), but those of subject {name!r} are over "
+            f"{tuple(map(str, responses.dims))}; patterns over sensors are made by neurodecode.temporal.patterns"
+        )
     train = responses.isel(sample=folds.select(responses, args.train, who="--train"))
     decoder = _decoder(args).fit(train, brain.stack(data.features))
     found = spatial.weight_map(decoder, kind=args.kind, reduce=args.reduce, responses=train)
     print(found.max("voxel").to_pandas().round(4))
-    inputs.write(found.rename("weight_map"), data, args.out)
+    inputs.write(found.rename("weight_map"), data, args.out, overwrite=args.overwrite)
 
 
 # --- figure, info ----------------------------------------------------------------------------------------------
@@ -298,7 +308,7 @@ def _figure(args: argparse.Namespace) -> None:
     from . import store
 
     dims = set(map(str, store.load(args.result).dims))
-    fitting = [script for needed, script in FIGURES if needed <= dims]
+    fitting = [script for needed, script in FIGURES if needed <= dims and not DATA & dims]
     if not fitting:
         known = "; ".join(" x ".join(sorted(needed)) for needed, _ in FIGURES)
         raise ValueError(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -46,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="stimulus features (stimulus, feature) written by neurodecode.save; several files are several spaces, "
-        "named by file",
+        help="stimulus features (stimulus, feature) written by neurodecode.save, for --responses from files; several "
+        "files are several spaces, named by file",
     )
     parser.add_argument("--modality", choices=MODALITIES, default="fmri", help="what the lab simulates")
     parser.add_argument("--subjects", type=int, metavar="N", help="how many subjects the lab simulates")
@@ -96,10 +99,37 @@ def load_result(path: Path) -> xr.Dataset:
     return found.to_dataset(name=str(found.name or "score")).assign_attrs(found.attrs)
 
 
-def write(result: xr.DataArray | xr.Dataset, data: Inputs, path: Path) -> None:
-    """Save a script's result over an older one, marked as simulated where the data were."""
-    store.save(result.assign_attrs(simulated=data.simulated), path, overwrite=True)
+def write(result: xr.DataArray | xr.Dataset, data: Inputs, path: Path, *, overwrite: bool = True) -> None:
+    """Save a result, marked as simulated where the data were; a script's own older one is replaced."""
+    store.save(result.assign_attrs(simulated=data.simulated), path, overwrite=overwrite)
     print(f"wrote {path}")
+
+
+def require_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a result file that could not be written after it; its folder is made.
+
+    Raises
+    ------
+    ValueError
+        Another ending than .nc.
+    OSError
+        If the path is a folder, its folder is a file or cannot be made or written to, or if the file exists and
+        ``overwrite`` is False.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--out {path} is a folder; add a file name, e.g. {path / 'result.nc'}")
+    if path.suffix != ".nc":
+        raise ValueError(f"--out {path} must end in .nc, got {path.suffix!r}; e.g. {path.with_suffix('.nc')}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"--out {path} exists already; give --overwrite to replace it, or another name")
+    barrier = next((p for p in path.parents if p.exists() and not p.is_dir()), None)
+    if barrier is not None:
+        raise NotADirectoryError(f"--out {path} cannot be written: {barrier} is a file, not a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"--out {path}: the folder {path.parent} is not writable by you; choose another"
+        )
 
 
 def titled(title: str, result: xr.DataArray | xr.Dataset) -> str:
@@ -113,19 +143,54 @@ def read(args: argparse.Namespace) -> Inputs:
     Raises
     ------
     ValueError
-        Files of responses without features, or files that hold something else.
+        Files of responses without features, features for the lab, files that hold something else, or several files of
+        one subject.
     """
     if args.responses == ["lab"]:
+        if args.features:
+            raise ValueError(
+                f"--features {' '.join(map(str, args.features))} would not be used: without --responses FILE the "
+                "lab is decoded, which has features of its own; give --responses too, or leave --features out"
+            )
         return lab(args.modality, subjects=args.subjects, size=args.size, seed=args.seed)
     if not args.features:
         raise ValueError("responses from files need --features FILE too: a (stimulus, feature) array")
     responses = [responses_from(path) for path in args.responses]
-    names = [
-        str(r.attrs.get("subject", Path(p).stem)) for r, p in zip(responses, args.responses, strict=True)
-    ]
-    if len(set(names)) < len(names):
-        names = [Path(p).stem for p in args.responses]
+    names = _subjects(responses, args.responses)
     return Inputs(dict(zip(names, responses, strict=True)), features_from(args.features), {})
+
+
+def _subjects(responses: Sequence[xr.DataArray], paths: Sequence[str]) -> list[str]:
+    """Name every file's subject: the one that it says itself, else the file's name, else what tells its path apart."""
+    files = [Path(p).resolve() for p in paths]
+    said = [str(r.attrs["subject"]) if "subject" in r.attrs else None for r in responses]
+    _require_once(list(map(str, files)), paths, "--responses names one file more than once", "name each once")
+    _require_once(
+        said,
+        paths,
+        "--responses has several files of one attrs['subject']",
+        "they would count as different subjects: join a subject's sessions first, e.g. with xarray.concat(..., "
+        "'sample'), or give each its own attrs['subject']",
+    )
+    most = max(len(f.parts) for f in files)
+    for depth in range(1, most + 1):
+        names = [n or _tail(f, depth) for n, f in zip(said, files, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+    return [n or str(f) for n, f in zip(said, files, strict=True)]
+
+
+def _tail(file: Path, depth: int) -> str:
+    """Last ``depth`` parts of a path without the file's ending."""
+    return "/".join((*file.parts[:-1], file.stem)[-depth:])
+
+
+def _require_once(names: Sequence[str | None], paths: Sequence[str], what: str, remedy: str) -> None:
+    counts = Counter(n for n in names if n is not None)
+    for name, count in counts.items():
+        if count > 1:
+            same = [p for n, p in zip(names, paths, strict=True) if n == name]
+            raise ValueError(f"{what}: {name!r} is that of {count} of {len(paths)}, {listed(same)}; {remedy}")
 
 
 def lab(modality: str, *, subjects: int | None = None, size: str = "small", seed: int = 0) -> Inputs:
@@ -160,13 +225,9 @@ def families(features: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
 def responses_from(path: str | Path) -> xr.DataArray:
     """Load responses (sample, ...) from netCDF, or from epochs saved by mne."""
     if str(path).endswith((".fif", ".fif.gz")):
-        import mne
-
         from .brain import meeg
 
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no file {str(path)!r}")
-        return meeg(mne.read_epochs(path, verbose="error"))
+        return meeg(_epochs(path))
     found = store.load(path)
     if not isinstance(found, xr.DataArray) or "sample" not in found.dims:
         raise ValueError(
@@ -174,6 +235,22 @@ def responses_from(path: str | Path) -> xr.DataArray:
             f"{type(found).__name__} {tuple(map(str, found.dims))}. Make one with neurodecode.brain.fmri or meeg"
         )
     return found
+
+
+def _epochs(path: str | Path) -> Any:
+    import mne
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    try:
+        return mne.read_epochs(path, verbose="error")
+    except MemoryError:
+        raise
+    except Exception as error:  # mne reports damage as ValueError, OSError, AttributeError ... without order
+        raise ValueError(
+            f"{str(path)!r} ({Path(path).stat().st_size} bytes) is truncated, damaged or holds no epochs of mne: "
+            f"{' '.join(str(error).split())}; save it again with mne.Epochs.save"
+        ) from error
 
 
 def features_from(paths: Sequence[str | Path]) -> dict[str, xr.DataArray]:

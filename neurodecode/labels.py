@@ -219,8 +219,14 @@ def _remedy(left: np.ndarray, right: np.ndarray, dim: str, who: tuple[str, str])
     if sorted(map(quoted, left)) == sorted(map(quoted, right)):
         return f"the labels are the same in another order: use {who[1]}.sel({dim}={who[0]}.{dim})"
     if sorted(map(str, left)) == sorted(map(str, right)):
-        return f"the labels are {left.dtype} in one and {right.dtype} in the other: make both text or both numbers"
+        return _of_two_kinds(left, right)
     return "they are not the same labels: check which data belong together"
+
+
+def _of_two_kinds(left: np.ndarray, right: np.ndarray) -> str:
+    return (
+        f"the labels are {left.dtype} in one and {right.dtype} in the other: make both text or both numbers"
+    )
 
 
 def match(
@@ -253,18 +259,45 @@ def match(
     wanted = require_coord(responses, STIMULUS, who=who[1], dim=SAMPLE).values
     rows = features.indexes[STIMULUS].get_indexer(wanted)
     if (rows < 0).any():
-        missing = pd.unique(wanted[rows < 0])
-        raise ValueError(
-            f"{who[0]} lack {len(missing)} of the {len(pd.unique(wanted))} stimuli in {who[1]} "
-            f"({int((rows < 0).sum())} of {rows.size} samples): {listed(missing)}; add their features or drop "
-            "these samples"
-        )
+        raise ValueError(_lacking(features.coords[STIMULUS].values, wanted, rows < 0, who))
     matched = features.isel({STIMULUS: xr.DataArray(rows, dims=SAMPLE)}).drop_vars(STIMULUS)
     return _with_labels_of(responses, matched)
 
 
+def _lacking(there: np.ndarray, wanted: np.ndarray, lacks: np.ndarray, who: tuple[str, str]) -> str:
+    """Say which stimuli have no features, which do, and what mends that."""
+    missing = pd.unique(wanted[lacks])
+    same_text = set(map(str, missing)) & set(map(str, there))
+    remedy = (
+        _of_two_kinds(wanted, there)
+        if same_text or _is_text(wanted) != _is_text(there)
+        else "add their features or drop these samples"
+    )
+    return (
+        f"{who[0]} lack {len(missing)} of the {len(pd.unique(wanted))} stimuli in {who[1]} "
+        f"({int(lacks.sum())} of {lacks.size} samples): {listed(missing)}; {who[0]} are there for "
+        f"{listed(there, most=4)}; {remedy}"
+    )
+
+
+def _is_text(labels: np.ndarray) -> bool:
+    return all(isinstance(v, str) for v in labels.tolist())
+
+
 def _with_labels_of(responses: xr.DataArray, features: xr.DataArray) -> xr.DataArray:
     own = {k: v for k, v in responses.coords.items() if v.dims == (SAMPLE,)}
+    # Put on the features, such a label would replace the one that tells layers or features apart.
+    taken = [
+        k
+        for k in own
+        if (k in features.dims and k != SAMPLE)
+        or (k in features.coords and set(features.coords[k].dims) - {SAMPLE})
+    ]
+    if taken:
+        raise ValueError(
+            f"responses have the coordinate(s) {listed(taken)} along 'sample', names that features use themselves; "
+            f"rename, e.g. responses.rename({taken[0]}='sample_{taken[0]}')"
+        )
     return features.transpose(SAMPLE, ...).assign_coords(own)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from . import store
 from .labels import FEATURE, LAYER, SAMPLE, require_choice, require_dims, require_finite, require_same
 from .solve.fit import statistics
 
@@ -50,13 +51,29 @@ def weight_map(
 
     Returns
     -------
-    (layer, voxel) or (layer, channel, time), with all coordinates of the fit and attrs kind, reduce, units.
+    (layer, voxel) or (layer, channel, time), with all coordinates of the fit and attrs kind, reduce, units, provenance.
 
     Raises
     ------
     ValueError
         Unknown names; a pattern without responses or with other voxels; a selection of a decoder that selects none.
     """
+    found = reduced(decoder, kind=kind, reduce=reduce, responses=responses, by=by, units=units)
+    parameters = {"kind": kind, "reduce": reduce, "units": units, "by": by, "decoder": decoder}
+    data = None if responses is None else {"responses": responses}
+    return store.stamp(found, what="weight_map", parameters=parameters, data=data)
+
+
+def reduced(
+    decoder: Any,
+    *,
+    kind: str,
+    reduce: str,
+    units: str,
+    responses: xr.DataArray | None = None,
+    by: str = LAYER,
+) -> xr.DataArray:
+    """Make the map of :func:`weight_map` without its stamp, for results of many maps that bear one stamp."""
     for value, allowed, what in (
         (kind, KINDS, "kind"),
         (reduce, REDUCTIONS, "reduce"),
@@ -82,6 +99,7 @@ def weight_map(
         dims=(by, *inner.dims),
         coords={by: list(dict.fromkeys(layers.tolist())), **inner.coords},
         attrs={**inner.attrs, "kind": kind, "reduce": reduce, "units": _unit_text(kind, reduce, units)},
+        name="weight_map",
     )
 
 

@@ -243,6 +243,97 @@ def test_one_value_serves_all_samples_where_that_makes_sense():
     assert fmri(subject=["S1", "S1", "S2", "S2"]).subject.dims == ("sample",)
 
 
+# ------------------------------------------------------------------------------------------ labels of the values' own
+FRAME = pd.DataFrame(np.arange(6.0).reshape(3, 2), index=["a", "b", "c"])
+SLIP = r"bear '{}' labels of their own, and {}=\.\.\. disagrees on {} of {}, first at position {}: {}; the labels are "
+
+
+def slips(name, count, size, first, both):
+    return pytest.raises(
+        ValueError, match=SLIP.format(name, name, count, size, first, both) + "the same in another"
+    )
+
+
+def test_features_of_a_table_do_not_slip_against_its_index():
+    with slips("stimulus", 2, 3, 1, "'b' against 'c'"):
+        brain.features(FRAME, stimulus=["a", "c", "b"])
+    with pytest.raises(ValueError, match=r"are not the same labels.*\.reset_index\(drop=True\)"):
+        brain.features(FRAME, stimulus=["x", "y", "z"])
+    np.testing.assert_array_equal(brain.features(FRAME, stimulus=["a", "b", "c"]), FRAME)
+    named = brain.features(FRAME.reset_index(drop=True), stimulus=["x", "y", "z"])
+    assert named.stimulus.values.tolist() == ["x", "y", "z"]
+    with pytest.raises(ValueError, match="must have one entry for each of 3"):
+        brain.features(FRAME, stimulus=["a", "b"])
+
+
+def test_a_shuffled_or_selected_table_takes_its_own_column_but_no_list():
+    table = pd.DataFrame({"name": list("abcd"), "f": [1.0, 2, 3, 4]})
+    for part in (table.iloc[[2, 0, 3, 1]], table[table.f > 2]):
+        made = brain.features(part[["f"]], stimulus=part["name"])
+        assert made.stimulus.values.tolist() == part["name"].tolist()
+        with pytest.raises(ValueError, match="bear 'stimulus' labels of their own"):
+            brain.features(part[["f"]], stimulus=part["name"].tolist())
+    with pytest.raises(ValueError, match="bear 'stimulus' labels of their own"):
+        brain.features(table.iloc[[2, 0, 3, 1]][["f"]], stimulus=table["name"])
+    assert brain.features(table[["f"]], stimulus=table["name"]).sizes["stimulus"] == 4
+
+
+def test_an_index_of_responses_may_hold_ids_or_stimuli():
+    ids = ["s0", "s1", "s2"]
+    assert brain.fmri(FRAME, sample=ids, stimulus=["a", "b", "c"]).sizes["sample"] == 3
+    assert brain.fmri(FRAME, sample=["a", "b", "c"], stimulus=[1, 2, 3]).sizes["sample"] == 3
+    with slips("stimulus", 3, 3, 0, "'a' against 'c'"):
+        brain.fmri(FRAME, sample=ids, stimulus=["c", "a", "b"])
+    with slips("sample", 2, 3, 0, "'a' against 'b'"):
+        brain.fmri(FRAME.rename_axis("sample"), sample=["b", "a", "c"], stimulus=["a", "b", "c"])
+    double = FRAME.set_index(pd.MultiIndex.from_arrays([ids, list("abc")], names=["sample", "stimulus"]))
+    assert brain.fmri(double, sample=ids, stimulus=["a", "b", "c"]).sizes["sample"] == 3
+    with slips("stimulus", 2, 3, 0, "'a' against 'b'"):
+        brain.fmri(double, sample=ids, stimulus=["b", "a", "c"])
+
+
+def test_a_labelled_array_does_not_slip_against_its_coordinates():
+    array = fmri(roi=["V1", "V2", "LO"])
+    ids, seen = array.sample.values, array.stimulus.values
+    np.testing.assert_array_equal(brain.fmri(array, sample=ids, stimulus=seen, roi=array.roi), array)
+    with slips("sample", 4, 4, 0, "0 against 3"):
+        brain.fmri(array, sample=ids[::-1], stimulus=seen)
+    with slips("stimulus", 4, 4, 0, "'i0' against 'i1'"):
+        brain.fmri(array, sample=ids, stimulus=seen[::-1])
+    with slips("roi", 2, 3, 0, "'V1' against 'LO'"):
+        brain.fmri(array, sample=ids, stimulus=seen, roi=["LO", "V2", "V1"])
+    with pytest.raises(ValueError, match=r"not the same labels.*drop_vars\('sample'\)"):
+        brain.fmri(array, sample=list("abcd"), stimulus=seen)
+    assert brain.fmri(array.drop_vars("sample"), sample=list("abcd"), stimulus=seen).sizes["sample"] == 4
+    space = brain.features(PLAIN, stimulus=[1, 2])
+    assert brain.features(space, stimulus=["1", "2"]).stimulus.dtype.kind == "U"
+    with slips("stimulus", 2, 2, 0, "1 against '2'"):
+        brain.features(space, stimulus=["2", "1"])
+    pictures = brain.images(np.zeros((2, 1, 1, 3)), stimulus=["a", "b"])
+    with slips("stimulus", 2, 2, 0, "'a' against 'b'"):
+        brain.images(pictures, stimulus=["b", "a"])
+
+
+def test_channels_and_times_do_not_slip():
+    array = meeg()
+    ids = {"sample": array.sample, "stimulus": array.stimulus}
+    with slips("channel", 2, 2, 0, "'Oz' against 'Pz'"):
+        brain.meeg(array, **ids, channel=["Pz", "Oz"], time=array.time)
+    backwards = array.isel(time=slice(None, None, -1))
+    with slips("time", 2, 3, 0, r"0\.02 against 0\.0"):
+        brain.meeg(backwards, **ids, channel=array.channel, time=array.time)
+    milliseconds = array.assign_coords(time=array.time * 1000)
+    made = brain.meeg(milliseconds, **ids, channel=array.channel, time=array.time)
+    np.testing.assert_array_equal(made.time, array.time)
+
+
+def test_days_of_any_precision_are_the_same_days():
+    days = pd.date_range("2020-01-01", periods=2)
+    values = xr.DataArray(PLAIN, dims=("sample", "voxel"), coords={"sample": days})
+    for same in (days.to_numpy().astype("M8[s]"), days.to_pydatetime().tolist()):
+        assert brain.fmri(values, sample=same, stimulus=[1, 2]).sizes["sample"] == 2
+
+
 def test_duplicate_sample_ids_are_refused():
     with pytest.raises(ValueError, match="responses has 1 duplicate 'sample'.*first 'a' at positions 0, 3"):
         fmri(sample=["a", "b", "c", "a"])
@@ -412,6 +503,8 @@ def test_metadata_columns_become_coordinates():
             "key": ["a", None, "b"],
             "n": [1, 2, 3],
             "time": [10, 20, 30],
+            "feature": [1, 2, 3],
+            "layer": ["a", "b", "c"],
         }
     )
     made = brain.meeg(epochs(table))
@@ -423,6 +516,8 @@ def test_metadata_columns_become_coordinates():
     np.testing.assert_array_equal(made.rt, table["rt"])
     assert made.key.values.tolist() == ["a", "", "b"]
     assert made.metadata_time.values.tolist() == [10, 20, 30]
+    assert made.metadata_feature.values.tolist() == [1, 2, 3]
+    assert not {"feature", "layer"} & set(made.coords)
     assert made.time.size == 50
     given_run = brain.meeg(epochs(table), run=7, stimulus=["x", "y", "z"])
     assert given_run.run.values.tolist() == [7, 7, 7]
@@ -721,6 +816,50 @@ def test_regions_by_number():
     assert brain.regions(array, [2]).values.tolist() == [[False, True, True]]
 
 
+@pytest.mark.parametrize(
+    ("roi", "names"),
+    [
+        ([1.0, np.nan, 2.0], ["1", "2"]),
+        (np.array([0, 1, 2]), ["1", "2"]),
+        (np.array([0.0, 1.0, np.nan], dtype=np.float32), ["1"]),
+        ([0, None, 3], ["3"]),
+        ([0.5, 0, 0], ["0.5"]),
+        (pd.array([0, None, 4], dtype="Int64"), ["4"]),
+        (["0", "V1", np.nan], ["0", "V1"]),
+        (np.array(["V1", np.nan, "V2"], dtype=object), ["V1", "V2"]),
+        (pd.Series(["V1", None, "V2"]), ["V1", "V2"]),
+        ([True, False, True], ["False", "True"]),
+    ],
+)
+def test_a_missing_or_zero_roi_is_no_region(roi, names):
+    """Through the constructor, and in an array made by hand."""
+    by_hand = fmri().assign_coords(roi=("voxel", np.asarray(roi, dtype=object)))
+    for array in (fmri(roi=roi), by_hand):
+        assert brain.regions(array).region.values.tolist() == names
+
+
+def test_a_background_is_no_region_that_can_be_named():
+    with pytest.raises(ValueError, match=r"unknown region\(s\) '0'; there are '1', '2' and"):
+        brain.regions(fmri(roi=[0, 1, 2]), [0])
+
+
+def test_blanks_around_names_of_a_sum_are_passed_over():
+    assert chosen(brain.regions(atlas(), ["LVC + LO"])) == {"LVC + LO": ["V1", "V2", "V3", "LO"]}
+    spaced = fmri(roi=["left V1 ", "V1", "LO"])
+    assert brain.regions(spaced, ["left V1 ", " V1+LO"]).values.tolist() == [[1, 0, 0], [0, 1, 1]]
+
+
+@pytest.mark.parametrize("wanted", [None, ["V1"], {"a": [True, False, False]}])
+def test_a_coordinate_called_region_is_refused_with_the_remedy(wanted):
+    array = fmri(roi=["V1", "V1", "LO"])
+    named = array.rename(roi="region")
+    with pytest.raises(ValueError, match=r"coordinate 'region'.*\.rename\(region='roi'\)"):
+        brain.regions(named, wanted)
+    xr.testing.assert_identical(
+        brain.regions(named.rename(region="roi"), wanted), brain.regions(array, wanted)
+    )
+
+
 @given(st.lists(st.sampled_from(ATLAS[:-1]), min_size=1, max_size=12), st.data())
 @quick
 def test_moving_voxels_moves_their_regions(roi, data):
@@ -814,10 +953,12 @@ def test_epochs_are_averaged_too_whatever_the_order_of_axes():
         np.testing.assert_allclose(mean.transpose("sample", "channel", "time")[0], array.mean("sample"))
 
 
-def test_nan_spoils_its_own_stimulus_only():
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_averages_of_what_is_not_finite_are_refused(bad):
     array = fmri().copy()
-    array[0, 1] = np.nan
-    assert np.argwhere(np.isnan(brain.average_repeats(array).values)).tolist() == [[0, 1]]
+    array[0, 1] = bad
+    with pytest.raises(ValueError, match=r"responses has .* of 12 values .*first at sample 0, voxel 1; drop"):
+        brain.average_repeats(array)
 
 
 def test_repeats_across_splits_are_refused():

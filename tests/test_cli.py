@@ -174,6 +174,17 @@ def test_info_reads_epochs_and_images(tmp_path, capsys):
             "'growing', 'shrinking'",
         ),
         ("weight-map --responses {}/sub-01.nc --features {}/features.nc --alpha 0", "alpha must be"),
+        (
+            "weight-map --responses {}/epochs.nc --features {}/features.nc",
+            "weight-map needs fMRI responses (sample, voxel), but those of subject '01' are over ('sample', 'channel'",
+        ),
+        (
+            "decode --features {}/features.nc",
+            "features.nc would not be used: without --responses FILE the lab is",
+        ),
+        ("sweep --features {}/features.nc", "give --responses too, or leave --features out"),
+        ("decode --responses {}/sub-01.nc {}/sub-01.nc --features {}/features.nc", "one file more than once"),
+        ("decode --responses {}/sub-01.nc {}/./sub-01.nc --features {}/features.nc", "is that of 2 of 2"),
         ("figure {}/features.nc", "no figure for a result over feature x stimulus"),
     ],
 )
@@ -186,6 +197,110 @@ def test_errors_are_one_line_and_nothing_is_written(files, capsys, words, messag
     assert said.startswith(f"neurodecode {command[0]}: ")
     assert len(said.strip().splitlines()) == 1
     assert not (files / "x.nc").exists()
+
+
+def subject_names(files, *paths):
+    out = files / "names.nc"
+    features = files / "features.nc"
+    status = run(
+        "decode", "--responses", *paths, "--features", features, "--alpha", 10, "--out", out, "--overwrite"
+    )
+    return nd.load(out).subject.values.tolist() if status == 0 else status
+
+
+def test_files_of_one_name_stay_two_subjects(files):
+    """Their scores are those of each file alone, under names that tell the paths apart."""
+    folders = ("d1", "d2")
+    for folder, subject in zip(folders, ("01", "02"), strict=True):
+        (files / folder).mkdir()
+        betas = nd.load(files / f"sub-{subject}.nc")
+        del betas.attrs["subject"]
+        nd.save(betas, files / folder / "run.nc")
+    assert subject_names(files, files / "d1" / "run.nc") == ["run"]
+    both = [files / f / "run.nc" for f in folders]
+    assert subject_names(files, *both, files / "sub-01.nc") == ["d1/run", "d2/run", "01"]
+    found = nd.load(files / "names.nc")
+    direct = nd.spatial.decode(
+        [nd.load(p) for p in both], nd.load(files / "features.nc"), nd.RidgeDecoder(alpha=10.0)
+    )
+    np.testing.assert_allclose(found.isel(subject=[0, 1]).values, direct.values)
+
+
+def test_files_of_one_subject_are_not_several_subjects(files, capsys):
+    session = nd.load(files / "sub-01.nc")
+    nd.save(session, files / "sub-01_ses-2.nc")
+    assert subject_names(files, files / "sub-01.nc", files / "sub-01_ses-2.nc") == 2
+    said = capsys.readouterr().err
+    assert "'01' is that of 2 of 2" in said
+    assert "sub-01_ses-2.nc" in said
+    assert "xarray.concat" in said
+    assert not (files / "names.nc").exists()
+
+
+@pytest.mark.parametrize("command", ["decode", "sweep", "weight-map"])
+def test_the_target_is_checked_before_any_work(files, capsys, monkeypatch, command):
+    def refuse(args):
+        raise AssertionError("work began")
+
+    monkeypatch.setattr("neurodecode.inputs.read", refuse)
+    old = files / "old.nc"
+    old.write_bytes(b"kept")
+    for target, message in (
+        (old, "exists already; give --overwrite"),
+        (files / "x.csv", "must end in .nc, got '.csv'"),
+        (files / "plain", "must end in .nc"),
+        (files, "is a folder; add a file name"),
+        (old / "deep" / "x.nc", f"{old} is a file, not a folder"),
+    ):
+        assert run(command, "--out", target) == 2
+        assert message in capsys.readouterr().err
+    assert old.read_bytes() == b"kept"
+    with pytest.raises(AssertionError, match="work began"):
+        run(command, "--out", old, "--overwrite")
+
+
+def test_the_folder_of_the_target_is_made_and_an_old_result_replaced_on_demand(files):
+    out = files / "new" / "deep" / "map.nc"
+    words = [
+        "weight-map",
+        "--responses",
+        files / "sub-01.nc",
+        "--features",
+        files / "features.nc",
+        "--out",
+        out,
+    ]
+    assert run(*words) == 0
+    first = nd.load(out)
+    assert run(*words, "--kind", "filter") == 2
+    xr.testing.assert_identical(nd.load(out), first)
+    assert run(*words, "--kind", "filter", "--overwrite") == 0
+    assert nd.load(out).attrs["kind"] == "filter"
+
+
+@pytest.mark.parametrize("name", [None, "anything"])
+def test_a_map_saved_by_the_library_is_drawn_whatever_its_name(files, name):
+    train = nd.load(files / "sub-01.nc")[:45]
+    decoder = nd.RidgeDecoder(alpha=10.0).fit(train, nd.load(files / "features.nc"))
+    nd.save(nd.spatial.weight_map(decoder).rename(name)[:1], files / "mine.nc")
+    assert run("figure", files / "mine.nc", "--out", files / "figures") == 0
+    assert [p.name for p in (files / "figures").glob("*.png")] == ["mine-filter-c.png"]
+
+
+@pytest.mark.parametrize("file", ["sub-01.nc", "epochs.nc"])
+def test_data_are_no_result_that_has_a_figure(files, capsys, file):
+    assert run("figure", files / file, "--out", files / "figures") == 2
+    assert "no figure for a result over" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 500])
+@pytest.mark.parametrize("name", ["bad-epo.fif", "bad-epo.fif.gz"])
+def test_damaged_epochs_are_one_line(tmp_path, capsys, content, name):
+    (tmp_path / name).write_bytes(content)
+    assert run("info", tmp_path / name) == 2
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    assert f"{name}' ({len(content)} bytes) is truncated, damaged or holds no epochs" in said
 
 
 def test_truncated_file_is_refused(files, capsys):

@@ -122,9 +122,7 @@ def test_more_predictors_than_a_window_has_are_refused_before_the_first_fit():
     )  # fmt: skip
     decoder = Untouched()
     decoder.n_voxels = 16
-    with pytest.raises(
-        ValueError, match=r"n_voxels=16 but 1 of 1 windows .*the narrowest, 5 samples \(15\)"
-    ):
+    with pytest.raises(ValueError, match=r"n_voxels=16 but 1 of 1 windows .*the narrowest, 5 samples \(15\)"):
         nd.temporal.sweep(epochs, embedding(), decoder, folds=3, width=0.05, scheme="shrinking")
 
 

@@ -259,9 +259,35 @@ def test_samples_moved_with_their_labels_change_nothing(column, data):
 def test_match_refuses_stimuli_without_features_and_counts_them():
     array = responses(range(5), list("axbxy"))
     with pytest.raises(
-        ValueError, match=r"features lack 2 of the 4 stimuli in responses \(3 of 5 samples\): 'x', 'y'; add"
+        ValueError,
+        match=r"features lack 2 of the 4 stimuli in responses \(3 of 5 samples\): 'x', 'y'; "
+        r"features are there for 'a', 'b', 'c'; add",
     ):
         labels.match(features("abc"), array)
+
+
+@pytest.mark.parametrize(
+    ("seen", "there"), [([0, 3], ["0", "3"]), (["0", "3"], [0, 3]), ([7, 8], ["a", "b"])]
+)
+def test_match_of_numbers_and_text_shows_both_and_says_so(seen, there):
+    with pytest.raises(
+        ValueError,
+        match=rf"lack 2 of the 2 .*: {seen[0]!r}, {seen[1]!r}; features are there for {there[0]!r}, {there[1]!r}; "
+        r"the labels are \S+ in one and \S+ in the other: make both text or both numbers",
+    ):
+        labels.match(features(there), responses(["s0", "s1"], seen))
+
+
+@pytest.mark.parametrize("name", ["feature", "layer", "unit"])
+def test_match_refuses_sample_labels_that_bear_a_name_of_features(name):
+    array = responses("ab").assign_coords({name: ("sample", [1, 2])})
+    table = brain.features(np.eye(2), stimulus=["a", "b"], layer="l")
+    with pytest.raises(
+        ValueError, match=rf"'{name}' along 'sample'.*responses.rename\({name}='sample_{name}'\)"
+    ):
+        labels.match(table, array)
+    renamed = array.rename({name: f"sample_{name}"})
+    np.testing.assert_array_equal(labels.match(table, renamed), np.eye(2))
 
 
 def test_match_refuses_features_given_twice():

@@ -205,6 +205,28 @@ def test_unit_range_scales_every_layer_by_its_largest_value():
     assert "0-1" in found.attrs["units"]
 
 
+# ---------------------------------------------------------------- provenance
+
+
+@pytest.mark.parametrize("kind", ["filter", "pattern", "selection"])
+def test_a_map_says_how_it_was_made(kind, tmp_path):
+    responses, features = brain()
+    decoder = nd.RidgeDecoder(alpha=3.0, n_voxels=4).fit(responses, features)
+    given = responses if kind == "pattern" else None
+    found = weight_map(decoder, kind=kind, reduce="l2", units="original", responses=given)
+    assert found.name == "weight_map"
+    made = nd.store.provenance(found)
+    assert made["what"] == "weight_map"
+    assert made["parameters"] == {
+        "kind": kind, "reduce": "l2", "units": "original", "by": "layer", "decoder": nd.store.describe(decoder),
+    }  # fmt: skip
+    assert "alpha=3.0" in made["parameters"]["decoder"]
+    assert made["data"] == ({} if given is None else {"responses": nd.store.data_hash(responses)})
+    assert {"kind", "reduce", "units"} <= set(found.attrs)
+    nd.save(found, tmp_path / "map.nc")
+    assert nd.load(tmp_path / "map.nc").identical(found)
+
+
 # ---------------------------------------------------------------- errors
 
 

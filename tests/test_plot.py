@@ -150,6 +150,44 @@ def test_without_chance_no_line_is_drawn(by_region):
     assert dashed_levels(nd_plot.regions(by_region)) == []
 
 
+def test_regions_with_a_chance_each_have_a_tick_over_every_bar(by_region):
+    del by_region.attrs["chance"]
+    level = xr.DataArray([0.1, 0.0, np.nan], dims="layer", coords={"layer": LAYERS[::-1]})
+    by_region["chance"] = level.broadcast_like(by_region["mean"]).transpose("layer", "region")
+    ax = nd_plot.regions(by_region)
+    assert dashed_levels(ax) == []
+    (ticks,) = [c for c in ax.collections if c.get_label() == "chance (per bar)"]
+    drawn = {tuple(np.round([*part[:, 0], *part[:, 1]], 6)) for part in ticks.get_segments()}
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    expected = set()
+    for one in bars:
+        for bar, layer in zip(one, LAYERS, strict=True):
+            y, x = float(level.sel(layer=layer)), bar.get_x()
+            if np.isfinite(y):
+                expected.add(tuple(np.round([x, x + bar.get_width(), y, y], 6)))
+    assert drawn == expected
+    assert len(drawn) == 6
+    assert words(ax).count("chance (per bar)") == 1
+    assert ax.get_ylim()[0] < 0  # a tick at 0 does not hide behind the axis
+
+
+def test_one_chance_for_all_is_one_line_also_where_cells_have_it(by_region, by_window):
+    for data, draw in ((by_region, nd_plot.regions), (by_window, nd_plot.time_course)):
+        data["chance"] = xr.full_like(data["mean"], 0.1)
+        ax = draw(data)
+        assert dashed_levels(ax) == [0.1]
+        assert "per" not in " ".join(t.get_text() for t in ax.get_legend().get_texts())
+
+
+@pytest.mark.parametrize("level", [None, np.nan])
+def test_an_unknown_chance_is_not_drawn(by_region, by_window, level):
+    for data, draw in ((by_region, nd_plot.regions), (by_window, nd_plot.time_course)):
+        data.attrs["chance"] = level
+        data["chance"] = xr.full_like(data["mean"], np.nan)
+        ax = draw(data)
+        assert "chance" not in " ".join(t.get_text() for t in ax.get_legend().get_texts())
+
+
 def test_ceiling_and_marks_are_matched_by_label_not_by_order(by_region):
     ceiling = by_region["mean"] + 0.3
     marks = by_region["mean"] == by_region["mean"].max()
@@ -369,6 +407,22 @@ def test_the_reach_of_windows_is_said_where_they_carry_it(by_window):
     assert "windows reach 50 ms before and 40 ms after their centre" in said
 
 
+def test_time_course_with_a_chance_each_has_a_dashed_line_a_layer(by_window):
+    del by_window.attrs["chance"]
+    by_window["chance"] = by_window["mean"] * 0 + xr.DataArray(
+        [0.1, 0.05, np.nan], dims="layer", coords={"layer": LAYERS}
+    )
+    ax = nd_plot.time_course(by_window)
+    curves = {ln.get_label(): ln.get_color() for ln in ax.lines}
+    for row, level in enumerate([0.1, 0.05]):
+        (line,) = [ln for ln in ax.lines if ln.get_label() == f"_chance {row}"]
+        np.testing.assert_allclose(line.get_ydata(), level)
+        np.testing.assert_allclose(line.get_xdata(), by_window["window"] * 1000)
+        assert line.get_color() == curves[LAYERS[row]]
+        assert line.is_dashed()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [*LAYERS, "chance (per space)"]
+
+
 def test_onset_line_stands_at_the_given_time(by_window):
     upright = [ln for ln in nd_plot.time_course(by_window, onset=0.05).lines if len(set(ln.get_xdata())) == 1]
     assert [ln.get_xdata()[0] for ln in upright] == [50.0]
@@ -457,6 +511,26 @@ def test_generalisation_shows_training_upwards_centred_at_chance(rng):
         nd_plot.generalisation(matrix.expand_dims(subject=2))
     with pytest.raises(ValueError, match="train_window"):
         nd_plot.generalisation(matrix.rename(train_window="window"))
+
+
+def test_generalisation_without_one_chance_is_centred_at_the_mean_of_its_own(rng):
+    time, layers = np.arange(4) * 0.02, ["a", "b"]
+    coords = {"layer": layers, "train_window": time, "test_window": time}
+    values = xr.DataArray(
+        rng.uniform(0.2, 0.6, (2, 4, 4)), coords=coords, dims=list(coords), attrs={"score": "pattern"}
+    )
+    level = xr.DataArray([0.1, 0.3], dims="layer", coords={"layer": layers}).broadcast_like(values)
+    values = values.assign_coords(chance=level)
+    ax = nd_plot.generalisation(values.sel(layer="b"))
+    low, high = ax.collections[0].get_clim()
+    assert (low + high) / 2 == pytest.approx(0.3)
+    assert "white: mean chance (0.3)" in words(ax).replace("\n", " ")
+    panels = nd_plot.generalisation_panels(values)
+    limits = {ax.collections[0].get_clim() for ax in panels.axes[:2]}
+    assert len(limits) == 1
+    assert sum(limits.pop()) / 2 == pytest.approx(0.2)
+    bare = nd_plot.generalisation(values.sel(layer="b").drop_vars("chance"))
+    assert sum(bare.collections[0].get_clim()) == pytest.approx(0)
 
 
 def test_panels_share_one_scale_and_one_bar(rng):
@@ -606,6 +680,55 @@ def test_slices_refuse_arrays_without_a_grid(volume):
         nd_plot.slice_map(volume.assign_coords(x=volume.x + 1.5))
     with pytest.raises(ValueError, match="no voxel"):
         nd_plot.slice_map(volume, slices=[7])
+
+
+def tilted(volume, degrees):
+    """The same voxels in a grid turned about x."""
+    angle, shape = np.deg2rad(degrees), volume.attrs["shape"]
+    affine = np.asarray(volume.attrs["affine"]).reshape(4, 4)
+    index = np.stack([(volume[k].values - affine[i, 3]) / affine[i, i] for i, k in enumerate("xyz")], axis=1)
+    c, s = np.cos(angle), np.sin(angle)
+    turned = np.array([[1, 0, 0, 0], [0, c, -s, 0], [0, s, c, 0], [0, 0, 0, 1]]) @ affine
+    xyz = index @ turned[:3, :3].T + turned[:3, 3]
+    attrs = volume.attrs | {"affine": turned.ravel().tolist(), "shape": shape}
+    return volume.assign_coords({k: ("voxel", xyz[:, i]) for i, k in enumerate("xyz")}).assign_attrs(attrs)
+
+
+def test_slices_of_a_tilted_grid_have_no_z_and_voxels_of_their_true_size(volume):
+    figure = nd_plot.slice_map(tilted(volume, 20))
+    heads = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in heads] == ["slice 0", "slice 1", "slice 2"]
+    assert {ax.get_xlabel() for ax in heads} | {ax.get_ylabel() for ax in heads} == {"mm along the grid"}
+    # The voxels are 3 by 3.5 mm however the grid is turned; the cosine of the angle has no part in it.
+    np.testing.assert_allclose(heads[0].images[0].get_extent(), (0, 6 * 3, 0, 5 * 3.5))
+    flat = nd_plot.slice_map(volume)
+    np.testing.assert_array_equal(heads[1].images[0].get_array(), flat.axes[1].images[0].get_array())
+
+
+def test_slices_of_a_hardly_tilted_grid_keep_their_mm(volume):
+    figure = nd_plot.slice_map(tilted(volume, 0.3))
+    assert [ax.get_title() for ax in figure.axes if ax.images] == ["z = 5 mm", "z = 9 mm", "z = 13 mm"]
+    assert figure.axes[0].get_xlabel() == "x (mm)"
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "label"),
+    [
+        (None, {"kind": "pattern", "reduce": "mean_abs", "units": "mean absolute pattern (Pearson r)"},
+         "Mean |pattern| (Pearson r)"),
+        ("weight_map", {"kind": "filter", "reduce": "l2", "units": "l2 norm of weight (a per b)"},
+         "L2 norm of weight (a per b)"),
+        ("t", {"units": "1"}, "t"),
+        (None, {"units": "percent"}, "value (percent)"),
+        ("weight_map", {"kind": "filter", "units": "r", "long_name": "my words"}, "my words (r)"),
+    ],
+)  # fmt: skip
+def test_a_bare_map_says_what_it_is_once(volume, name, attrs, label):
+    from neurodecode.plot.surface import label_of
+
+    volume.attrs |= attrs
+    assert label_of(volume.rename(name)) == label
+    assert label in words(nd_plot.slice_map(volume.rename(name))).replace("\n", " ")
 
 
 # ---------------------------------------------------------------------------------------------- cortex

@@ -338,9 +338,8 @@ def test_a_profile_is_the_mean_over_voxels():
     np.testing.assert_allclose(found["mean"].sel(region="LVC"), one[:, :30].mean("voxel"))
     assert found["n_voxels"].sel(region="LVC").values.tolist() == [30]
     assert found.attrs["n_permutations"] == 20
-    xr.testing.assert_identical(
-        found, spatial.region_profile(one, ["V1", "LVC"], n_permutations=20, n_bootstrap=20)
-    )
+    again = spatial.region_profile(one, ["V1", "LVC"], n_permutations=20, n_bootstrap=20)
+    xr.testing.assert_equal(found, again)
 
 
 def test_a_planted_region_is_significant_and_the_others_are_not():
@@ -499,3 +498,65 @@ def test_a_volume_in_mni_space_is_sampled_on_the_surface():
             image.data.parts[side].ravel(), y, atol=4.0
         )  # the mean over the ribbon, mm
         assert np.corrcoef(image.data.parts[side].ravel(), y)[0, 1] > 0.999
+
+
+# ---------------------------------------------------------------- how results were made, and what their files say
+
+
+def test_profiles_and_contrasts_say_how_they_were_made():
+    responses, features = brain()
+    decoder = nd.RidgeDecoder(alpha=2.0).fit(responses, nd.brain.stack(features))
+    weights = spatial.weight_map(decoder, kind="pattern", responses=responses)
+    both = {"a": "V1", "b": "V2"}
+    profile = spatial.region_profile(weights, both, n_permutations=5, n_bootstrap=6, seed=7)
+    contrast = spatial.contrast(weights, both, pair=("b", "a"), n_permutations=5, seed=7)
+    mapped = {"s1": nd.store.provenance(weights)}
+    for found, what, names, counts in (
+        (profile, "spatial.region_profile", ["a", "b"], {"n_permutations": 5, "n_bootstrap": 6}),
+        (contrast, "spatial.contrast", ["b", "a"], {"n_permutations": 5}),
+    ):
+        made = nd.store.provenance(found)
+        assert made["what"] == what
+        assert made["seed"] == 7
+        assert made["parameters"] == {"regions": names, **counts, "map": mapped}
+        assert list(made["data"]) == ["s1"]
+        assert found.attrs["kind"] == "pattern"
+    other = nd.store.provenance(
+        spatial.region_profile((weights + 1).drop_attrs(), both, n_permutations=5, n_bootstrap=6)
+    )
+    assert list(other["data"].values()) != list(nd.store.provenance(profile)["data"].values())
+    assert "map" not in other["parameters"]
+
+
+def test_a_selected_layer_keeps_its_name_in_a_profile():
+    found = spatial.region_profile(maps().sel(layer="z"), ["V1"], n_permutations=1, n_bootstrap=1)
+    assert found["layer"].values.tolist() == ["z"]
+
+
+def test_a_volume_says_its_units_and_its_space():
+    affine = np.diag([-2.0, 3.0, 4.0, 1.0])
+    affine[:3, 3] = [10.0, -20.0, 5.0]
+    where = np.argwhere(np.ones((2, 3, 2)))
+    xyz = where @ affine[:3, :3].T + affine[:3, 3]
+    values = xr.DataArray(
+        np.arange(12.0), dims="voxel", coords={k: ("voxel", xyz[:, i]) for i, k in enumerate("xyz")},
+        attrs={"affine": affine.ravel().tolist(), "shape": [2, 3, 2]},
+    )  # fmt: skip
+    header = spatial.to_volume(values).header
+    assert header.get_xyzt_units()[0] == "mm"
+    for matrix, code in (header.get_sform(coded=True), header.get_qform(coded=True)):
+        assert code == 2
+        np.testing.assert_allclose(matrix, affine, atol=1e-5)
+
+
+def test_a_sheared_volume_has_no_quaternion_that_would_misplace_it():
+    affine = np.array([[2.0, 1.0, 0, 0], [0, 2.0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1.0]])
+    xyz = np.argwhere(np.ones((2, 2, 2))) @ affine[:3, :3].T
+    values = xr.DataArray(
+        np.arange(8.0), dims="voxel", coords={k: ("voxel", xyz[:, i]) for i, k in enumerate("xyz")},
+        attrs={"affine": affine.ravel().tolist(), "shape": [2, 2, 2]},
+    )  # fmt: skip
+    image = spatial.to_volume(values)
+    np.testing.assert_allclose(image.affine, affine)
+    np.testing.assert_allclose(image.header.get_sform(coded=True)[0], affine)
+    assert image.header.get_qform(coded=True)[1] == 0

@@ -11,6 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, listed, require_dims, require_same, require_unique
+from .own import require_own
+from .regions import region_names
 
 HEMISPHERES = ("left", "right")
 # Longer or coarser than this and it is not seconds that were given.
@@ -47,7 +49,8 @@ def fmri(
     stimulus : (sample) what was seen; repeats bear the same label
     mask : 3-D NIfTI image or path
         Which voxels to take; only with an image.
-    roi : (voxel) names, "" for none; with an image also {name: 3-D mask}, or (3-D atlas, {label: name})
+    roi : (voxel) names, "" for none, or numbers, 0 for none
+        With an image also {name: 3-D mask}, or (3-D atlas, {label: name}).
     hemi : (voxel) "left" or "right"
     xyz : (voxel, 3) in mm; filled in for an image
     vertex : (voxel) index in the hemisphere's mesh
@@ -62,7 +65,8 @@ def fmri(
     Raises
     ------
     ValueError
-        Wrong number of axes or labels, no values, missing or duplicate ids, an image without mask or on another grid.
+        Wrong number of axes or labels, no values, missing or duplicate ids, labels that differ from those that
+        ``values`` bear themselves, an image without mask or on another grid.
     """
     attrs: dict[str, Any] = {"units": units}
     if isinstance(values, str | Path) or hasattr(values, "affine"):
@@ -75,13 +79,16 @@ def fmri(
         raise ValueError("mask goes with a NIfTI image; for an array select the voxels before")
     else:
         voxel = None
-    values = _numbers(values, ("sample", "voxel"), who="fMRI values")
-    n, v = values.shape
     voxels: dict[str, Any] = {"roi": roi, "hemi": hemi, "vertex": vertex}
     labels = {"session": session, "run": run, "repeat": repeat, "split": split}
+    require_own(values, {SAMPLE: sample, STIMULUS: stimulus} | labels | voxels, who="fMRI values")
+    values = _numbers(values, ("sample", "voxel"), who="fMRI values")
+    n, v = values.shape
     coords = _samples(n, {SAMPLE: sample, STIMULUS: stimulus} | labels)
     coords |= {k: ("voxel", _column(x, v, k, "voxel")) for k, x in voxels.items() if x is not None}
     coords |= _positions(xyz, v, "voxel", unit="mm")
+    if roi is not None:
+        coords["roi"] = ("voxel", _regions(roi, coords["roi"][1]))
     if hemi is not None:
         wrong = sorted(set(np.unique(coords["hemi"][1]).tolist()) - set(HEMISPHERES))
         if wrong:
@@ -117,7 +124,7 @@ def meeg(
     values : (sample, channel, time) array-like, or :class:`mne.Epochs`
         From Epochs come channels, kinds, positions (m, head coordinates), times, units and metadata columns; stimuli
         from the metadata column ``stimulus`` or else from the event names. What is given here goes before. A metadata
-        column that bears the name of a coordinate of channels or time becomes ``metadata_<name>``.
+        column that bears a name of channels, time, features or results becomes ``metadata_<name>``.
     sample, stimulus, channel : labels
         Needed for an array.
     time : (time) seconds from onset, evenly spaced
@@ -131,8 +138,9 @@ def meeg(
     Raises
     ------
     ValueError
-        Wrong number of axes or labels, no values, missing labels, duplicates, times that are not increasing, uneven or
-        in milliseconds, other units than those of the Epochs.
+        Wrong number of axes or labels, no values, missing labels, duplicates, labels that differ from those that an
+        array bears itself, times that are not increasing, uneven or in milliseconds, other units than those of the
+        Epochs.
     """
     extra: dict[str, Any] = {}
     if hasattr(values, "get_data") and hasattr(values, "ch_names"):
@@ -149,13 +157,15 @@ def meeg(
             mine if mine is not None else theirs
             for mine, theirs in zip((sample, stimulus, channel, time, kind, xyz), own, strict=True)
         )
+    given = {"session": session, "run": run, "repeat": repeat, "split": split}
+    ids = {SAMPLE: sample, STIMULUS: stimulus, "channel": channel, "time": time, "kind": kind}
+    require_own(values, ids | given, who="M/EEG values")
     values = _numbers(values, ("sample", "channel", "time"), who="M/EEG values")
     n, c, t = values.shape
     needed = {"sample": sample, "stimulus": stimulus, "channel": channel, "time": time}
     missing = [k for k, x in needed.items() if x is None]
     if missing:
         raise ValueError(f"M/EEG values given as an array need {listed(missing)} too")
-    given = {"session": session, "run": run, "repeat": repeat, "split": split}
     extra |= {k: x for k, x in given.items() if x is not None}
     coords = _samples(n, {SAMPLE: sample, STIMULUS: stimulus} | extra)
     coords["channel"] = ("channel", _column(channel, c, "channel", "channel"))
@@ -182,8 +192,10 @@ def features(values: Any, *, stimulus: Any, layer: Any = None, unit: Any = None)
     Raises
     ------
     ValueError
-        Wrong number of axes or labels, duplicate stimuli.
+        Wrong number of axes or labels, duplicate stimuli, stimuli that differ from those that ``values`` bear
+        themselves.
     """
+    require_own(values, {STIMULUS: stimulus, LAYER: layer, "unit": unit}, who="features")
     values = _numbers(values, (STIMULUS, FEATURE), who="features")
     n, p = values.shape
     coords: dict[str, Any] = {STIMULUS: (STIMULUS, _column(stimulus, n, STIMULUS, STIMULUS))}
@@ -203,8 +215,10 @@ def images(values: Any, *, stimulus: Any) -> xr.DataArray:
     Raises
     ------
     ValueError
-        Values outside 0-1, another number of axes, a last axis that is not 3 colours, or duplicate stimuli.
+        Values outside 0-1, another number of axes, a last axis that is not 3 colours, duplicate stimuli, or stimuli
+        that differ from those that ``values`` bear themselves.
     """
+    require_own(values, {STIMULUS: stimulus}, who="images")
     dims = (STIMULUS, "row", "column", "colour")
     of_bytes = getattr(values, "dtype", None) == np.uint8
     array = np.asarray(_numbers(values, dims, who="images"))
@@ -322,6 +336,14 @@ def _samples(n: int, labels: Mapping[str, Any]) -> dict[str, Any]:
         for k, x in labels.items()
         if x is not None
     }
+
+
+def _regions(roi: Any, column: np.ndarray) -> np.ndarray:
+    """Regions as they are where all are text or all integers; else as names, "" for missing ones and for 0."""
+    if column.dtype.kind in "iu":
+        return column
+    array = np.asarray(roi, dtype=object if isinstance(roi, list | tuple) else None)
+    return column if array.dtype.kind in "UST" else region_names(array)
 
 
 def _indices(vertex: np.ndarray) -> np.ndarray:

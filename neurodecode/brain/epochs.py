@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 UNITS = {"eeg": "V", "mag": "T", "grad": "T/m"}
-# Coordinates of channels and time, which no label of an epoch may replace.
-TAKEN = ("channel", "time", "kind", "x", "y", "z")
+# Names of channels and time, of features and of results, which no label of an epoch may bear.
+TAKEN = ("channel", "time", "kind", "x", "y", "z", "feature", "layer", "unit", "region", "window")
 
 
 @dataclass(frozen=True)

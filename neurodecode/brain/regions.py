@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..labels import listed, require_coord, require_same, require_unique
@@ -17,6 +18,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 # Names in ``roi`` that stand for no region.
 NONE = ("", "none")
+NUMBERS = (int, float, np.integer, np.floating)
 
 
 def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
@@ -34,12 +36,18 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
     Raises
     ------
     ValueError
-        Unknown names (listing the known ones), a region without a voxel, or labels that differ.
+        Unknown names (listing the known ones), a region without a voxel, labels that differ, or a coordinate that is
+        called ``region`` already.
     """
     dim = "voxel" if "voxel" in responses.dims else "channel"
     if dim not in responses.dims:
         raise ValueError(
             f"regions need the dimension 'voxel' or 'channel', there are {tuple(responses.dims)}"
+        )
+    if "region" in responses.coords:
+        raise ValueError(
+            "responses have a coordinate 'region', the name of the dimension that is made here; names of regions "
+            "belong in 'roi': use responses.rename(region='roi'), or .drop_vars('region')"
         )
     if isinstance(regions, xr.DataArray):
         masks = _from_array(responses, regions, dim)
@@ -87,19 +95,43 @@ def _one(responses: xr.DataArray, what: Any, dim: str) -> np.ndarray:
     return _from_names(responses, [str(n) for n in what], dim)
 
 
+def region_names(values: Any) -> np.ndarray:
+    """Write each entry of ``roi`` as the name of its region, "" where it has none.
+
+    Missing entries have none, and neither has the number 0, the background of an atlas; whole floats, which an atlas
+    image or a column with holes turns its numbers into, are named as the integers that they are.
+    """
+    array = np.asarray(values, dtype=object)
+    return np.array([_region_name(v) for v in array.ravel()], dtype=str).reshape(array.shape)
+
+
+def _region_name(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, str):
+        return str(value)
+    zero = isinstance(value, NUMBERS) and not isinstance(value, bool) and value == 0
+    if zero or pd.isna(value) is True:
+        return ""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
+
+
 def _known(responses: xr.DataArray, dim: str) -> list[str]:
     return sorted(set(_labels(responses, dim).tolist()))
 
 
 def _labels(responses: xr.DataArray, dim: str) -> np.ndarray:
     """What regions go by: ``roi``, or the names of channels that have none."""
-    name = "channel" if dim == "channel" and "roi" not in responses.coords else "roi"
-    return require_coord(responses, name, who="responses", dim=dim).values.astype(str)
+    if dim == "channel" and "roi" not in responses.coords:
+        return require_coord(responses, "channel", who="responses", dim=dim).values.astype(str)
+    return region_names(require_coord(responses, "roi", who="responses", dim=dim).values)
 
 
 def _from_names(responses: xr.DataArray, names: list[str], dim: str) -> np.ndarray:
     """Join names and groups. A group takes the members that there are; a name must be there itself."""
     known = _known(responses, dim)
+    names = [n if n in known else n.strip() for n in names]
     members = {n: [n] if n in known else [m for m in GROUPS.get(n, ()) if m in known] for n in names}
     unknown = [n for n, found in members.items() if not found]
     if unknown:

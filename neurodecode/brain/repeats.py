@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 
-from ..labels import SAMPLE, STIMULUS, groups, listed, require_coord, require_dims
+from ..labels import SAMPLE, STIMULUS, groups, listed, require_coord, require_dims, require_finite
 
 
 def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMULUS) -> xr.DataArray:
@@ -28,9 +28,10 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     Raises
     ------
     ValueError
-        If a group lies in more than one ``split``: its mean would leak test data into training.
+        NaN or infinite values; a group in more than one ``split``, whose mean would leak test data into training.
     """
     require_dims(responses, [SAMPLE], who="responses")
+    require_finite(responses, who="responses")
     names = [by] if isinstance(by, str) else list(by)
     columns = [require_coord(responses, n, who="responses", dim=SAMPLE).values for n in names]
     labels = columns[0] if len(columns) == 1 else _joined(columns)

@@ -13,6 +13,7 @@ from .look import (
     PAGE,
     axes_or_new,
     chance_of,
+    chances_of,
     counted,
     group_variables,
     legend_above,
@@ -47,6 +48,7 @@ def regions(
     ----------
     summary : Dataset with mean, sem, n (region, layer), values (region, layer, subject)
         From neurodecode.inference.group; its attrs `score`, `units` and `chance` give the axis and the dashed line.
+        Without one chance for all, the variable `chance` (region, layer) gives a dashed tick over each bar.
     ax : optional
         Axes to draw on; by default those of a new figure.
     ceiling : (region, layer), optional
@@ -97,6 +99,9 @@ def regions(
         if marks is not None:
             _marks(ax, spots, _stars(_like(marks, data, who="marks")), _tops(data, over, ceiling))
         _chance(ax, chance_of(data.attrs))
+        each = chances_of(data)
+        if each is not None:
+            _chances(ax, spots, each.transpose("region", "layer").values, width=_width(len(names)))
         _finish(ax, layers, score_label(data.attrs))
         _legend(ax)
         dots = " (dots)" if "values" in data else ""
@@ -289,6 +294,14 @@ def _chance(ax: Axes, chance: float | None) -> None:
         )
 
 
+def _chances(ax: Axes, spots: np.ndarray, levels: np.ndarray, *, width: float) -> None:
+    """A dashed tick as wide as its bar, where chance is known."""
+    known = np.isfinite(levels)
+    left, right = spots[known] - width / 2, spots[known] + width / 2
+    ticks = ax.hlines(levels[known], left, right, color="#404040", ls=(0, (3, 1.5)), lw=0.9, zorder=5)
+    ticks.set_label("chance (per bar)")
+
+
 def _finish(ax: Axes, layers: Sequence[object], label: str) -> None:
     ax.set_xticks(np.arange(len(layers)), [str(v) for v in layers])
     ax.tick_params(axis="x", length=0)
@@ -296,8 +309,10 @@ def _finish(ax: Axes, layers: Sequence[object], label: str) -> None:
     ax.set_xlim(-side, len(layers) - 1 + side)
     y_label(ax, label)
     low, high = ax.get_ylim()
-    dashed = [ln for ln in ax.lines if str(ln.get_label()).startswith("chance")]
-    if low == 0 and any(np.asarray(ln.get_ydata())[0] == 0 for ln in dashed):
+    lines = [np.asarray(ln.get_ydata()) for ln in ax.lines if str(ln.get_label()).startswith("chance")]
+    ticks = [c for c in ax.collections if str(c.get_label()).startswith("chance")]
+    lines += [np.asarray(path.vertices)[:, 1] for c in ticks for path in c.get_paths()]
+    if low == 0 and any(y[0] == 0 for y in lines):
         low = -0.03 * high
         ax.set_ylim(low, high)  # chance at 0 would hide behind the axis
     if low < 0 < high:

@@ -12,6 +12,7 @@ from .look import (
     PAGE,
     axes_or_new,
     chance_of,
+    chances_of,
     counted,
     figure_or_new,
     group_variables,
@@ -47,7 +48,8 @@ def time_course(
     Parameters
     ----------
     summary : Dataset with mean, sem, n (window, layer)
-        From neurodecode.inference.group, `window` in seconds; attrs `score`, `units`, `chance`.
+        From neurodecode.inference.group, `window` in seconds; attrs `score`, `units`, `chance`. Without one chance for
+        all, the variable `chance` (window, layer) gives a dashed line in each layer's colour.
     ax : optional
         Axes to draw on; by default those of a new figure.
     clusters : Dataset with boolean significant (window, layer), optional
@@ -84,6 +86,9 @@ def time_course(
             ax.axhline(
                 chance, color="#404040", ls=(0, (4, 2.5)), lw=0.8, zorder=1, label=f"chance ({chance:.3g})"
             )
+        each = chances_of(data)
+        if each is not None:
+            _chances(ax, time, each.transpose("layer", "window").values, layer_colours(layers))
         if significant is not None and significant.any():
             _cluster_bars(ax, time, significant, layer_colours(layers), data)
         pad = (time[-1] - time[0]) * 0.01 if len(time) > 1 else 1.0
@@ -116,7 +121,8 @@ def generalisation(
     Parameters
     ----------
     matrix : (train_window, test_window)
-        Windows in seconds; attrs `score`, `units`, and `chance`, which takes the middle of the colours (0 without it).
+        Windows in seconds; attrs `score`, `units`, and `chance`, which takes the middle of the colours. Without it the
+        mean of the coordinate `chance` does, and without either 0.
     ax : optional
         Axes to draw on; by default those of a new figure.
     vmax : optional
@@ -165,7 +171,7 @@ def generalisation(
         ax.set_ylabel("Training window (ms)")
         if colour_bar:
             _score_bar(ax.figure, [ax], image, shown)
-            note(ax, *_matrix_words(matrix.attrs))
+            note(ax, *_matrix_words(matrix))
     return ax
 
 
@@ -196,23 +202,34 @@ def generalisation_panels(
     require_coord(matrices, "layer", who="matrices")
     middle, reach = _middle_and_reach(matrices, None)
     layers = matrices["layer"].values.tolist()
+    # Panels share one middle, even where each has a chance of its own.
+    alike = matrices if _middle(matrices) is None else matrices.assign_attrs(chance=middle)
     with style():
         fig = figure_or_new(figure, width=PAGE, height=0.8 + (PAGE - 1.1) / max(len(layers), 2))
         axes = list(fig.subplots(1, len(layers), squeeze=False, sharey=True)[0])
         for ax, layer in zip(axes, layers, strict=True):
-            one = matrices.sel(layer=layer, drop=True)
+            one = alike.sel(layer=layer, drop=True)
             generalisation(one, ax=ax, vmax=middle + reach, colour_bar=False, onset=onset)
             ax.set_title(str(layer), loc="left")
             ax.label_outer()
         _score_bar(fig, axes, axes[0].collections[0], matrices)
-        words = "; ".join(_matrix_words(matrices.attrs))
+        words = "; ".join(_matrix_words(matrices))
         fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     return fig
 
 
+def _middle(scores: xr.DataArray) -> float | None:
+    """Chance: the one level, or the mean of those that the cells bear, if they bear any."""
+    one = chance_of(scores.attrs)
+    if one is not None or "chance" not in scores.coords:
+        return one
+    mean = float(scores.coords["chance"].mean())
+    return mean if np.isfinite(mean) else None
+
+
 def _middle_and_reach(scores: xr.DataArray, vmax: float | None) -> tuple[float, float]:
     """The score that is white, and how far the strongest colours lie from it."""
-    middle = chance_of(scores.attrs) or 0.0
+    middle = _middle(scores) or 0.0
     if not np.isfinite(scores.values).any():
         raise ValueError("matrix has no finite value to draw")
     if vmax is not None and not vmax > middle:
@@ -230,10 +247,10 @@ def _score_bar(fig: Any, axes: list[Axes], image: Any, scores: xr.DataArray) -> 
     slim_colour_bar(bar, score_label(scores.attrs))
 
 
-def _matrix_words(attrs: dict) -> list[str]:
-    white = [f"white: chance ({chance_of(attrs):.3g})"] if "chance" in attrs else []
+def _matrix_words(scores: xr.DataArray) -> list[str]:
+    middle, mean = _middle(scores), "" if chance_of(scores.attrs) is not None else "mean "
     return [
-        *white,
+        *([] if middle is None else [f"white: {mean}chance ({middle:.3g})"]),
         "times: centres of the windows",
         "dashed: trained and tested in the same window",
         "grey: onset",
@@ -250,6 +267,16 @@ def _peaks(planted: xr.DataArray, layers: list[Any]) -> np.ndarray:
             f"{tuple(map(str, planted.dims))} and lacks {len(absent)}; select one subject and window first"
         )
     return planted.sel(layer=layers).values.astype(float)
+
+
+def _chances(ax: Axes, time: np.ndarray, levels: np.ndarray, colours: list[str]) -> None:
+    """A dashed line a layer (layer, window) in its colour; one grey entry in the legend for all."""
+    dashes: dict[str, Any] = {"ls": (0, (4, 2.5)), "lw": 0.8, "zorder": 1}
+    for row, (level, colour) in enumerate(zip(levels, colours, strict=True)):
+        # One window alone still shows its level.
+        wide = (time, level) if len(time) > 1 else (edges(time), np.repeat(level, 2))
+        ax.plot(*wide, color=colour, label=f"_chance {row}", **dashes)
+    ax.plot([], [], color="#404040", label="chance (per space)", **dashes)
 
 
 def _triangles(ax: Axes, peaks: np.ndarray, colours: list[str]) -> None:
@@ -320,8 +347,9 @@ def _cluster_bars(
     """A row a layer under everything drawn: each run of significant windows as one thick line."""
     low = float(np.nanmin((data["mean"] - data["sem"].fillna(0)).values))
     high = float(np.nanmax((data["mean"] + data["sem"].fillna(0)).values))
-    chance = chance_of(data.attrs)
+    chance, each = chance_of(data.attrs), chances_of(data)
     low = low if chance is None else min(low, chance)
+    low = low if each is None else min(low, float(each.min()))
     step = (high - low or 1.0) * 0.055
     borders = edges(time)
     for row, (mask, colour) in enumerate(zip(significant, colours, strict=True), start=1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -187,9 +188,17 @@ def map_label(attrs: dict) -> str:
 
 
 def chance_of(attrs: dict) -> float | None:
-    """Return the chance level that ``attrs`` carry, if any."""
+    """Return the one chance level that ``attrs`` carry, if any."""
     chance = attrs.get("chance")
-    return None if chance is None else float(chance)
+    return None if chance is None or isnan(chance) else float(chance)
+
+
+def chances_of(summary: xr.Dataset) -> xr.DataArray | None:
+    """Return chance for every cell of `mean`, where there is no one level for all of them but one for some."""
+    if chance_of(summary.attrs) is not None or "chance" not in summary.variables:
+        return None
+    each = summary["chance"].broadcast_like(summary["mean"])
+    return each if bool(each.notnull().any()) else None
 
 
 def probability(p: float) -> str:

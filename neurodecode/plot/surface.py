@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..labels import require_choice, require_coord, require_dims, require_same
-from .look import PAGE, figure_or_new, inches_wide, style
+from .look import PAGE, figure_or_new, inches_wide, map_label, style
 from .mesh import SIDES, Line, View, hemisphere, look, main_piece, on_vertices, outline
 from .names import write_names
 
@@ -237,7 +237,9 @@ def _diverging() -> Colormap:
 
 
 def label_of(values: xr.DataArray) -> str:
-    """Name a map on its colour bar: name and units."""
+    """Name a map on its colour bar: name and units; a weight map by its kind, whose units say it all already."""
+    if "kind" in values.attrs and "long_name" not in values.attrs:
+        return map_label(values.attrs)
     words = str(values.attrs.get("long_name") or values.name or "value").replace("_", " ")
     units = str(values.attrs.get("units", ""))
     return f"{words} ({units})" if units and units != "1" else words

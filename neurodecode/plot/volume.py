@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 _MOST = 12  # slices shown unless told which
+_TILT = 0.01  # share of a step that may go along another axis; at more, a slice has no one z
 
 
 def slice_map(
@@ -44,7 +45,8 @@ def slice_map(
 
     Returns
     -------
-    The figure: axes in mm along the voxel grid (neurological: left is left), and a colour bar.
+    The figure: axes in mm (neurological: left is left), and a colour bar. Where the grid is tilted against x y z by
+    more than about 1 %, slices are titled by their index and axes count mm along the grid from its border.
 
     Raises
     ------
@@ -64,9 +66,8 @@ def slice_map(
         columns = min(4, len(chosen))
         rows = -(-len(chosen) // columns)
         width = COLUMN if columns == 1 else PAGE
-        tall = (
-            abs(affine[1, 1]) * grid.shape[1] / (abs(affine[0, 0]) * grid.shape[0]) if affine[0, 0] else 1.0
-        )
+        wide, deep, _ = _steps(affine) * grid.shape
+        tall = deep / wide
         fig = figure_or_new(figure, width=width, height=rows * (0.78 * width / columns * tall + 0.45))
         axes = fig.subplots(rows, columns, squeeze=False).ravel()
         for ax in axes[len(chosen) :]:
@@ -117,9 +118,25 @@ def _chosen(filled: np.ndarray, slices: Sequence[int] | None) -> np.ndarray:
     return np.asarray(slices, int)
 
 
+def _steps(affine: np.ndarray) -> np.ndarray:
+    """Voxel sizes (3) in mm along the axes of the grid."""
+    from nibabel.affines import voxel_sizes
+
+    return np.asarray(voxel_sizes(affine), float)
+
+
+def _tilted(affine: np.ndarray) -> bool:
+    """Whether the grid's axes are not those of x y z."""
+    share = np.abs(affine[:3, :3]) / _steps(affine)
+    return bool(share[~np.eye(3, dtype=bool)].max() > _TILT)
+
+
 def _slice(ax: Axes, grid: np.ndarray, affine: np.ndarray, k: int, scale: Scale) -> None:
     picture = grid[:, :, k].T
-    x, y = (_borders(grid.shape[axis], affine[axis, axis] or 1.0, affine[axis, 3]) for axis in (0, 1))
+    tilted, steps = _tilted(affine), _steps(affine)
+    # A tilted grid has no one x a column: its mm are counted from its own border.
+    starts = steps / 2 if tilted else affine[:3, 3]
+    x, y = (_borders(grid.shape[axis], steps[axis], starts[axis]) for axis in (0, 1))
     seen = np.isfinite(picture)
     rgba = np.concatenate([scale.rgb(picture, np.full((*picture.shape, 3), 0.80)), seen[..., None]], axis=2)
     ax.set_facecolor("white")
@@ -127,9 +144,9 @@ def _slice(ax: Axes, grid: np.ndarray, affine: np.ndarray, k: int, scale: Scale)
     ax.set_xlim(min(x), max(x))
     ax.set_ylim(min(y), max(y))
     _rim(ax, seen, x, y)
-    ax.set_xlabel("x (mm)")
-    ax.set_ylabel("y (mm)")
-    ax.set_title(f"z = {affine[2, 2] * k + affine[2, 3]:.0f} mm")
+    ax.set_xlabel("mm along the grid" if tilted else "x (mm)")
+    ax.set_ylabel("mm along the grid" if tilted else "y (mm)")
+    ax.set_title(f"slice {k}" if tilted else f"z = {affine[2, 2] * k + affine[2, 3]:.0f} mm")
 
 
 def _borders(n: int, step: float, start: float) -> tuple[float, float]:

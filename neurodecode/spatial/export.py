@@ -25,7 +25,7 @@ def to_volume(values: xr.DataArray, *, like: Any = None, fill: float = 0.0) -> A
 
     Returns
     -------
-    nibabel.Nifti1Image, 3-D, or 4-D with one volume a layer.
+    nibabel.Nifti1Image in mm, 3-D, or 4-D with one volume a layer; its header calls the space "aligned" (code 2).
 
     Raises
     ------
@@ -50,7 +50,14 @@ def to_volume(values: xr.DataArray, *, like: Any = None, fill: float = 0.0) -> A
     flat = np.atleast_2d(ordered.values)
     data = np.full((*shape, len(flat)), fill, dtype=np.float32)
     data[index[:, 0], index[:, 1], index[:, 2]] = flat.T
-    return nibabel.Nifti1Image(data[..., 0] if values.ndim == 1 else data, affine)
+    image = nibabel.Nifti1Image(data[..., 0] if values.ndim == 1 else data, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=2)
+    # A qform holds no shear: one that would put voxels elsewhere stays "unknown", and readers take the sform.
+    image.set_qform(affine, code=2)
+    if not np.allclose(image.get_qform(), affine, atol=1e-3):
+        image.set_qform(affine, code=0)
+    return image
 
 
 def _grid(values: xr.DataArray, like: Any) -> tuple[np.ndarray, np.ndarray]:

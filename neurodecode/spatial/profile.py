@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import brain
+from .. import brain, store
 from ..crossval import by_subject
 from ..labels import LAYER, listed, require_choice, require_dims, require_finite
 
@@ -36,7 +36,7 @@ def region_profile(
     Dataset over (region, layer)
         ``mean`` over voxels, then over subjects; ``low``, ``high`` a 95 % interval from resampling voxels within
         subjects; ``p`` one-sided, (b + 1) / (m + 1), against as many voxels drawn at random from the whole map of each
-        subject; ``values`` (region, layer, subject); ``n_voxels`` (region, subject).
+        subject; ``values`` (region, layer, subject); ``n_voxels`` (region, subject). Its provenance holds the maps'.
 
     Notes
     -----
@@ -63,7 +63,7 @@ def region_profile(
     low, high = np.quantile(np.mean(boot, axis=0), [0.025, 0.975], axis=0)
     first = next(iter(maps.values()))
     dims = ("region", LAYER)
-    return xr.Dataset(
+    result = xr.Dataset(
         {
             "mean": (dims, mean),
             "low": (dims, low),
@@ -82,6 +82,8 @@ def region_profile(
         },
         attrs={**_common(first), "n_permutations": n_permutations, "n_bootstrap": n_bootstrap, "seed": seed},
     )
+    counts = {"n_permutations": n_permutations, "n_bootstrap": n_bootstrap}
+    return _stamped(result, "spatial.region_profile", counts, maps, masks, seed)
 
 
 def contrast(
@@ -97,18 +99,19 @@ def contrast(
     Returns
     -------
     Dataset over (layer): ``difference`` (mean over subjects), two-sided ``p`` = (b + 1) / (m + 1), and ``values``
-    (layer, subject). Voxels that lie in both regions are refused.
+    (layer, subject). Its provenance holds the maps'. Voxels that lie in both regions are refused.
     """
     _require_count(n_permutations, "n_permutations")
     maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
     _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
     random = np.random.default_rng(seed)
-    values, null = [], []
-    for m in maps.values():
-        masks = brain.regions(m, list(pair) if regions is None else regions)
+    values, null, masks = [], [], {}
+    for subject, m in maps.items():
+        found = brain.regions(m, list(pair) if regions is None else regions)
         for name in pair:
-            require_choice(name, masks.region.values.tolist(), what="region")
-        a, b = (masks.sel(region=name).values for name in pair)
+            require_choice(name, found.region.values.tolist(), what="region")
+        masks[subject] = found.sel(region=list(pair))
+        a, b = masks[subject].values
         if (a & b).any():
             raise ValueError(
                 f"{pair[0]} and {pair[1]} share {int((a & b).sum())} voxels; a contrast needs disjoint regions"
@@ -120,7 +123,7 @@ def contrast(
     difference = np.mean(values, axis=0)
     beaten = np.sum(np.abs(np.mean(null, axis=0)) >= np.abs(difference) * (1 - 1e-12), axis=0)
     first = next(iter(maps.values()))
-    return xr.Dataset(
+    result = xr.Dataset(
         {
             "difference": (LAYER, difference),
             "p": (LAYER, (beaten + 1) / (n_permutations + 1)),
@@ -134,11 +137,34 @@ def contrast(
             "seed": seed,
         },
     )
+    return _stamped(result, "spatial.contrast", {"n_permutations": n_permutations}, maps, masks, seed)
+
+
+def _stamped(
+    result: xr.Dataset,
+    what: str,
+    counts: Mapping[str, int],
+    maps: Mapping[str, xr.DataArray],
+    masks: Mapping[str, xr.DataArray],
+    seed: int,
+) -> xr.Dataset:
+    """Say how a result was made, and how its maps were where they say so."""
+    made = {s: store.provenance(m) for s, m in maps.items() if "provenance" in m.attrs}
+    parameters = {
+        "regions": next(iter(masks.values())).region.values.tolist(),
+        **counts,
+        **({"map": made} if made else {}),
+    }
+    hashes = {s: store.data_hash(m, masks[s]) for s, m in maps.items()}
+    return store.stamp(result, what=what, parameters=parameters, seed=seed, data=hashes)
 
 
 def _checked(given: xr.DataArray) -> xr.DataArray:
     require_dims(given, ["voxel"], who="weight map")
-    given = given if LAYER in given.dims else given.expand_dims({LAYER: [str(given.name or "map")]})
+    if LAYER not in given.dims:
+        # One layer that was selected keeps its name.
+        name = given.coords[LAYER].item() if LAYER in given.coords else str(given.name or "map")
+        given = given.drop_vars(LAYER, errors="ignore").expand_dims({LAYER: [name]})
     require_dims(given, [LAYER, "voxel"], who="weight map")
     require_finite(given, who="weight map")
     return given.transpose(LAYER, "voxel")
@@ -146,7 +172,7 @@ def _checked(given: xr.DataArray) -> xr.DataArray:
 
 def _common(one: xr.DataArray) -> dict[str, Any]:
     """Attributes that hold for all subjects."""
-    return {k: v for k, v in one.attrs.items() if k != "subject"}
+    return {k: v for k, v in one.attrs.items() if k not in {"subject", "provenance"}}
 
 
 def _require_alike(names: Mapping[str, xr.DataArray], what: str) -> None:

@@ -74,7 +74,7 @@ def provenance(result: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     text = result.attrs.get("provenance")
     if text is None:
         raise ValueError(
-            "this result has no attribute 'provenance' (arithmetic on it drops attributes); it has "
+            "this result has no attribute 'provenance' (selections and arithmetic may drop attributes); it has "
             f"{shown(sorted(map(str, result.attrs))) or 'none'}"
         )
     try:

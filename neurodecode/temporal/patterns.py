@@ -10,7 +10,7 @@ from sklearn.base import clone
 from .. import folds, store
 from ..crossval import Features, Responses, by_space, checked
 from ..labels import LAYER, require_choice, require_coord, require_same
-from ..maps import KINDS, REDUCTIONS, UNITS, weight_map
+from ..maps import KINDS, REDUCTIONS, UNITS, reduced
 from .sweep import common_time
 from .windows import windows
 
@@ -41,7 +41,8 @@ def patterns(
     Returns
     -------
     (window, channel, layer, subject)
-        Mean over the samples of the window, with the channels' kinds and positions; attrs kind, reduce, units.
+        Mean over the samples of the window, with the channels' kinds and positions; attrs kind, reduce, units and
+        provenance.
     """
     for value, allowed, what in (
         (kind, KINDS, "kind"),
@@ -62,7 +63,7 @@ def patterns(
     def one(seen: xr.DataArray, name: str) -> xr.DataArray:
         # The space's own layers, if any, are one here: the mapping's names are the layers.
         fitted = clone(decoders[name]).fit(seen, spaces[name].drop_vars(LAYER, errors="ignore"))
-        found = weight_map(fitted, kind=kind, reduce=reduce, units=units, responses=seen)
+        found = reduced(fitted, kind=kind, reduce=reduce, units=units, responses=seen)
         return found.assign_coords({LAYER: [name]}).mean("time", keep_attrs=True)
 
     def of_subject(array: xr.DataArray) -> xr.DataArray:
@@ -76,7 +77,7 @@ def patterns(
         "window", "channel", LAYER, "subject"
     )
     parameters = {
-        "decoders": {k: repr(v) for k, v in decoders.items()},
+        "decoders": {k: store.describe(v) for k, v in decoders.items()},
         "kind": kind,
         "reduce": reduce,
         "units": units,
