@@ -5,8 +5,8 @@
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
-# The extra `vision` (torch and friends, 2 GB more) is not needed by anything here yet.
-EXTRAS := cortex,scale,dev
+
+EXTRAS := cortex,scale,vision,dev
 
 # One thread pool at a time: BLAS threads under parallel workers are many times slower than one thread.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 MPLBACKEND=Agg

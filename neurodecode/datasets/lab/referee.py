@@ -1,0 +1,113 @@
+"""The referee: a small network that reads concept, place, size, angle and colour from a picture.
+
+It judges reconstructions and is used for nothing else: no feature of the lab and no generator has seen it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .icons import concepts
+from .pictures import COLOURS
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+
+WIDTHS = (32, 64, 96, 128, 192)
+
+
+def network(n_concepts: int = 200, n_colours: int = 10) -> torch.nn.Module:
+    """Build the network, untrained: (n, 3, 64, 64) in 0-1 to (n, concepts + colours + 5).
+
+    The last five numbers are x, y (-1 to 1), size (share of the width), and sine and cosine of the angle.
+    """
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    before = 3
+    for i, width in enumerate(WIDTHS):
+        stride = 1 if i == 3 else 2
+        kernel = 5 if i == 0 else 3
+        layers += [
+            nn.Conv2d(before, width, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
+        before = width
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Linear(before * 16, 384),
+        nn.ReLU(),
+        nn.Linear(384, n_concepts + n_colours + 5),
+    )
+
+
+def load() -> torch.nn.Module:
+    """Load the trained referee, in evaluation mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package came without its weights.
+    """
+    from importlib import resources
+
+    from safetensors.torch import load_file
+
+    path = resources.files("neurodecode.vision").joinpath("lab/referee/model.safetensors")
+    if not path.is_file():
+        raise FileNotFoundError(f"the referee's weights are missing at {path}; install the package again")
+    model = network()
+    model.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in load_file(str(path)).items()}
+    )
+    return model.eval()
+
+
+def judge(images: np.ndarray, *, batch: int = 256) -> xr.Dataset:
+    """Read what pictures (n, row, column, colour), 64 x 64, 0 to 1, show.
+
+    Returns
+    -------
+    Dataset (image)
+        ``concept`` and ``colour`` (names of the likeliest), ``p_concept`` (its probability), ``x``, ``y`` (-1 to 1,
+        rightwards and upwards from the middle; half the picture's width is 1), ``size`` (share of the width), ``angle``
+        (degrees anticlockwise).
+
+    Raises
+    ------
+    ValueError
+        For another shape, or values outside 0 to 1.
+    """
+    import torch
+    import xarray as xr
+
+    values = np.asarray(images, dtype=np.float32)
+    if values.ndim != 4 or values.shape[1:] != (64, 64, 3):
+        raise ValueError(f"the referee reads pictures (n, 64, 64, 3), got {values.shape}; resize them first")
+    if not np.isfinite(values).all() or values.min() < -1e-3 or values.max() > 1 + 1e-3:
+        raise ValueError(
+            f"pictures must lie in 0 to 1, got {values.min():.3g} to {values.max():.3g}; scale or clip"
+        )
+    model = load()
+    with torch.no_grad():
+        parts = torch.from_numpy(values).permute(0, 3, 1, 2).split(batch)
+        out = torch.cat([model(part) for part in parts]) if len(values) else torch.zeros(0, 215)
+    names, colours = np.array(concepts()), np.array(list(COLOURS))
+    concept = out[:, : len(names)].softmax(dim=1)
+    colour = out[:, len(names) : len(names) + len(colours)]
+    x, y, size, sine, cosine = out[:, -5:].T.numpy()
+    columns = {
+        "concept": names[concept.argmax(dim=1).numpy()],
+        "p_concept": concept.max(dim=1).values.numpy(),
+        "colour": colours[colour.argmax(dim=1).numpy()],
+        "x": x,
+        "y": y,
+        "size": size,
+        "angle": np.rad2deg(np.arctan2(sine, cosine)),
+    }
+    return xr.Dataset({k: ("image", v) for k, v in columns.items()})

@@ -1,0 +1,168 @@
+"""Train the text-conditioned U-Net (diffusers' UNet2DConditionModel) on latents, in the layout of Stable Diffusion.
+
+Velocity prediction (Salimans & Ho 2022). Shapes come late in such a model, so it starts with large upright objects in
+the middle, whose pictures follow from their captions almost fully, and the rest of the variety comes in bit by bit.
+Pooled text enters beside the time embedding; empty captions are learned too, for guidance (Ho & Salimans 2022).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from autoencoder import pixels
+from loop import Settings, State
+from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
+
+from neurodecode.datasets.lab import captions, icons, pictures
+from neurodecode.vision._backends import diffusers, transformers
+
+SETTINGS = Settings(batch=64, rate=1e-3, decay=0.01, average=0.998)
+PICTURES = 2_000_000
+# Every picture is used with this many draws of noise.
+NOISES = 2
+CHANNELS = (32, 64, 128)
+# Pictures after which the variety is that of the lab's stimuli, and what part of them is canonical at first.
+CANONICAL, FULL = 60_000, 400_000
+# How often: full caption, one of any wording, mean over the wordings (as decoded from brains), empty caption.
+CONDITIONS = (0.55, 0.15, 0.2, 0.1)
+OBJECT = 3.0
+
+
+def scheduler():  # noqa: ANN201
+    """Return Stable Diffusion's schedule, with velocity prediction."""
+    return diffusers().DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )
+
+
+def build() -> torch.nn.Module:
+    return diffusers().UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=128,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+    )
+
+
+class Task:
+    """Denoising of latents, given captions; the autoencoder and the text tower stay as they are in ``folder``."""
+
+    build = staticmethod(build)
+
+    def __init__(self, folder: Path, state: Path) -> None:
+        self.folder = folder
+        self.vae = diffusers().AutoencoderKL.from_pretrained(folder / "vae").float().eval()
+        self.text = transformers().CLIPTextModel.from_pretrained(folder / "text_encoder").float().eval()
+        self.tokenizer = transformers().CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        self.scheduler = scheduler()
+        for model in (self.vae, self.text):
+            model.requires_grad_(False)
+
+    def loss(
+        self, model: torch.nn.Module, rng: np.random.Generator, seen: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        scenes = simpler(some(rng, SETTINGS.batch // NOISES), variety(seen, rng))
+        with torch.no_grad():
+            clean = self.latents(pictures.render(scenes)).repeat(NOISES, 1, 1, 1)
+            condition = self.condition(scenes, rng).repeat(NOISES, 1, 1)
+        weight = attention(scenes).repeat(NOISES, 1, 1, 1)
+        when = torch.from_numpy(rng.integers(0, 1000, len(clean)))
+        noise = torch.randn(clean.shape)
+        noisy = self.scheduler.add_noise(clean, noise, when)
+        truth = self.scheduler.get_velocity(clean, noise, when)
+        error = (model(noisy, when, condition).sample - truth) ** 2
+        late = error.detach()[when > 700].mean() if (when > 700).any() else torch.tensor(0.0)
+        return (error * weight).mean(), {"mse": float(error.detach().mean()), "mse_late": float(late)}
+
+    def latents(self, images: np.ndarray) -> torch.Tensor:
+        return self.vae.encode(pixels(images)).latent_dist.mode() * self.vae.config.scaling_factor
+
+    def condition(self, scenes: pictures.Scenes, rng: np.random.Generator) -> torch.Tensor:
+        """Text tokens (n, 15, width) of captions of one kind or another."""
+        kind = rng.choice(len(CONDITIONS), len(scenes), p=CONDITIONS)
+        wording = np.where(kind == 0, 0, rng.integers(0, captions.WORDINGS, len(scenes)))
+        texts = np.array(captions.write(scenes, wording))
+        texts[kind == 3] = ""
+        out = self.embed(texts.tolist())
+        several = kind == 2
+        if several.any():
+            chosen = scenes.take(several)
+            every = [self.embed(captions.write(chosen, w)) for w in range(captions.WORDINGS)]
+            out[torch.from_numpy(several)] = torch.stack(every).mean(dim=0)
+        return out
+
+    def embed(self, texts: list[str]) -> torch.Tensor:
+        tokens = self.tokenizer(texts, padding="max_length", max_length=captions.TOKENS, return_tensors="pt")
+        return self.text(tokens.input_ids).last_hidden_state
+
+    def export(self, state: State, folder: Path) -> None:
+        copy = build()
+        copy.load_state_dict(state.averaged.state_dict())
+        copy.half().save_pretrained(folder / "unet")
+        self.scheduler.save_pretrained(folder / "scheduler")
+        index = {
+            "_class_name": "StableDiffusionPipeline",
+            "_diffusers_version": diffusers().__version__,
+            "feature_extractor": [None, None],
+            "image_encoder": [None, None],
+            "requires_safety_checker": False,
+            "safety_checker": [None, None],
+            "scheduler": ["diffusers", "DDIMScheduler"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+        }
+        (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def some(rng: np.random.Generator, n: int) -> pictures.Scenes:
+    return pictures.draw(rng.integers(0, len(icons.concepts()), n), rng, combinations="known")
+
+
+def variety(seen: int, rng: np.random.Generator) -> float:
+    """Share of the lab's full variety: 0 at first, 1 from ``FULL`` on; a tenth of the batches is always full."""
+    if rng.random() < 0.1:
+        return 1.0
+    return float(np.clip((seen - CANONICAL) / (FULL - CANONICAL), 0, 1))
+
+
+def simpler(scenes: pictures.Scenes, share: float) -> pictures.Scenes:
+    """Shrink place, angle and size towards a large upright object in the middle."""
+    large = 0.72
+    return replace(
+        scenes,
+        x=scenes.x * share,
+        y=scenes.y * share,
+        angle=scenes.angle * share,
+        size=large + (scenes.size - large) * share,
+        mirror=scenes.mirror & (scenes.seed % 1000 < 1000 * share),
+        contrast=scenes.contrast * (0.2 + 0.8 * share),
+    )
+
+
+def attention(scenes: pictures.Scenes) -> torch.Tensor:
+    """Weights of the error (n, 1, 16, 16), mean 1: the object and its border count more than the ground."""
+    cover = torch.from_numpy(pictures.cover(scenes))[:, None]
+    near = adaptive_avg_pool2d(max_pool2d(cover, 9, 1, 4), 16)
+    weight = 1 + OBJECT * near
+    return weight / weight.mean()
