@@ -1,5 +1,5 @@
 # make demo | test | check | bench | docs | env
-# Each target makes its own environment first (.venv, about 4 minutes and 2 GB, once). Needed: Python >= 3.11 with
+# Each target makes its own environment first (.venv, about 4 minutes and 3 GB, once). Needed: Python >= 3.11 with
 # venv, and a C compiler (pycortex is compiled). Another interpreter: make env PYTHON=/path/to/python3.12
 
 VENV   := .venv

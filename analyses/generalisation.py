@@ -9,13 +9,17 @@ from neurodecode import inputs
 ALPHA = 3e3
 WIDTH, STEP = 0.100, 0.050
 SCORE = "pairwise"
+# Of CLIP's layers the shallowest alone; a random sample of each space's dimensions stands for all (None: all).
+DIMENSIONS = 256
+WITHOUT = ("final",)
 
 
 def main() -> None:
     args = inputs.arguments(__doc__, modality="meg")
     data = inputs.read(args)
     decoder = nd.RidgeDecoder(alpha=ALPHA)
-    features = inputs.families(data.features)
+    spaces = inputs.shallowest(data.features)
+    features = inputs.thinned(spaces, DIMENSIONS, seed=args.seed, without=WITHOUT)
     score = nd.temporal.generalise(data.responses, features, decoder, width=WIDTH, step=STEP, score=SCORE)
     inputs.write(score, data, args.out / f"generalisation_{args.modality}.nc")
 

@@ -14,13 +14,18 @@ REGIONS = ("LVC+HVC", "LVC", "HVC")
 N_VOXELS = 250
 ALPHA = 100.0
 SCORE = "profile"
+# A random sample of each space's dimensions stands for all (None: all of them).
+DIMENSIONS = 256
+# CLIP's output is no part of the figure.
+WITHOUT = ("final",)
 
 
 def main() -> None:
     args = inputs.arguments(__doc__, modality="fmri")
     data = inputs.read(args)
     decoder = nd.RidgeDecoder(alpha=ALPHA, n_voxels=N_VOXELS)
-    score = nd.spatial.decode(data.responses, data.features, decoder, regions=REGIONS, score=SCORE)
+    features = inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT)
+    score = nd.spatial.decode(data.responses, features, decoder, regions=REGIONS, score=SCORE)
     print(score.mean(("subject", "fold")).to_pandas().round(3))
     result = nd.inference.above_chance(score)
     inputs.write(result, data, args.out / "region_ablation.nc")

@@ -15,12 +15,16 @@ N_VOXELS = 250
 ALPHA = 100.0
 KIND = "pattern"
 PERMUTATIONS = 1000
+# A random sample of each space's dimensions stands for all (None: all of them).
+DIMENSIONS = 256
+# CLIP's output is no part of the figure.
+WITHOUT = ("final",)
 
 
 def main() -> None:
     args = inputs.arguments(__doc__, modality="fmri")
     data = inputs.read(args)
-    features = nd.brain.stack(inputs.families(data.features))
+    features = nd.brain.stack(inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT))
     decoder = nd.RidgeDecoder(alpha=ALPHA, n_voxels=N_VOXELS)
     maps = {}
     for subject, responses in data.responses.items():

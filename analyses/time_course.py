@@ -15,13 +15,18 @@ from neurodecode import inputs
 ALPHA = 3e3
 WIDTH, STEP = 0.100, 0.025
 SCORE = "top1"
+# A random sample of each space's dimensions stands for all (None: all of them).
+DIMENSIONS = 256
+# CLIP's output is no part of the figure.
+WITHOUT = ("final",)
 
 
 def main() -> None:
     args = inputs.arguments(__doc__, modality="meg")
     data = inputs.read(args)
     decoder = nd.RidgeDecoder(alpha=ALPHA)
-    score = nd.temporal.sweep(data.responses, data.features, decoder, width=WIDTH, step=STEP, score=SCORE)
+    features = inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT)
+    score = nd.temporal.sweep(data.responses, features, decoder, width=WIDTH, step=STEP, score=SCORE)
     print(score.mean(("subject", "fold")).to_pandas().round(3))
     result = score.to_dataset(name="score").assign_attrs(score.attrs)
     if score.sizes["subject"] > 1:

@@ -8,15 +8,18 @@ from neurodecode import inputs
 
 ALPHA = 3e3
 WIDTH, STEP = 0.100, 0.050
+# Of CLIP's layers the shallowest alone; a random sample of each space's dimensions stands for all (None: all).
+DIMENSIONS = 256
+WITHOUT = ("final",)
 
 
 def main() -> None:
     args = inputs.arguments(__doc__, modality="meg")
     data = inputs.read(args)
     decoder = nd.RidgeDecoder(alpha=ALPHA)
-    patterns = nd.temporal.patterns(
-        data.responses, inputs.families(data.features), decoder, width=WIDTH, step=STEP
-    )
+    spaces = inputs.shallowest(data.features)
+    features = inputs.thinned(spaces, DIMENSIONS, seed=args.seed, without=WITHOUT)
+    patterns = nd.temporal.patterns(data.responses, features, decoder, width=WIDTH, step=STEP)
     inputs.write(patterns, data, args.out / f"topographies_{args.modality}.nc")
 
 

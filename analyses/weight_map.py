@@ -1,7 +1,7 @@
 """Where on the cortex are meaning, structure and the image latent read from? (Fig. 9a-c)
 
 One decoder reads every feature from the voxels of one subject that correlate most with it; its weights, forward-model
-patterns and selection are reduced to one value a voxel and family of feature spaces. On the embedded lab they are
+patterns and selection are reduced to one value a voxel and feature space. On the embedded lab they are
 scored against the planted voxels (ROC AUC).
 
     python analyses/weight_map.py --out results
@@ -18,6 +18,10 @@ from neurodecode.datasets.lab.truth import map_auc
 N_VOXELS = 250
 ALPHA = 100.0
 KINDS = ("filter", "pattern", "selection")
+# A random sample of each space's dimensions stands for all (None: all of them).
+DIMENSIONS = 256
+# CLIP's output is no part of the figure.
+WITHOUT = ("final",)
 
 
 def main() -> None:
@@ -25,7 +29,7 @@ def main() -> None:
     data = inputs.read(args)
     subject, responses = next(iter(data.responses.items()))
     train = responses.isel(sample=nd.folds.select(responses, "train", who="train"))
-    features = nd.brain.stack(inputs.families(data.features))
+    features = nd.brain.stack(inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT))
     decoder = nd.RidgeDecoder(alpha=ALPHA, n_voxels=N_VOXELS).fit(train, features)
     maps = {kind: nd.spatial.weight_map(decoder, kind=kind, responses=train) for kind in KINDS}
     result = xr.Dataset(maps | {"regions": nd.brain.regions(responses)}, attrs={"subject": subject})

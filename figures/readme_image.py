@@ -17,7 +17,7 @@ from neurodecode import inputs
 from neurodecode.plot.look import map_label
 from neurodecode.plot.surface import scale_of
 
-SHOWN = {"structure": "Structure", "c": "Meaning (c)"}
+SHOWN = {"Linear-2": "Structure (CLIP, Linear-2)", "c": "Meaning (c)"}
 # The file's palette: few greys for the cortex, more of the map's colours, each lit and in shade.
 GREYS, COLOURS, LIGHTS = 26, 24, (1.0, 0.85, 0.7)
 

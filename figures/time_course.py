@@ -17,7 +17,7 @@ def main() -> None:
     )
     summary = nd.inference.group(result["score"])
     with nd.plot.style():
-        figure, ax = plt.subplots(figsize=(nd.plot.COLUMN * 1.4, 3.2))
+        figure, ax = plt.subplots(figsize=(nd.plot.PAGE * 0.8, 3.5))
         nd.plot.time_course(summary, ax=ax, clusters=clusters, planted=result.get("peak"))
         figure.suptitle(inputs.titled("Test stimuli identified over time", result), x=0.01, ha="left")
     nd.plot.save(figure, args.out / args.result.stem)

@@ -1,5 +1,7 @@
 """Fig. 9a-c: weights on the cortex, from the result of analyses/weight_map.py; one figure a layer.
 
+Of layers that differ by a number only, such as Linear-2 ... Linear-12, the first is drawn.
+
 Means of absolute weights lie above 0 in voxels of pure noise: values below the map's median and one (robust) standard
 deviation over voxels are left out of the picture, which its colour bar says.
 
@@ -20,9 +22,10 @@ def main() -> None:
     )
     result = inputs.load_result(args.result)
     values = chosen(result, args.kind)
-    names = nd.plot.spell_layers(values).layer.values
-    for layer, name in zip(values.layer.values, names, strict=True):
-        figure = draw(values.sel(layer=layer), result, engine=args.engine)
+    maps = inputs.shallowest({str(name): values.sel(layer=name) for name in values.layer.values})
+    for layer, one in maps.items():
+        figure = draw(one, result, engine=args.engine)
+        name = nd.plot.spell_layers(one).layer.item()
         title = inputs.titled(f"{name}, subject {values.attrs.get('subject', 'not given')}", result)
         figure.suptitle(title, x=0.01, ha="left", size=8)
         nd.plot.save(figure, args.out / f"{args.result.stem}-{values.attrs.get('kind', 'map')}-{layer}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from . import store
@@ -17,7 +18,7 @@ from .labels import listed, require_choice
 
 MODALITIES = ("fmri", "eeg", "meg")
 # How many subjects of the embedded lab an analysis takes unless told otherwise.
-LAB_SUBJECTS = {"fmri": 4, "eeg": 8, "meg": 4}
+LAB_SUBJECTS = {"fmri": 4, "eeg": 10, "meg": 4}
 
 
 @dataclass(frozen=True)
@@ -211,15 +212,39 @@ def lab(modality: str, *, subjects: int | None = None, size: str = "small", seed
     )
 
 
-def families(features: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Join spaces that differ by a number only: Linear-2 ... Linear-12 are the family Linear."""
-    from .brain import stack
+def thinned(
+    features: Mapping[str, xr.DataArray],
+    dimensions: int | None,
+    *,
+    seed: int = 0,
+    without: Sequence[str] = (),
+) -> dict[str, xr.DataArray]:
+    """Keep a random sample of each space's dimensions, in their order (None: all), and leave out spaces by name."""
+    rng = np.random.default_rng([seed, 40])
+    kept = {name: space for name, space in features.items() if name not in without}
+    if dimensions is None:
+        return kept
+    return {
+        name: space
+        if space.sizes["feature"] <= dimensions
+        else space.isel(feature=np.sort(rng.choice(space.sizes["feature"], dimensions, replace=False)))
+        for name, space in kept.items()
+    }
 
-    members: dict[str, dict[str, xr.DataArray]] = {}
-    for name, space in features.items():
+
+def shallowest(features: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """Of spaces that differ by a number only keep the first: of Linear-2 ... Linear-12, Linear-2; the others stay."""
+    numbered: dict[str, int] = {}
+    for name in features:
         stem, _, number = name.rpartition("-")
-        members.setdefault(stem if stem and number.isdigit() else name, {})[name] = space
-    return {k: stack(v) if len(v) > 1 else next(iter(v.values())) for k, v in members.items()}
+        if stem and number.isdigit():
+            numbered[stem] = min(int(number), numbered.get(stem, int(number)))
+    first = {f"{stem}-{number}" for stem, number in numbered.items()}
+    return {
+        name: space
+        for name, space in features.items()
+        if name in first or name.rpartition("-")[0] not in numbered
+    }
 
 
 def responses_from(path: str | Path) -> xr.DataArray:

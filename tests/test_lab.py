@@ -15,7 +15,18 @@ from sklearn.metrics import roc_auc_score
 
 from neurodecode import brain
 from neurodecode.datasets import lab
-from neurodecode.datasets.lab import cortex, fmri, meeg, plan, sensors, stimuli
+from neurodecode.datasets.lab import (
+    cache,
+    cortex,
+    features,
+    fmri,
+    icons,
+    meeg,
+    plan,
+    sensors,
+    stimuli,
+    tuning,
+)
 
 CTF = Path(__file__).parents[2] / "shared" / "data" / "ctf_geometry" / "ctf_raw.fif"
 
@@ -108,12 +119,14 @@ def test_parcels_stay_within_regions_and_near_the_size_asked_for(template: corte
 # ---------------------------------------------------------------------------------------------- stimuli
 
 
-def test_concept_split_keeps_whole_concepts_out_and_image_split_does_not() -> None:
+def test_concept_split_keeps_four_concepts_of_every_group_out_and_image_split_none() -> None:
     table = stimuli.by_concept(train=320, test=40, seed=0).table
     concepts = {s: set(table.concept.values[table.split == s].tolist()) for s in ("train", "test")}
     assert not concepts["train"] & concepts["test"]
     assert (len(concepts["train"]), len(concepts["test"])) == (160, 40)
-    assert set(table.group.values[table.split == "test"]) == set(table.group.values)
+    groups, counts = np.unique(table.group.values[table.split == "test"], return_counts=True)
+    assert set(groups) == set(icons.GROUPS)
+    assert (counts == 4).all()
     table = stimuli.by_image(train=400, test=100, seed=0).table
     assert set(table.concept.values[table.split == "test"]) <= set(
         table.concept.values[table.split == "train"]
@@ -125,35 +138,182 @@ def test_more_test_concepts_than_there_are_is_an_error() -> None:
         stimuli.by_concept(train=10, test=41, seed=0)
 
 
-def test_meaning_gathers_by_concept_and_group() -> None:
-    made = stimuli.by_image(train=400, test=0, seed=1)
-    similar = np.corrcoef(made.features["c"].values)
-    concept, group = (made.table[k].values for k in ("concept", "group"))
-    apart = ~np.eye(400, dtype=bool)
-    same_concept = (concept[:, None] == concept) & apart
-    same_group = (group[:, None] == group) & ~same_concept & apart
-    alike, kin, strange = (similar[m].mean() for m in (same_concept, same_group, group[:, None] != group))
-    assert alike > kin + 0.1
-    assert kin > strange + 0.1
-
-
-def test_a_grating_excites_the_filter_of_its_scale_orientation_and_place() -> None:
-    rows, columns = np.meshgrid(
-        np.linspace(-1, 1, stimuli.SIDE), np.linspace(-1, 1, stimuli.SIDE), indexing="ij"
+def test_pictures_and_captions_show_what_the_table_says() -> None:
+    """The object, on its ground, is where the pixels differ most from the border's mean colour."""
+    made = stimuli.by_image(train=60, test=0, seed=5)
+    images, captions = stimuli.draw_images(made), stimuli.write_captions(made)
+    assert images.dims == ("stimulus", "row", "column", "colour")
+    assert images.stimulus.equals(made.table.stimulus)
+    values = images.values
+    border = np.concatenate(
+        [values[:, [0, -1]].reshape(60, -1, 3), values[:, :, [0, -1]].reshape(60, -1, 3)], 1
     )
-    # Vertical stripes (they change along x), 4 cycles a picture, in the upper right corner.
-    blob = np.exp(-((columns - 0.6) ** 2 + (rows + 0.6) ** 2) / 0.05)
-    spectrum = np.fft.fft2((np.cos(2 * np.pi * 2 * columns) * blob)[None])
-    energy = {}
-    for name, (frequency, cells) in stimuli._SCALES.items():
-        values = stimuli._contrast_energy(spectrum, frequency, cells)
-        array = stimuli._labelled(name, values, np.array(["grating"]), cells)
-        best = array.isel(feature=int(array.values[0].argmax()))
-        assert best.field_x > 0.3
-        assert best.field_y > 0.3
-        energy[name] = values.reshape(-1, stimuli.N_ORIENTATIONS).max(axis=0)
-        assert energy[name].argmax() == 0
-    assert max(energy, key=lambda name: energy[name].max()) == "structure-2"
+    stand_out = np.linalg.norm(values - border.mean(axis=1)[:, None, None, :], axis=-1) ** 2
+    place = np.linspace(-1, 1, 64)
+    total = stand_out.sum(axis=(1, 2))
+    x = (stand_out.sum(axis=1) @ place) / total
+    y = -(stand_out.sum(axis=2) @ place) / total
+    assert np.corrcoef(x, made.table.object_x)[0, 1] > 0.8
+    assert np.corrcoef(y, made.table.object_y)[0, 1] > 0.8
+    for row, concept, colour in zip(
+        captions.values, made.table.concept.values, made.table.object_colour.values, strict=True
+    ):
+        assert all(str(concept) in caption.split() for caption in row)
+        assert str(colour) in row[0].split()
+
+
+def test_another_seed_makes_other_stimuli_and_the_same_seed_the_same() -> None:
+    one, again, two = (stimuli.by_image(train=6, test=6, seed=s) for s in (0, 0, 1))
+    assert stimuli.draw_images(one).identical(stimuli.draw_images(again))
+    assert one.table.identical(again.table)
+    assert np.abs(stimuli.draw_images(one).values - stimuli.draw_images(two).values).max() > 0.1
+
+
+def test_features_have_the_same_bytes_on_two_runs() -> None:
+    made = stimuli.by_image(train=5, test=3, seed=0)
+    images, captions = stimuli.draw_images(made), stimuli.write_captions(made)
+    one, two = (features.extract(images, captions) for _ in range(2))
+    assert set(one) == set(plan.LAYERS)
+    for name, space in one.items():
+        assert space.identical(two[name])
+        assert space.values.tobytes() == two[name].values.tobytes()
+
+
+# ---------------------------------------------------------------------------------------------- tuning
+
+
+def _patches(values: np.ndarray) -> xr.DataArray:
+    """A space of one whole-field token and 4 x 4 patches, 5 units each."""
+    centres = np.array([-0.75, -0.25, 0.25, 0.75])
+    x = np.concatenate([[np.nan], np.tile(centres, 4)]).repeat(5)
+    y = np.concatenate([[np.nan], np.repeat(-centres, 4)]).repeat(5)
+    token = np.arange(17).repeat(5)
+    array = brain.features(values, stimulus=np.arange(len(values)), layer="Linear-2")
+    return array.assign_coords(
+        {k: ("feature", v) for k, v in {"token": token, "field_x": x, "field_y": y}.items()}
+    )
+
+
+def test_preferences_follow_the_receptive_field_and_are_the_same_at_every_place() -> None:
+    space = _patches(np.random.default_rng(0).standard_normal((9, 85)))
+    place, size = np.array([[0.75, 0.75], [0.0, 0.0]]), np.array([0.2, 3.0])
+    weights = tuning.preferences(space, place=place, size=size, rng=np.random.default_rng(1))
+    strength = np.abs(weights).reshape(17, 5, 2).sum(axis=1)
+    assert strength[:, 0].argmax() == 4  # the patch at the upper right: row 0, column 3
+    assert strength[4, 0] > 3 * np.sort(strength[:, 0])[-2]
+    whole = weights[:, 1].reshape(17, 5)
+    assert all(np.corrcoef(whole[0], other)[0, 1] > 0.999 for other in whole)
+    # A unit of the whole field counts as the mean of the others.
+    np.testing.assert_allclose(weights[:5], weights[5:].reshape(16, 5, 2).mean(axis=0), rtol=1e-4)
+
+
+def test_constant_features_drive_nothing() -> None:
+    values = np.random.default_rng(0).standard_normal((50, 3)) * [1, 1e-3, 0] + [0, 5, 7]
+    out = tuning.standardised(brain.features(values, stimulus=np.arange(50)))
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(out.std(axis=0), [1, 1, 0], atol=1e-3)
+
+
+# ---------------------------------------------------------------------------------------------- cache
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Maker:
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> dict[str, xr.DataArray]:
+        self.calls += 1
+        values = np.arange(60_000, dtype=np.float32).reshape(20, 3000)
+        space = brain.features(values, stimulus=[f"s{i}" for i in range(20)], layer="z")
+        return {
+            "z": space.assign_coords(field_x=("feature", np.r_[np.nan, np.ones(2999)])),
+            "c": space[:, :7],
+        }
+
+    def remembered(self, key: str = "k") -> dict[str, xr.DataArray]:
+        return cache.remembered("small", ("z", "c"), self, key=key)
+
+
+def test_what_is_cached_comes_back_identical_and_is_made_once(kept: Path) -> None:
+    make = Maker()
+    first, again = make.remembered(), make.remembered()
+    assert make.calls == 1
+    assert all(first[k].identical(again[k]) for k in ("z", "c"))
+    make.remembered(key="other")
+    assert make.calls == 2
+    assert {f.suffix for f in kept.rglob("*") if f.is_file()} == {".nc"}  # no pickles, nothing half-written
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "empty", "swapped", "text"])
+def test_a_damaged_cache_is_made_anew(damage: str, kept: Path) -> None:
+    make = Maker()
+    first = make.remembered()
+    file = next(kept.rglob("z.nc"))
+    whole = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif damage == "flipped":
+        whole[len(whole) // 2] ^= 1
+        file.write_bytes(whole)
+    elif damage == "missing":
+        file.unlink()
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "swapped":
+        make.remembered(key="other")
+        file.write_bytes(next(f for f in kept.rglob("z.nc") if "other" in f.parent.name).read_bytes())
+        make.calls = 1
+    else:
+        file.write_text("not netCDF")
+    again = make.remembered()
+    assert make.calls == 2
+    assert first["z"].identical(again["z"])
+    make.remembered()
+    assert make.calls == 2  # and whole again
+
+
+def test_an_unusable_cache_folder_costs_time_only(kept: Path) -> None:
+    kept.write_text("a file where the folder should be")
+    make = Maker()
+    with pytest.warns(UserWarning, match=f"cannot be kept in .*{cache.VARIABLE}"):
+        assert make.remembered()["c"].shape == (20, 7)
+    assert make.calls == 1
+
+
+def test_cache_folder_is_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(cache.VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / "neurodecode"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / ".cache" / "neurodecode"
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "own"))
+    assert cache.folder() == tmp_path / "own"
+
+
+def test_key_changes_with_settings_and_with_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cache.key(split="image", seed=0)
+    assert first == cache.key(seed=0, split="image") != cache.key(split="image", seed=1)
+    real = cache._digest
+    weights = []
+
+    def digest(file: Path) -> str:
+        if file.suffix == ".safetensors":
+            weights.append(file.parent.name)
+            return "retrained"
+        return real(file)
+
+    monkeypatch.setattr(cache, "_digest", digest)
+    assert cache.key(split="image", seed=0) != first
+    assert {"clip", "text_encoder", "vae"} == set(weights)
 
 
 # ---------------------------------------------------------------------------------------------- fMRI
@@ -173,7 +333,7 @@ def test_fmri_is_well_formed(recording: lab.Recording) -> None:
     assert set(data.roi.values) == {*cortex.REGIONS, ""}
     for name in cortex.REGIONS:
         driven = recording.truth.carries.any("layer").values[data.roi.values == name].mean()
-        assert driven == 0 if name == "IPS" else 0.5 < driven < 1
+        assert driven == 0 if name == "IPS" else driven > 0.5
     assert not recording.truth.carries.values[:, data.roi.values == ""].any()
 
 
@@ -194,45 +354,94 @@ def test_ceiling_is_what_the_repeats_themselves_say(recording: lab.Recording) ->
     assert 0.2 < planted[early].mean() < 0.5
 
 
-@pytest.mark.parametrize("layer", ["c", "structure-1", "structure-2", "structure-3", "z"])
-def test_ridge_weights_and_patterns_find_the_planted_voxels(
-    layer: str, recording: lab.Recording, averaged: xr.DataArray
-) -> None:
+def test_recording_holds_pictures_captions_and_features_of_the_same_stimuli(recording: lab.Recording) -> None:
+    stimulus = recording.truth.stimulus.values
+    assert recording.images.shape == (500, 64, 64, 3)
+    assert recording.captions.dims == ("stimulus", "wording")
+    assert recording.captions.shape == (500, 5)
+    sizes = {"c": 14 * 128, "final": 128, "z": 4 * 16 * 16} | {
+        f"Linear-{i}": 17 * 128 for i in range(2, 13, 2)
+    }
+    assert list(recording.features) == list(plan.LAYERS)
+    for name, space in recording.features.items():
+        assert (space.dims, space.sizes["feature"]) == (("stimulus", "feature"), sizes[name])
+        assert space.dtype == np.float32
+        assert np.isfinite(space.values).all()
+        np.testing.assert_array_equal(space.stimulus.values, stimulus)
+        assert ("field_x" in space.coords) == (name == "z" or name.startswith("Linear-"))
+    np.testing.assert_array_equal(recording.images.stimulus.values, stimulus)
+    np.testing.assert_array_equal(recording.captions.stimulus.values, stimulus)
+
+
+def test_source_weights_give_the_noise_free_responses(recording: lab.Recording) -> None:
+    """Standardised features times the planted weights have the planted amplitude, and correlate with the data."""
+    total = 0
+    for layer in ("Linear-2", "z"):
+        weights = lab.source_weights("fmri", layer)
+        values = recording.features[layer].values.astype(np.float64)
+        spread = values.std(axis=0)
+        values = (values - values.mean(axis=0)) / np.where(
+            spread > 1e-6 * np.abs(values).max(axis=0), spread, np.inf
+        )
+        response = values @ weights.values
+        planted = recording.truth.amplitude.sel(layer=layer).values
+        np.testing.assert_allclose(response.std(axis=0), planted, atol=2e-3 * planted.max())
+        total = total + response
+    averaged = brain.average_repeats(recording.responses)
+    own = total[recording.truth.indexes["stimulus"].get_indexer(averaged.stimulus.values)]
+    early = np.isin(averaged.roi.values, ("V1", "V2")) & recording.truth.carries.sel(layer="Linear-2").values
+    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(own[:, early].T, averaged.values[:, early].T, strict=True)]
+    assert np.mean(r) > 0.3
+
+
+def standardised_part(averaged: xr.DataArray, space: xr.DataArray) -> tuple[np.ndarray, ...]:
+    """Responses and every eighth feature of training and test, standardised by the training part."""
     train = averaged.split.values == "train"
     responses = averaged.values - averaged.values[train].mean(axis=0)
     responses /= responses[train].std(axis=0)
-    target = recording.features[layer].sel(stimulus=averaged.stimulus.values).values
+    target = space.sel(stimulus=averaged.stimulus.values).values[:, ::8].astype(np.float64)
+    spread = target[train].std(axis=0)
+    target = target[:, spread > 1e-6 * np.abs(target).max()]
     target = (target - target[train].mean(axis=0)) / target[train].std(axis=0)
-    model = Ridge(1e4).fit(responses[train], target[train])
-    predicted = responses[train] @ model.coef_.T
+    return responses[train], target[train], responses[~train], target[~train]
+
+
+def profile_r(guess: np.ndarray, true: np.ndarray) -> float:
+    guess = guess - guess.mean(axis=0)
+    true = true - true.mean(axis=0)
+    norms = np.linalg.norm(guess, axis=0) * np.linalg.norm(true, axis=0)
+    return float(np.mean((guess * true).sum(axis=0) / np.maximum(norms, 1e-12)))
+
+
+@pytest.mark.parametrize("layer", ["c", "Linear-2", "Linear-6", "z"])
+def test_ridge_weights_and_patterns_find_the_planted_voxels(
+    layer: str, recording: lab.Recording, averaged: xr.DataArray
+) -> None:
+    x, y, new, true = standardised_part(averaged, recording.features[layer])
+    model = Ridge(1e4).fit(x, y)
+    predicted = x @ model.coef_.T
     # Haufe et al. 2014, every feature by itself.
-    pattern = responses[train].T @ (predicted - predicted.mean(axis=0)) / predicted.var(axis=0) / train.sum()
+    pattern = x.T @ (predicted - predicted.mean(axis=0)) / predicted.var(axis=0) / len(x)
     carries = recording.truth.carries.sel(layer=layer).values
     planned = recording.truth.gain.sel(layer=layer)
     for kind, values in {"filter": model.coef_.T, "pattern": pattern}.items():
         value = np.abs(values).mean(axis=1)
-        assert roc_auc_score(carries, value) >= 0.93, kind
+        assert roc_auc_score(carries, value) >= 0.85, kind
         profile = {name: value[averaged.roi.values == name].mean() for name in cortex.REGIONS}
         assert planned.sel(region=max(profile, key=lambda name: profile[name])) >= plan.CARRIES, kind
-    guess = model.predict(responses[~train])
-    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(guess.T, target[~train].T, strict=True)]
-    assert 0.2 < np.mean(r) < 0.7
+    assert profile_r(model.predict(new), true) > 0.1
 
 
 def test_meaning_is_in_hvc_and_structure_in_lvc(recording: lab.Recording, averaged: xr.DataArray) -> None:
-    train = averaged.split.values == "train"
     masks = brain.regions(averaged, ["LVC", "HVC"])
     r = {}
-    for layer in ("c", "structure-2"):
-        target = recording.features[layer].sel(stimulus=averaged.stimulus.values).values
+    for layer in ("c", "Linear-2"):
+        x, y, new, true = standardised_part(averaged, recording.features[layer])
         for group in ("LVC", "HVC"):
-            values = averaged.values[:, masks.sel(region=group).values]
-            guess = Ridge(3e3).fit(values[train], target[train]).predict(values[~train])
-            r[layer, group] = np.mean(
-                [np.corrcoef(a, b)[0, 1] for a, b in zip(guess.T, target[~train].T, strict=True)]
-            )
-    assert r["c", "HVC"] > r["c", "LVC"] + 0.2
-    assert r["structure-2", "LVC"] > r["structure-2", "HVC"] + 0.2
+            voxels = masks.sel(region=group).values
+            r[layer, group] = profile_r(Ridge(3e3).fit(x[:, voxels], y).predict(new[:, voxels]), true)
+    assert r["c", "HVC"] > r["c", "LVC"] + 0.05
+    assert r["Linear-2", "LVC"] > r["Linear-2", "HVC"] + 0.05
 
 
 def test_more_noise_lowers_the_ceiling(recording: lab.Recording) -> None:
@@ -242,13 +451,11 @@ def test_more_noise_lowers_the_ceiling(recording: lab.Recording) -> None:
 
 
 def test_simulators_refuse_features_that_the_plan_does_not_know(recording: lab.Recording) -> None:
-    features = dict(recording.features)
-    features["Linear-2"] = features.pop("z")
-    split = xr.DataArray(
-        np.repeat("train", 500), dims="stimulus", coords={"stimulus": features["c"].stimulus}
-    )
-    with pytest.raises(ValueError, match=r"only in features 'Linear-2'; only in the plan 'z'"):
-        fmri.simulate(features, split, plan.default_plan(), subject="1", seed=[0])
+    spaces = dict(recording.features)
+    spaces["Linear-3"] = spaces.pop("z")
+    split = xr.DataArray(np.repeat("train", 500), dims="stimulus", coords={"stimulus": spaces["c"].stimulus})
+    with pytest.raises(ValueError, match=r"only in features 'Linear-3'; only in the plan 'z'"):
+        fmri.simulate(spaces, split, plan.default_plan(), subject="1", seed=[0])
 
 
 # ---------------------------------------------------------------------------------------------- sensors
@@ -320,6 +527,9 @@ def identification(recording: lab.Recording, layer: str, starts: np.ndarray) -> 
     data, time = recording.responses, recording.responses.time.values
     train = data.split.values == "train"
     target = recording.features[layer].sel(stimulus=data.stimulus.values).values
+    target = target[:, :: max(1, target.shape[1] // 256)].astype(np.float64)
+    spread = target[train].std(axis=0)
+    target = target[:, spread > 1e-6 * np.abs(target).max()]
     target = (target - target[train].mean(axis=0)) / target[train].std(axis=0)
     values = (data.values - data.values[train].mean(axis=0)) / data.values[train].std(axis=0)
     top1 = []
@@ -348,7 +558,7 @@ def test_meeg_is_well_formed_and_has_realistic_amplitudes(m_eeg: dict[str, list[
         assert (data.trials.values[data.split.values == "test"] == 80).all()
 
 
-@pytest.mark.parametrize("layer", ["c", "structure-1", "structure-2", "structure-3", "z"])
+@pytest.mark.parametrize("layer", ["c", "Linear-2", "Linear-6", "z"])
 def test_identification_peaks_when_planted(layer: str, m_eeg: dict[str, list[lab.Recording]]) -> None:
     centres = STARTS + 0.05
     curve = np.mean([identification(r, layer, STARTS) for r in m_eeg["meg"]], axis=0)
@@ -366,7 +576,7 @@ def test_meaning_peaks_late_in_eeg_too(m_eeg: dict[str, list[lab.Recording]]) ->
 
 def test_eeg_carries_less_structure_than_meg(m_eeg: dict[str, list[lab.Recording]]) -> None:
     near = np.array([0.025, 0.05, 0.075])
-    layers = ("structure-1", "structure-2", "structure-3")
+    layers = ("Linear-2", "Linear-4", "Linear-6")
     eeg, meg = (
         [np.mean([identification(r, layer, near) for layer in layers]) for r in m_eeg[kind]]
         for kind in ("eeg", "meg")
@@ -380,7 +590,7 @@ def test_planted_time_courses_rise_after_onset_to_the_planned_latencies(
     truth = m_eeg["meg"][0].truth
     assert (truth.time_course.sel(time=slice(None, 0)) == 0).all()
     np.testing.assert_allclose(truth.time_course.max("time"), 1)
-    planned = {"c": 0.17, "structure-1": 0.10, "structure-2": 0.10, "structure-3": 0.10, "z": 0.13}
+    planned = {"c": 0.17, "Linear-12": 0.17, "Linear-2": 0.10, "Linear-4": 0.10, "Linear-6": 0.10, "z": 0.13}
     for layer, latency in planned.items():
         assert float(truth.peak.sel(layer=layer)) == pytest.approx(latency, abs=0.0151)
 
@@ -404,16 +614,13 @@ def test_same_seed_same_bytes_other_subject_other_bytes(
         assert first.responses.values.tobytes() == again.responses.values.tobytes()
         xr.testing.assert_identical(first.truth, again.truth)
         assert all(first.features[k].identical(again.features[k]) for k in first.features)
+        assert first.images.identical(again.images)
+        assert first.captions.identical(again.captions)
     one, two = m_eeg["eeg"]
     assert all(
         one.features[k].identical(two.features[k]) for k in one.features
     )  # subjects see the same stimuli
     assert np.corrcoef(one.responses.values[0].ravel(), two.responses.values[0].ravel())[0, 1] < 0.9
-
-
-def test_another_seed_makes_other_stimuli() -> None:
-    one, two = (stimuli.by_image(train=5, test=5, seed=s).features for s in (0, 1))
-    assert all(np.abs(one[k].values - two[k].values).max() > 0.1 for k in one)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ CONDA_NAMES = {
     "torch": "pytorch",
 }
 CONDA_ONLY = {"python", "pip", "c-compiler"}  # the interpreter, pip, and what compiles pycortex
-# Conda-forge's himalaya is an e-mail program: these two come from pip inside the conda environment.
-FROM_PIP = {"himalaya", "pycortex"}
+# Conda-forge's himalaya is an e-mail program: these come from pip inside the conda environment.
+FROM_PIP = {"himalaya", "justmyresource-mdi", "pycortex"}
 
 
 @pytest.fixture(scope="module")

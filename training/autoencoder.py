@@ -34,7 +34,9 @@ def build() -> torch.nn.Module:
     )
 
 
-def loss(model: torch.nn.Module, rng: np.random.Generator, seen: int) -> tuple[torch.Tensor, dict[str, float]]:
+def loss(
+    model: torch.nn.Module, rng: np.random.Generator, seen: int
+) -> tuple[torch.Tensor, dict[str, float]]:
     every = rng.integers(0, len(icons.concepts()), SETTINGS.batch)
     images = pixels(pictures.render(pictures.draw(every, rng, combinations="known")))
     posterior = model.encode(images).latent_dist

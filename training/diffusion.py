@@ -8,19 +8,19 @@ Pooled text enters beside the time embedding; empty captions are learned too, fo
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from autoencoder import pixels
+from curriculum import simpler
 from loop import Settings, State
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import diffusers, transformers
 
-SETTINGS = Settings(batch=64, rate=1e-3, decay=0.01, average=0.998)
+SETTINGS = Settings(batch=32, rate=1e-3, decay=0.01, average=0.999)
 PICTURES = 2_000_000
 # Every picture is used with this many draws of noise.
 NOISES = 2
@@ -32,7 +32,7 @@ CONDITIONS = (0.55, 0.15, 0.2, 0.1)
 OBJECT = 3.0
 
 
-def scheduler():  # noqa: ANN201
+def scheduler():
     """Return Stable Diffusion's schedule, with velocity prediction."""
     return diffusers().DDIMScheduler(
         num_train_timesteps=1000,
@@ -144,20 +144,6 @@ def variety(seen: int, rng: np.random.Generator) -> float:
     if rng.random() < 0.1:
         return 1.0
     return float(np.clip((seen - CANONICAL) / (FULL - CANONICAL), 0, 1))
-
-
-def simpler(scenes: pictures.Scenes, share: float) -> pictures.Scenes:
-    """Shrink place, angle and size towards a large upright object in the middle."""
-    large = 0.72
-    return replace(
-        scenes,
-        x=scenes.x * share,
-        y=scenes.y * share,
-        angle=scenes.angle * share,
-        size=large + (scenes.size - large) * share,
-        mirror=scenes.mirror & (scenes.seed % 1000 < 1000 * share),
-        contrast=scenes.contrast * (0.2 + 0.8 * share),
-    )
 
 
 def attention(scenes: pictures.Scenes) -> torch.Tensor:

@@ -1,8 +1,7 @@
-"""One training loop for all of the lab's models: seeded by step, resumed after a kill, with an averaged copy of the weights."""
+"""One training loop for all of the lab's models: seeded by step, resumed after a kill, with averaged weights."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import time
@@ -28,16 +27,20 @@ class Settings:
     average: float = 0.999
     clip: float = 1.0
     seed: int = 0
+    muon: tuple[
+        str, ...
+    ] = ()  # parts of the names of matrices that Muon trains (Jordan 2024); the others, AdamW
 
 
 @dataclass
 class State:
-    """Model, its averaged copy, optimiser, and how many steps they have seen."""
+    """Model, its averaged copy, optimiser, and how many steps and pictures they have seen."""
 
     model: torch.nn.Module
     averaged: torch.nn.Module
     optimiser: torch.optim.Optimizer
     step: int = 0
+    pictures: int = 0
 
 
 # A loss takes the model, a generator that is this step's own, and the number of pictures seen so far; it returns the
@@ -60,7 +63,7 @@ def train(
     state = resume(folder, build, settings, trainable)
     start = saved = time.monotonic()
     seen: list[dict[str, float]] = []
-    while state.step * settings.batch < pictures:
+    while state.pictures < pictures:
         seen.append(_step(state, loss, settings))
         now = time.monotonic()
         if now - saved > SAVE_EVERY:
@@ -95,11 +98,12 @@ def resume(
     newest = folder / "state.json"
     if newest.exists():
         record = json.loads(newest.read_text())
-        state.step = record["step"]
+        state.step, state.pictures = record["step"], record["pictures"]
         tensors = load_file(folder / record["file"])
         model.load_state_dict(_part(tensors, "model."))
         averaged.load_state_dict(_part(tensors, "averaged."))
-        _restore(optimiser, _part(tensors, "optimiser."), chosen)
+        _restore(optimiser, _part(tensors, "optimiser."))
+        _settle(model, averaged, trainable)
         print(f"{folder.name}: goes on from step {state.step}", flush=True)
     return state
 
@@ -108,15 +112,16 @@ def _step(state: State, loss: Loss, settings: Settings) -> dict[str, float]:
     rng = np.random.default_rng([settings.seed, state.step])
     torch.manual_seed(settings.seed * 1_000_003 + state.step)
     rate = settings.rate * min(1.0, (state.step + 1) / settings.warmup)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
     state.model.train()
-    value, figures = loss(state.model, rng, state.step * settings.batch)
-    state.optimiser.zero_grad(set_to_none=True)
+    value, figures = loss(state.model, rng, state.pictures)
+    state.model.zero_grad(set_to_none=True)
     value.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
     state.optimiser.step()
     state.step += 1
+    state.pictures += settings.batch
     _average(state, settings)
     return {"loss": float(value.detach()), **figures}
 
@@ -142,7 +147,7 @@ def _save(folder: Path, state: State, settings: Settings) -> None:
     save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, folder / name)
     record = {
         "step": state.step,
-        "pictures": state.step * settings.batch,
+        "pictures": state.pictures,
         "file": name,
         "settings": asdict(settings),
     }
@@ -154,32 +159,39 @@ def _save(folder: Path, state: State, settings: Settings) -> None:
             old.unlink()
 
 
-def _restore(optimiser: torch.optim.Optimizer, tensors: dict, chosen: list) -> None:
-    """Give the optimiser its moments back; moments of other parameters (another choice of them) are left behind."""
+def _restore(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Give an optimiser its moments back; those of another choice of parameters are left behind."""
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         place, name = key.split(".")
         moments.setdefault(int(place), {})[name] = value
-    fits = len(moments) == len(chosen) and all(
-        moments[i]["exp_avg"].shape == p.shape for i, p in enumerate(chosen)
-    )
-    if fits:
+    chosen = [p for group in optimiser.param_groups for p in group["params"]]
+    shapes = [
+        next((m.shape for m in moments.get(i, {}).values() if m.ndim), None) for i in range(len(chosen))
+    ]
+    if len(moments) == len(chosen) and shapes == [p.shape if p.ndim else None for p in chosen]:
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _settle(model: torch.nn.Module, averaged: torch.nn.Module, trainable: Callable[[str], bool]) -> None:
+    """What is trained no further is what was exported: the averaged weights."""
+    means = dict(averaged.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not trainable(name):
+                parameter.copy_(means[name])
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _log(folder: Path, state: State, settings: Settings, seen: list[dict[str, float]], *, seconds: float) -> None:
-    """Add a row of means to curve.csv, and print it."""
-    row = {"pictures": state.step * settings.batch, "per_second": len(seen) * settings.batch / seconds}
+def _log(
+    folder: Path, state: State, settings: Settings, seen: list[dict[str, float]], *, seconds: float
+) -> None:
+    """Add a line of means to curve.jsonl, and print it."""
+    row = {"pictures": state.pictures, "per_second": len(seen) * settings.batch / seconds}
     row |= {k: float(np.mean([s[k] for s in seen if k in s])) for k in sorted({k for s in seen for k in s})}
-    path = folder / "curve.csv"
-    new = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    with (folder / "curve.jsonl").open("a") as stream:
+        stream.write(json.dumps(row) + "\n")
     print(folder.name, " ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)

@@ -14,12 +14,14 @@ from torch.nn.functional import cross_entropy, mse_loss
 from neurodecode.datasets.lab import icons, pictures
 from neurodecode.datasets.lab.referee import network
 
-SETTINGS = Settings(batch=128, rate=2e-3, decay=0.02, average=0.998)
+SETTINGS = Settings(batch=64, rate=2e-3, decay=0.02, average=0.998)
 PICTURES = 400_000
 build = network
 
 
-def loss(model: torch.nn.Module, rng: np.random.Generator, seen: int) -> tuple[torch.Tensor, dict[str, float]]:
+def loss(
+    model: torch.nn.Module, rng: np.random.Generator, seen: int
+) -> tuple[torch.Tensor, dict[str, float]]:
     scenes = pictures.draw(rng.integers(0, len(icons.concepts()), SETTINGS.batch), rng, combinations="known")
     # Reconstructions are blurred and noisy: so are some of the pictures it learns from.
     images = pictures.render(scenes)

@@ -2,7 +2,8 @@
 
     python training/run.py all                       # everything, one after the other
     python training/run.py clip --minutes 30         # go on with one for half an hour, then export
-    python training/run.py clip --only-image         # leave the text tower as it is (diffusion was trained on it)
+    python training/run.py clip --only visual.       # leave the text tower as it is (diffusion was trained on it)
+    python training/run.py autoencoder --only decoder.    # leave the latents as they are
     python training/run.py all --minutes 0           # export what there is (untrained, if nothing)
 
 State and curves are kept in results/training, weights go to neurodecode/vision/lab. docs/lab_models.md has the scores;
@@ -27,7 +28,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; run again to go on")
     parser.add_argument("--pictures", type=int, help="train up to so many pictures in all")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--only-image", action="store_true", help="clip: train the image tower alone")
+    parser.add_argument(
+        "--only", default="", help="train the parameters whose names begin so, leave the others"
+    )
     parser.add_argument("--state", type=Path, default=ROOT / "results" / "training")
     parser.add_argument("--out", type=Path, default=ROOT / "neurodecode" / "vision" / "lab")
     args = parser.parse_args()
@@ -49,6 +52,7 @@ def _referee(args: argparse.Namespace) -> None:
         referee.SETTINGS,
         pictures=args.pictures or referee.PICTURES,
         minutes=args.minutes,
+        trainable=lambda name: name.startswith(args.only),
     )
     referee.export(state, args.out / "referee")
 
@@ -64,6 +68,7 @@ def _autoencoder(args: argparse.Namespace) -> None:
         autoencoder.SETTINGS,
         pictures=args.pictures or autoencoder.PICTURES,
         minutes=args.minutes,
+        trainable=lambda name: name.startswith(args.only),
     )
     autoencoder.export(state, args.out / "diffusion")
 
@@ -83,7 +88,7 @@ def _clip(args: argparse.Namespace) -> None:
         clip.SETTINGS,
         pictures=args.pictures or clip.PICTURES,
         minutes=args.minutes,
-        trainable=(lambda name: name.startswith("visual.")) if args.only_image else (lambda name: True),
+        trainable=lambda name: name.startswith(args.only),
     )
     task.export(state, args.out)
 
@@ -100,6 +105,7 @@ def _diffusion(args: argparse.Namespace) -> None:
         diffusion.SETTINGS,
         pictures=args.pictures or diffusion.PICTURES,
         minutes=args.minutes,
+        trainable=lambda name: name.startswith(args.only),
     )
     task.export(state, args.out / "diffusion")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from .bars import profile, regions
 from .curves import generalisation, generalisation_panels, time_course
+from .histograms import selection, selection_panels
+from .intervals import intervals
 from .look import COLUMN, LAYER_COLOURS, PAGE, save, spell_layers, style
 from .sensors import topographies
 from .surface import cortex
@@ -23,9 +25,12 @@ __all__ = [
     "cortex_viewer",
     "generalisation",
     "generalisation_panels",
+    "intervals",
     "profile",
     "regions",
     "save",
+    "selection",
+    "selection_panels",
     "slice_map",
     "spell_layers",
     "style",

@@ -8,6 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import xarray as xr
 
 from ..labels import listed
@@ -25,8 +26,29 @@ PAGE = 17.5 / 2.54  # inches: a page's width
 # Okabe & Ito 2008. Layers take colours in this order, and the toolkit's own have one by name, so that c, structure and
 # z look alike in all figures.
 LAYER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00", "#4D4D4D")
-_NAMED_LAYERS = {"c": LAYER_COLOURS[0], "structure": LAYER_COLOURS[1], "z": LAYER_COLOURS[2]}
+_NAMED_LAYERS = {
+    "c": LAYER_COLOURS[0],
+    "structure": LAYER_COLOURS[1],
+    "Linear": LAYER_COLOURS[1],
+    "z": LAYER_COLOURS[2],
+    "final": LAYER_COLOURS[3],
+}
 _STRUCTURES = ("#F2A65A", "#D55E00", "#7F2F00")  # structure-1, -2, ...: light to dark, then again
+# Linear-1 ... Linear-12, the blocks of an encoder: light to dark, then again.
+_BLOCKS = (
+    "#FBD06A",
+    "#F7B733",
+    "#F4A02C",
+    "#F08A24",
+    "#E27412",
+    "#D55E00",
+    "#BE4D04",
+    "#A83C08",
+    "#91330C",
+    "#7A2A10",
+    "#5D210C",
+    "#401808",
+)
 _SPELLED = {"c": "c (meaning)", "z": "z (image latent)"}
 # Regions keep theirs by name, whatever their order, and differ from the first layers'.
 _REGION_COLOURS = {"LVC+HVC": "#4D4D4D", "LVC": "#56B4E9", "HVC": "#E69F00"}
@@ -118,9 +140,9 @@ def figure_or_new(figure: Figure | SubFigure | None, *, width: float, height: fl
 
 
 def layer_colours(layers: Sequence[object]) -> list[str]:
-    """Colours by name for c, structure and z, shades for structure-1, ...; the others by order, after the eighth again.
+    """Colours by name for c, structure, z and final, shades for structure-1, ... and Linear-2, ...; others by order.
 
-    The first word counts: "c (meaning)" is c.
+    Those by order come again after the eighth. The first word counts: "c (meaning)" is c.
     """
     words = [str(layer).split(" ")[0] for layer in layers]
     named = {word: colour for word in words if (colour := _named_colour(word))}
@@ -134,6 +156,8 @@ def _named_colour(word: str) -> str | None:
     stem, _, number = word.rpartition("-")
     if stem == "structure" and number.isdigit():
         return _STRUCTURES[(int(number) - 1) % len(_STRUCTURES)]
+    if stem == "Linear" and number.isdigit():
+        return _BLOCKS[(int(number) - 1) % len(_BLOCKS)]
     return _NAMED_LAYERS.get(word)
 
 
@@ -142,15 +166,16 @@ def spell_layers(data: _Labelled) -> _Labelled:
 
     Parameters
     ----------
-    data : DataArray or Dataset with a coordinate `layer`
+    data : DataArray or Dataset with a coordinate `layer`, along a dimension or of one that was selected
         Everything that goes into one figure must be renamed alike, for it is matched by name.
 
     Returns
     -------
     The same with other labels; layers of other names keep them.
     """
-    names = data["layer"].values.astype(str).tolist()
-    return data.assign_coords(layer=data["layer"].copy(data=[_SPELLED.get(n, n) for n in names]))
+    names = data["layer"].values.astype(str)
+    spelled = np.array([_SPELLED.get(n, n) for n in names.ravel().tolist()]).reshape(names.shape)
+    return data.assign_coords(layer=data["layer"].copy(data=spelled))
 
 
 def counted(n: int, what: str = "subject") -> str:

@@ -10,8 +10,9 @@ import xarray as xr
 
 from ... import brain
 from .cortex import Cortex, approximate_regions, visual_patch
-from .plan import CARRIES, require_planned
-from .tuning import RECEPTIVE_FIELD, field_places, responses
+from .plan import require_planned
+from .sources import Sources, settle
+from .tuning import count_up
 
 # Share of a region's voxels that carry what the region carries.
 CARRYING = 0.7
@@ -30,9 +31,14 @@ _RUNS_PER_SESSION = 12
 
 @dataclass(frozen=True)
 class _Signal:
-    """Noise-free responses (stimulus, voxel) in units of the unstructured noise, and who carries what."""
+    """Noise-free responses (stimulus, voxel), what each space adds to them (layer, voxel), and who carries what.
+
+    The first two are in units of the unstructured noise of one trial; ``amplitude`` is a standard deviation over
+    stimuli.
+    """
 
     values: np.ndarray
+    amplitude: np.ndarray
     carries: np.ndarray
 
 
@@ -67,14 +73,16 @@ def simulate(
     -------
     responses : (sample, voxel), float32, z-scored over all trials per voxel.
     truth : Dataset
-        ``carries`` (layer, voxel); ``gain`` (region, layer); ``ncsnr`` (voxel), signal over noise of one trial;
-        ``ceiling`` (voxel), the largest r possible with the mean of ``repeats`` trials, sqrt(NC) with
+        ``carries`` (layer, voxel), which space was planted where; ``amplitude`` (layer, voxel), standard deviation over
+        stimuli of what a space drives there, in units of one trial's unstructured noise (in a region whose gain is
+        small a little is there too: a leak); ``gain`` (region, layer); ``ncsnr`` (voxel), signal over noise of one
+        trial; ``ceiling`` (voxel), the largest r possible with the mean of ``repeats`` trials, sqrt(NC) with
         NC = ncsnr^2 / (ncsnr^2 + 1 / repeats).
     """
     require_planned(features, plan)
     rng = np.random.default_rng(seed)
     voxels = visual_patch(approximate_regions(rng=rng))
-    signal = _signal(features, plan, voxels, rng)
+    signal = _signal(features, plan, voxels, seed, rng)
     stimulus = split["stimulus"].values
     order = rng.permutation(np.repeat(np.arange(len(stimulus)), repeats))
     variance = signal.values.var(axis=0)
@@ -96,7 +104,7 @@ def simulate(
         subject=subject,
         session=np.arange(len(order)) // (_TRIALS_PER_RUN * _RUNS_PER_SESSION) + 1,
         run=np.arange(len(order)) // _TRIALS_PER_RUN + 1,
-        repeat=_count_up(order) + 1,
+        repeat=count_up(order) + 1,
         split=split.values[order],
         units="z",
         space="fsaverage5",
@@ -105,30 +113,67 @@ def simulate(
     return array, _truth(array, plan, signal, ncsnr, repeats)
 
 
+def source_weights(features: xr.DataArray, layer: str, plan: xr.Dataset, *, seed: list[int]) -> xr.DataArray:
+    """Return the planted weights of one feature space: what :func:`simulate` used with the same ``seed``.
+
+    Returns
+    -------
+    (feature, voxel) float32
+        Of features standardised over all stimuli, in units of one trial's unstructured noise: standardised features
+        times these weights are the voxels' noise-free responses to this space.
+    """
+    rng = np.random.default_rng(seed)
+    voxels = visual_patch(approximate_regions(rng=rng))
+    inside, sources, vigour = _sources(plan, voxels, seed, rng)
+    row = sources.layers.index(layer)
+    weights = np.zeros((features.sizes["feature"], len(voxels)), dtype=np.float32)
+    weights[:, inside] = sources.weights(features, layer)[0] * (sources.gain[row] * vigour).astype(np.float32)
+    coords = {k: v for k, v in features.coords.items() if v.dims == ("feature",)}
+    return xr.DataArray(
+        weights,
+        dims=("feature", "voxel"),
+        coords={
+            **coords,
+            "roi": ("voxel", voxels.roi),
+            "hemi": ("voxel", voxels.hemi),
+            "vertex": ("voxel", voxels.vertex),
+        },
+        attrs={"origin": "simulated", "units": "noise"},
+    )
+
+
+def _sources(
+    plan: xr.Dataset, voxels: Cortex, seed: list[int], rng: np.random.Generator
+) -> tuple[np.ndarray, Sources, np.ndarray]:
+    """Give the voxels inside the regions (positions) their receptive fields, spaces and strength."""
+    inside = np.flatnonzero(voxels.roi != "")
+    own = voxels.take(inside)
+    sources = settle(
+        roi=own.roi, hemi=own.hemi, field=own.field, plan=plan, carrying=CARRYING, seed=seed, rng=rng
+    )
+    return inside, sources, SNR * np.exp(rng.normal(0, 0.15, len(inside)))
+
+
 def _signal(
-    features: Mapping[str, xr.DataArray], plan: xr.Dataset, voxels: Cortex, rng: np.random.Generator
+    features: Mapping[str, xr.DataArray],
+    plan: xr.Dataset,
+    voxels: Cortex,
+    seed: list[int],
+    rng: np.random.Generator,
 ) -> _Signal:
     """Add up the responses to all feature spaces, each with its region's gain in the voxels that carry it."""
-    gains = _voxel_gains(plan, voxels)
-    place = field_places(voxels.field, voxels.hemi, rng)
-    size = np.array([RECEPTIVE_FIELD.get(str(r), 0.5) for r in voxels.roi]) * rng.uniform(
-        0.8, 1.25, len(voxels)
-    )
-    drawn = {str(p): rng.random(len(voxels)) < CARRYING for p in np.unique(plan["population"])}
-    carrier = np.stack([drawn[str(p)] for p in plan["population"].values])
-    vigour = SNR * np.exp(rng.normal(0, 0.15, len(voxels)))
-    values = np.zeros((len(next(iter(features.values()))), len(voxels)), dtype=np.float32)
-    for row, name in enumerate(plan["layer"].values.tolist()):
-        amplitude = (gains[row] * carrier[row] * vigour).astype(np.float32)
-        values += amplitude * responses(features[name], place=place, size=size, rng=rng)
-    return _Signal(values, carrier & (gains >= CARRIES))
-
-
-def _voxel_gains(plan: xr.Dataset, voxels: Cortex) -> np.ndarray:
-    """Look up the gain (layer, voxel) of each voxel's region; 0 outside the regions."""
-    table = {str(r): plan["gain"].sel(region=r).values for r in plan["region"].values}
-    nothing = np.zeros(plan.sizes["layer"])
-    return np.stack([table.get(str(r), nothing) for r in voxels.roi], axis=1)
+    inside, sources, vigour = _sources(plan, voxels, seed, rng)
+    n = features[sources.layers[0]].sizes["stimulus"]
+    own = np.zeros((n, len(inside)), dtype=np.float32)
+    for row, layer in enumerate(sources.layers):
+        own += (sources.gain[row] * vigour).astype(np.float32) * sources.weights(features[layer], layer)[1]
+    values = np.zeros((n, len(voxels)), dtype=np.float32)
+    values[:, inside] = own
+    amplitude = np.zeros((len(sources.layers), len(voxels)))
+    amplitude[:, inside] = sources.gain * vigour
+    carries = np.zeros(amplitude.shape, dtype=bool)
+    carries[:, inside] = sources.planted
+    return _Signal(values, amplitude, carries)
 
 
 def _noise(n: int, voxels: Cortex, rng: np.random.Generator) -> np.ndarray:
@@ -152,15 +197,6 @@ def _confusion(n: int, signal: np.ndarray, rng: np.random.Generator) -> np.ndarr
     return mixing @ signal
 
 
-def _count_up(labels: np.ndarray) -> np.ndarray:
-    """Number the occurrences of each label in order: a b a a b -> 0 0 1 2 1."""
-    order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], labels[order])
-    out = np.empty(len(labels), dtype=int)
-    out[order] = np.arange(len(labels)) - starts
-    return out
-
-
 def _truth(
     array: xr.DataArray, plan: xr.Dataset, signal: _Signal, ncsnr: np.ndarray, repeats: int
 ) -> xr.Dataset:
@@ -169,6 +205,7 @@ def _truth(
     return xr.Dataset(
         {
             "carries": (("layer", "voxel"), signal.carries),
+            "amplitude": (("layer", "voxel"), signal.amplitude, {"units": "noise"}),
             "ncsnr": ("voxel", ncsnr),
             "ceiling": ("voxel", ceiling, {"units": "r", "trials": repeats}),
             "gain": plan["gain"],

@@ -12,13 +12,14 @@ from ... import brain
 from .cortex import Cortex, approximate_regions, parcels
 from .plan import require_planned
 from .sensors import Sensors, gains, sensors
-from .tuning import RECEPTIVE_FIELD, field_places, responses
+from .sources import Sources, settle
 
 START, STOP, RATE = -0.1, 0.6, 100.0
 # Current of a patch with gain 1: standard deviation over stimuli, A m per mm2 of cortex (evoked currents reach
-# 25 to 250 pA m/mm2; Murakami & Okada 2006), and the part that is the same for all stimuli, as a multiple.
+# 25 to 250 pA m/mm2; Murakami & Okada 2006), and the part that is the same for all stimuli, as a multiple. The evoked
+# response is largest at about 110 ms, so the late populations have less of it.
 CURRENT = 110e-12
-EVOKED = 0.3
+EVOKED = {"structure": 0.3, "latent": 0.3, "intermediate": 0.1, "meaning": 0.1}
 CARRYING = 0.8
 _PATCH_MM2 = 30.0
 # Patches of a region do not peak together: standard deviation of their latencies, s, in steps of 5 ms.
@@ -39,9 +40,13 @@ class _Sources:
     """Cortical patches.
 
     ``gain`` (channel, patch) is how the sensors see them, ``drive`` (layer -> (stimulus, patch)) what drives each,
-    in A m, and ``course`` (layer -> (patch, time)) when.
+    in A m per mm2, and ``course`` (layer -> (patch, time)) when; ``own`` says which patch carries what, ``roi`` and
+    ``hemi`` where it lies.
     """
 
+    roi: np.ndarray
+    hemi: np.ndarray
+    own: Sources
     gain: np.ndarray
     drive: dict[str, np.ndarray]
     course: dict[str, np.ndarray]
@@ -84,13 +89,14 @@ def simulate(
     responses : (sample, channel, time), float32, V or T, baseline (before onset) subtracted; coordinate ``trials``.
     truth : Dataset
         ``time_course`` (layer, time), the sources' response to each feature space summed over sources, largest value 1;
-        ``peak`` (layer) in s; ``gain`` and ``latency`` (region, layer).
+        ``peak`` (layer) in s; ``gain`` and ``latency`` (region, layer); of every cortical patch ``roi``, ``hemi``,
+        ``carries`` (layer, patch) and ``amplitude`` (layer, patch), standard deviation over stimuli of its current.
     """
     require_planned(features, plan)
     rng = np.random.default_rng(seed)
     array, time = sensors(kind), times()
     whole = approximate_regions(rng=rng)
-    sources = _sources(features, plan, whole, array, time, rng)
+    sources = _sources(features, plan, whole, array, time, seed, rng)
     background = _background(whole, array, rng)
     values = _evoked(sources)
     trials = table["trials"].values
@@ -129,6 +135,7 @@ def _sources(
     whole: Cortex,
     array: Sensors,
     time: np.ndarray,
+    seed: list[int],
     rng: np.random.Generator,
 ) -> _Sources:
     """Give every patch of the regions its field at the sensors and its response to each feature space."""
@@ -139,21 +146,17 @@ def _sources(
     member = patch[None, :] == np.arange(len(first))[:, None]
     weight = member * cortex.area
     gain = gains(array, cortex.xyz, cortex.normal) @ weight.T
-    place = field_places((member / member.sum(axis=1, keepdims=True)) @ cortex.field, hemi, rng)
-    size = np.array([RECEPTIVE_FIELD.get(str(r), 0.5) for r in roi]) * rng.uniform(0.8, 1.25, len(roi))
-    populations = np.unique(plan["population"])
-    drawn = {str(p): rng.random(len(roi)) < CARRYING for p in populations}
-    late = {str(p): _delays(len(roi), rng) for p in populations}
+    field = (member / member.sum(axis=1, keepdims=True)) @ cortex.field
+    own = settle(roi=roi, hemi=hemi, field=field, plan=plan, carrying=CARRYING, seed=seed, rng=rng)
+    late = {str(p): _delays(len(roi), rng) for p in np.unique(plan["population"])}
     drive, course = {}, {}
-    for name, population in zip(
-        plan["layer"].values.tolist(), plan["population"].values.tolist(), strict=True
-    ):
-        own = plan.sel(layer=name, region=roi)
-        amplitude = own["gain"].values * drawn[population] * CURRENT
-        shared = EVOKED * np.abs(rng.normal(1, 0.3, len(roi)))
-        drive[name] = amplitude * (shared + responses(features[name], place=place, size=size, rng=rng))
-        course[name] = bell(time, own["latency"].values + late[population], own["width"].values)
-    return _Sources(gain, drive, course)
+    for row, name in enumerate(own.layers):
+        here = plan.sel(layer=name, region=roi)
+        population = str(here["population"].item())
+        shared = EVOKED.get(population, 0.0) * np.abs(rng.normal(1, 0.3, len(roi)))
+        drive[name] = own.gain[row] * CURRENT * (shared + own.weights(features[name], name)[1])
+        course[name] = bell(time, here["latency"].values + late[population], here["width"].values)
+    return _Sources(roi, hemi, own, gain, drive, course)
 
 
 def _delays(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -217,7 +220,15 @@ def _truth(sources: _Sources, plan: xr.Dataset, time: np.ndarray, subject: str) 
             "peak": ("layer", time[course.argmax(axis=1)], {"units": "s"}),
             "gain": plan["gain"],
             "latency": plan["latency"],
+            "carries": (("layer", "patch"), sources.own.planted),
+            "amplitude": (("layer", "patch"), sources.own.gain * CURRENT, {"units": "A m/mm2"}),
         },
-        coords={"layer": layer, "time": ("time", time, {"units": "s"}), "population": plan["population"]},
+        coords={
+            "layer": layer,
+            "time": ("time", time, {"units": "s"}),
+            "population": plan["population"],
+            "roi": ("patch", sources.roi),
+            "hemi": ("patch", sources.hemi),
+        },
         attrs={"origin": "simulated", "subject": subject},
     )

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .icons import SIDE as ICON_SIDE
 from .icons import concepts, silhouettes
+
+if TYPE_CHECKING:
+    import torch
 
 SIDE = 64
 COLOURS = {
@@ -161,7 +165,7 @@ def _icon_scale() -> float:
 
 
 @cache
-def _icons():  # noqa: ANN202  (a torch tensor; torch is not imported here)
+def _icons() -> torch.Tensor:
     import torch
 
     return torch.from_numpy(silhouettes().astype(np.float32) / 255)[:, None]
@@ -182,7 +186,7 @@ def _texture(scenes: Scenes) -> np.ndarray:
 
 
 def _clouds(seeds: np.ndarray) -> np.ndarray:
-    """Noise (n, row, column) whose amplitude falls with 1/f, blurred beyond 8 cycles a picture; standard deviation 1."""
+    """Noise (n, row, column) whose amplitude falls with 1/f, blurred beyond 8 cycles a picture; SD 1."""
     white = np.stack([np.random.default_rng(int(s)).standard_normal((SIDE, SIDE), np.float32) for s in seeds])
     from scipy import fft  # in float32, as the noise is
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ...labels import LAYER, require_same
+from ...labels import LAYER, listed, require_same
 
 
 def map_auc(values: xr.DataArray, truth: xr.Dataset) -> xr.DataArray:
     """Area under the ROC curve with which a map (layer, voxel) tells planted voxels from the others; (layer).
 
-    A layer of the map counts as planted where any of the truth's layers of that name, or of that family ("structure"
-    for "structure-1", "structure-2" ...), is.
+    A layer of the map counts as planted where the truth's layer of that name is, or, for the name of a population
+    ("structure": CLIP's shallow blocks), where any of its layers is.
     """
     from sklearn.metrics import roc_auc_score
 
     carries = truth["carries"]
     require_same(values, carries, "voxel", who=("the map", "the truth"))
     scores = [
-        roc_auc_score(_family(carries, str(layer)), np.abs(values.sel({LAYER: layer}).values))
+        roc_auc_score(_planted(carries, str(layer)), np.abs(values.sel({LAYER: layer}).values))
         for layer in values[LAYER].values
     ]
     return xr.DataArray(
@@ -34,9 +34,12 @@ def peak_error(score: xr.DataArray, truth: xr.Dataset) -> xr.DataArray:
     return (found - planted.values).assign_attrs(units="s")
 
 
-def _family(carries: xr.DataArray, layer: str) -> np.ndarray:
-    names = [str(n) for n in carries[LAYER].values]
-    chosen = [n for n in names if n == layer or n.rsplit("-", 1)[0] == layer]
-    if not chosen:
-        raise ValueError(f"the truth has no layer {layer!r}; it has {names}")
-    return np.asarray(carries.sel({LAYER: chosen}).any(LAYER).values)
+def _planted(carries: xr.DataArray, layer: str) -> np.ndarray:
+    names, populations = carries[LAYER].values.astype(str), carries["population"].values.astype(str)
+    chosen = np.flatnonzero((names == layer) | (populations == layer))
+    if not len(chosen):
+        raise ValueError(
+            f"the truth has no layer {layer!r}; it has {listed(names)} and the populations "
+            f"{listed(sorted(set(populations.tolist())))}"
+        )
+    return np.asarray(carries.isel({LAYER: chosen}).any(LAYER).values)

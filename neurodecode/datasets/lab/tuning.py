@@ -36,16 +36,37 @@ def field_places(field: np.ndarray, hemi: np.ndarray, rng: np.random.Generator) 
     return np.clip(np.where(np.isnan(field), drawn, field) + rng.normal(0, 0.05, field.shape), -1, 1)
 
 
-def responses(
+def count_up(labels: np.ndarray) -> np.ndarray:
+    """Number the occurrences of each label in order: a b a a b -> 0 0 1 2 1."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], labels[order])
+    out = np.empty(len(labels), dtype=int)
+    out[order] = np.arange(len(labels)) - starts
+    return out
+
+
+def standardised(features: xr.DataArray) -> np.ndarray:
+    """Return features (stimulus, feature) with mean 0 and variance 1 over stimuli, float32; constant ones are 0."""
+    values = features.transpose("stimulus", "feature").values.astype(np.float32)
+    values -= values.mean(axis=0)
+    deviation = values.std(axis=0)
+    constant = deviation <= 1e-6 * np.abs(values).max(initial=0)
+    return values * np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
+
+
+def preferences(
     features: xr.DataArray, *, place: np.ndarray, size: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Respond to features through receptive fields with random preferences.
+    """Draw random preferences (feature, n) over features.
 
     Parameters
     ----------
     features : (stimulus, feature)
-        With coordinates ``field_x`` and ``field_y`` a unit is seen through the receptive field; without them,
-        all units are mixed at random.
+        Without the coordinates ``field_x`` and ``field_y`` every feature is preferred at random. With them (-1 to 1,
+        rightwards and upwards; NaN: the unit looks at the whole field) it is also seen through the receptive field.
+        With a coordinate ``token`` too, the same units are there at every place, and the same preference for them
+        holds at every place: the feature-weighted receptive field of St-Yves & Naselaris 2018, with which large
+        fields tell little of where something is.
     place : (n, 2) centres of the receptive fields
     size : (n) their standard deviations
     rng
@@ -53,15 +74,25 @@ def responses(
 
     Returns
     -------
-    (stimulus, n) float32, mean 0 and variance 1 over the stimuli.
+    (feature, n) float32
     """
-    values = features.transpose("stimulus", "feature").values
-    values = values - values.mean(axis=0)
-    values = values / np.maximum(values.std(axis=0), 1e-6 * np.abs(values).max())
-    weights = rng.standard_normal((values.shape[1], len(place))).astype(np.float32)
-    if "field_x" in features.coords:
-        units = np.stack([features["field_x"].values, features["field_y"].values], axis=1)
-        square = ((units[:, None, :] - place[None, :, :]) ** 2).sum(axis=-1)
-        weights *= np.exp(-square / (2 * size**2)).astype(np.float32)
-    out = values.astype(np.float32) @ weights
-    return out / np.maximum(out.std(axis=0), 1e-12)
+    placed = "field_x" in features.coords and not bool(features["field_x"].isnull().all())
+    unit = np.arange(features.sizes["feature"])
+    if placed and "token" in features.coords:
+        unit = count_up(features["token"].values)
+    weights = rng.standard_normal((unit.max() + 1, len(place)), dtype=np.float32)[unit]
+    return weights * _view(features, place, size) if placed else weights
+
+
+def _view(features: xr.DataArray, place: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """How much of each feature receptive fields let through (feature, n); units of the whole field: the mean of all."""
+    spots, spot = np.unique(
+        np.stack([features["field_x"].values, features["field_y"].values], axis=1),
+        axis=0,
+        return_inverse=True,
+    )
+    square = ((spots[:, None, :] - place[None, :, :]) ** 2).sum(axis=-1)
+    through = np.exp(-square / (2 * size**2))
+    whole = np.isnan(spots).any(axis=1)
+    through[whole] = through[~whole].mean(axis=0)
+    return through.astype(np.float32)[spot.ravel()]

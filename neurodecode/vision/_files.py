@@ -1,0 +1,105 @@
+"""Where weights lie, that nothing in them is executed, and a hash of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..labels import listed
+from ..store import data_hash
+
+LAB = Path(__file__).parent / "lab"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def lab_folder(part: str) -> Path:
+    """Return the folder of one of the miniature models that ship with the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If its weights are not in this installation.
+    """
+    folder = LAB / part
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"the lab's miniature model {part!r} is not in this installation ({folder} is missing); install "
+            "neurodecode-toolkit again, or name another model"
+        )
+    return folder
+
+
+def as_folder(name: str | Path) -> Path | None:
+    """Return the folder that ``name`` is, or None where it is the name of a model elsewhere.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If it is written as a path and is no folder.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise NotADirectoryError(f"{path} is a file; give the folder that holds the model's files")
+    text = str(name)
+    if isinstance(name, Path) or text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1:
+        raise FileNotFoundError(f"there is no folder {path}; give a folder, or the name of a published model")
+    return None
+
+
+def require_safetensors(folder: Path) -> list[Path]:
+    """Return the safetensors files in ``folder``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no weights file.
+    ValueError
+        If there are only pickled ones.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    if found:
+        return found
+    pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED)
+    if pickles:
+        raise ValueError(
+            f"{folder} has its weights only as {listed(pickles)}: pickled files can execute any code when they are "
+            "read, so they are refused; save them as .safetensors (safetensors.torch.save_model, or save_pretrained)"
+        )
+    names = sorted(p.name for p in folder.iterdir())
+    raise FileNotFoundError(f"{folder} has no .safetensors file; it holds {listed(names) or 'nothing'}")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a model's configuration.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is missing.
+    ValueError
+        If it is damaged.
+    """
+    if not file.is_file():
+        names = sorted(p.name for p in file.parent.iterdir()) if file.parent.is_dir() else []
+        raise FileNotFoundError(
+            f"there is no {file.name} in {file.parent}; it holds {listed(names) or 'nothing'}"
+        )
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__} instead of an object")
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}; copy it again") from error
+    return found
+
+
+def weights_hash(module: Any) -> str:
+    """Hash names and values of all weights of a torch module: 16 hex digits, the same on every device."""
+    state = sorted(module.state_dict().items())
+    names = np.array([name for name, _ in state])
+    return data_hash(names, *(value.detach().cpu().numpy() for _, value in state))
