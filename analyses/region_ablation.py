@@ -26,7 +26,7 @@ def main() -> None:
     decoder = nd.RidgeDecoder(alpha=ALPHA, n_voxels=N_VOXELS)
     features = inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT)
     score = nd.spatial.decode(data.responses, features, decoder, regions=REGIONS, score=SCORE)
-    print(score.mean(("subject", "fold")).to_pandas().round(3))
+    print(score.mean(("subject", "fold")).transpose("layer", "region").to_pandas().round(3))
     result = nd.inference.above_chance(score)
     inputs.write(result, data, args.out / "region_ablation.nc")
 

@@ -33,7 +33,11 @@ def main() -> None:
         maps[subject] = nd.spatial.weight_map(fitted, kind=KIND, responses=train)
     profile = nd.spatial.region_profile(maps, REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
     contrast = nd.spatial.contrast(maps, pair=REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
-    print(profile["mean"].to_pandas().round(3), contrast["p"].to_pandas().round(4), sep="\n")
+    print(
+        profile["mean"].transpose("layer", "region").to_pandas().round(3),
+        contrast["p"].to_pandas().round(4),
+        sep="\n",
+    )
     result = profile.assign(contrast=contrast["difference"], contrast_p=contrast["p"])
     stamped = nd.store.stamp(
         result,

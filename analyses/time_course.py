@@ -27,7 +27,7 @@ def main() -> None:
     decoder = nd.RidgeDecoder(alpha=ALPHA)
     features = inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT)
     score = nd.temporal.sweep(data.responses, features, decoder, width=WIDTH, step=STEP, score=SCORE)
-    print(score.mean(("subject", "fold")).to_pandas().round(3))
+    print(score.mean(("subject", "fold")).to_pandas().round(3).to_string())
     result = score.to_dataset(name="score").assign_attrs(score.attrs)
     if score.sizes["subject"] > 1:
         found = nd.inference.clusters(score, seed=args.seed)

@@ -36,7 +36,7 @@ def main() -> None:
     if data.truth:
         scored = [map_auc(values, data.truth[subject]) for values in maps.values()]
         result["auc"] = xr.concat(scored, dim=xr.Variable("kind", list(KINDS)))
-        print(result["auc"].to_pandas().round(3))
+        print(result["auc"].transpose("layer", "kind").to_pandas().round(3))
     stamped = nd.store.stamp(
         result,
         what="weight_map",

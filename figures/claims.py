@@ -60,9 +60,10 @@ def layers(part: plt.Figure, result: xr.Dataset) -> None:
 def times(part: plt.Figure, result: xr.Dataset, shown: list[str]) -> None:
     """Claim 2: how much is identified in EEG and MEG, and errors of latencies."""
     axes = part.subplots(1, 3)
-    best = estimates(result.sel(layer=shown[1]), "best", "Pairwise identification, best window")
-    nd.plot.intervals(spoken(best), x="noise", by="modality", ax=axes[0], reference=0.5, legend=False)
-    axes[0].legend(loc="lower left", bbox_to_anchor=(0, 0.08))
+    best = estimates(result.sel(layer=shown[1]), "best", "Top-1 accuracy, best window")
+    nd.plot.intervals(spoken(best), x="noise", by="modality", ax=axes[0], legend=False)
+    axes[0].set_ylim(bottom=0.0)
+    axes[0].legend(loc="lower left")
     axes[0].set_title(f"g  Structure ({shown[1]})", loc="left")
     error = estimates(result, "latency_error", "Found minus planted", scale=MS, units="ms")
     low, high = float(error["low"].min()), float(error["high"].max())

@@ -24,9 +24,11 @@ _ROOMS = (
     "plot",
     "prepare",
     "score",
+    "selection",
     "spatial",
     "store",
     "temporal",
+    "vision",
 )
 _FROM_ROOM = {"RidgeDecoder": "linear", "RidgeEncoder": "linear", "load": "store", "save": "store"}
 
@@ -44,9 +46,11 @@ __all__ = [
     "prepare",
     "save",
     "score",
+    "selection",
     "spatial",
     "store",
     "temporal",
+    "vision",
 ]
 
 if TYPE_CHECKING:
@@ -60,9 +64,11 @@ if TYPE_CHECKING:
         plot,
         prepare,
         score,
+        selection,
         spatial,
         store,
         temporal,
+        vision,
     )
     from .linear import RidgeDecoder, RidgeEncoder
     from .store import load, save

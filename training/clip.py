@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import open_clip, transformers
 
-SETTINGS = Settings(batch=50, rate=1e-3, decay=0.02, average=0.999)
+SETTINGS = Settings(batch=50, rate=1e-3, steady=100_000, decay=0.02, average=0.999)
 PICTURES = 4_000_000
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 WIDTH = 128

@@ -20,7 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import diffusers, transformers
 
-SETTINGS = Settings(batch=32, rate=1e-3, decay=0.01, average=0.999)
+SETTINGS = Settings(batch=32, rate=1e-3, steady=200_000, decay=0.01, average=0.999)
 PICTURES = 2_000_000
 # Every picture is used with this many draws of noise.
 NOISES = 2

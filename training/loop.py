@@ -23,7 +23,8 @@ class Settings:
     batch: int
     rate: float
     decay: float = 0.01
-    warmup: int = 200
+    warmup: int = 200  # steps
+    steady: int = 1_000_000  # pictures; later the rate falls with the inverse of the square root
     average: float = 0.999
     clip: float = 1.0
     seed: int = 0
@@ -112,6 +113,7 @@ def _step(state: State, loss: Loss, settings: Settings) -> dict[str, float]:
     rng = np.random.default_rng([settings.seed, state.step])
     torch.manual_seed(settings.seed * 1_000_003 + state.step)
     rate = settings.rate * min(1.0, (state.step + 1) / settings.warmup)
+    rate *= min(1.0, settings.steady / max(state.pictures, 1)) ** 0.5
     state.model.train()
     value, figures = loss(state.model, rng, state.pictures)
     state.model.zero_grad(set_to_none=True)

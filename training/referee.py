@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from neurodecode.datasets.lab import icons, pictures
 from neurodecode.datasets.lab.referee import network
 
-SETTINGS = Settings(batch=64, rate=2e-3, decay=0.02, average=0.998)
+SETTINGS = Settings(batch=64, rate=2e-3, steady=60_000, decay=0.02, average=0.998)
 PICTURES = 400_000
 build = network
 

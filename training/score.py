@@ -147,7 +147,16 @@ def card(page: str, kept: dict) -> str:
     )
 
 
-WEIGHTS = ("model", "parameters", "on disk", "steps", "batch", "pictures seen", "hours", "weights (SHA-256)")
+WEIGHTS = (
+    "model",
+    "parameters",
+    "on disk",
+    "steps",
+    "last batch",
+    "pictures seen",
+    "hours",
+    "weights (SHA-256)",
+)
 
 
 def _weights(name: str, found: dict) -> tuple[str, ...]:

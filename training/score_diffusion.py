@@ -58,7 +58,8 @@ def pipeline(folder: Path):
         folder / "diffusion", safety_checker=None, low_cpu_mem_usage=False
     )
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(torch.float32)
+    pipe.text_encoder.float()  # transformers keeps the float16 of the file, diffusers does not
+    return pipe
 
 
 def generate(pipe, texts: list[str], *, guidance: float, seed: int) -> np.ndarray:

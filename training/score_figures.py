@@ -20,7 +20,7 @@ def clip(extra: dict[str, Any], out: Path) -> None:
     curves = extra["readouts"]
     with nd.plot.style():
         figure, axes = plt.subplots(1, 2, figsize=(nd.plot.PAGE, 2.6), sharex=True)
-        panels = ((("centre", "size"), "R²", 0.0), (("concept", "colour"), "Accuracy", 1 / 200))
+        panels = ((("centre", "size"), "R²", 0.0), (("colour", "concept"), "Accuracy", 1 / 200))
         for ax, (names, label, chance) in zip(axes, panels, strict=True):
             for name, colour in zip(names, layer_colours(("structure", "c")), strict=True):
                 value, low, high = np.transpose(curves[name])
@@ -61,11 +61,12 @@ def autoencoder(extra: dict[str, Any], out: Path, *, n: int = 12) -> None:
 
 
 def diffusion(extra: dict[str, Any], out: Path) -> None:
-    """The first pictures, not chosen: left the one that the caption describes, right the one made from the caption."""
+    """Pictures in equal steps, not chosen: left what the caption describes, right what was made from the caption."""
     every = len(extra["captions"])
     shown = np.linspace(0, every - 1, min(every, ROWS * COLUMNS)).round().astype(int)
     with nd.plot.style():
-        figure, axes = plt.subplots(ROWS, COLUMNS, figsize=(nd.plot.PAGE, ROWS * 1.25))
+        rows = -(-len(shown) // COLUMNS)
+        figure, axes = plt.subplots(rows, COLUMNS, figsize=(nd.plot.PAGE, 0.7 + rows * 0.95))
         for ax in axes.flat:
             ax.set_axis_off()
         for ax, i in zip(axes.flat, shown, strict=False):
@@ -75,7 +76,7 @@ def diffusion(extra: dict[str, Any], out: Path) -> None:
             ax.set_title(words, fontsize=4.5, y=-0.02, va="top", pad=0)
         figure.suptitle(
             "Left: the picture that a caption describes. Right: made from the caption alone.\n"
-            "Every tenth of 400, not chosen; simulated pictures, colours held out from training.",
+            f"{len(shown)} of {every} in equal steps, not chosen; simulated pictures, colours held out from training.",
             x=0.01,
             ha="left",
         )

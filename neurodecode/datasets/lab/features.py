@@ -40,5 +40,6 @@ def _marked(space: xr.DataArray) -> xr.DataArray:
     if "field_x" in out.coords and bool(out["field_x"].isnull().all()):
         out = out.drop_vars(["token", "field_x", "field_y"])
     # The date in a provenance would make equal features differ.
-    attrs = {k: v for k, v in space.attrs.items() if k != "provenance"}
-    return out.assign_attrs(attrs | {"origin": "simulated", "units": "a.u."})
+    kept = {k: v for k, v in space.attrs.items() if k != "provenance"}
+    out.attrs = kept | {"origin": "simulated", "units": "a.u."}
+    return out
