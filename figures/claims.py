@@ -63,7 +63,7 @@ def times(part: plt.Figure, result: xr.Dataset, shown: list[str]) -> None:
     best = estimates(result.sel(layer=shown[1]), "best", "Top-1 accuracy, best window")
     nd.plot.intervals(spoken(best), x="noise", by="modality", ax=axes[0], legend=False)
     axes[0].set_ylim(bottom=0.0)
-    axes[0].legend(loc="lower left")
+    axes[0].legend(loc="best")
     axes[0].set_title(f"g  Structure ({shown[1]})", loc="left")
     error = estimates(result, "latency_error", "Found minus planted", scale=MS, units="ms")
     low, high = float(error["low"].min()), float(error["high"].max())

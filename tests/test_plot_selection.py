@@ -126,7 +126,7 @@ def test_nothing_of_the_panels_overlaps_or_is_cut_off(scored):
     parts = [
         title,
         figure.legends[0],
-        *(t for ax in axes for t in (ax._left_title, ax.xaxis.label)),
+        *(t for ax in axes for t in (ax._left_title, ax.xaxis.label, *ax.texts)),
         figure._supxlabel,
     ]
     boxes = [p.get_window_extent() for p in parts if getattr(p, "get_text", lambda: "x")()]

@@ -1,6 +1,6 @@
 """Score the lab's miniature models as they lie in the package, on pictures that they were not trained on.
 
-    python training/score.py                          # all four, about 25 minutes on one slow core
+    python training/score.py                          # all four, about ten minutes on one free core
     python training/score.py clip referee             # some; the others' scores stay as they were
     python training/score.py --share 0.1              # a tenth of the pictures, to see that it runs
     python training/score.py --card docs/lab_models.md    # and write the tables into the model card

@@ -175,11 +175,12 @@ def _means(means: xr.DataArray | None) -> list[tuple[str, float]]:
 
 
 def _write_means(ax: Axes, means: xr.DataArray | None) -> None:
-    """The two means in the panel's corner, in the colours of their lines."""
-    for row, (name, mean) in enumerate(_means(means)):
+    """The two means beside the panel's title, in the colours of their lines: bars may fill the panel."""
+    for column, (name, mean) in enumerate(reversed(_means(means))):
+        words = f"{mean:.2f}".replace("0.", ".", 1)
         ax.annotate(
-            f"{mean:.3f}", (1, 1), xytext=(-1, -8.5 * row), xycoords="axes fraction", textcoords="offset points",
-            ha="right", va="top", size=6.5, color=_INKS[name], label=f"mean of {name}",
+            words, (1, 1), xytext=(-17 * column, 4), xycoords="axes fraction", textcoords="offset points",
+            ha="right", va="bottom", size=6.5, color=_INKS[name], label=f"mean of {name}",
         )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def _polygons(data: str) -> tuple[list, list]:
     pen = RecordingPen()
     parse_path(data, pen)
     vertices: list[tuple[float, float]] = []
-    codes: list[int] = []
+    codes: list[np.uint8] = []
     kinds = {"moveTo": Path.MOVETO, "lineTo": Path.LINETO, "qCurveTo": Path.CURVE3, "curveTo": Path.CURVE4}
     for operation, points in pen.value:
         if operation in kinds:
@@ -147,7 +147,9 @@ def _rasterise(outlines: list[tuple[list, list]]) -> np.ndarray:
         box = path.get_extents()
         scale = (SIDE - 2 * _MARGIN) / max(box.width, box.height)
         corner = np.array([i % columns, i // columns]) * SIDE + SIDE / 2
-        centred = (path.vertices - [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]) * scale + corner
+        centred = (
+            np.asarray(path.vertices) - [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]
+        ) * scale + corner
         axes.add_patch(PathPatch(Path(centred, codes), facecolor="white", linewidth=0))
     canvas.draw()
     sheet = np.asarray(canvas.buffer_rgba())[..., 0]

@@ -151,7 +151,7 @@ def cover(scenes: Scenes) -> np.ndarray:
     matrix[:, 1, 0], matrix[:, 1, 1] = zoom * np.sin(turn), zoom * np.cos(turn)
     centre = np.stack([scenes.x, -scenes.y], axis=1)
     matrix[:, :, 2] = -np.einsum("nij,nj->ni", matrix[:, :, :2], centre)
-    shape = (len(scenes), 1, SIDE * _OVERSAMPLE, SIDE * _OVERSAMPLE)
+    shape = [len(scenes), 1, SIDE * _OVERSAMPLE, SIDE * _OVERSAMPLE]
     with torch.no_grad():
         grid = torch.nn.functional.affine_grid(torch.from_numpy(matrix), shape, align_corners=False)
         icons = _icons()[torch.from_numpy(np.asarray(scenes.concept, dtype=np.int64))]
