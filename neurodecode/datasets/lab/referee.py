@@ -89,7 +89,7 @@ def judge(images: np.ndarray, *, batch: int = 256) -> xr.Dataset:
     values = np.asarray(images, dtype=np.float32)
     if values.ndim != 4 or values.shape[1:] != (64, 64, 3):
         raise ValueError(f"the referee reads pictures (n, 64, 64, 3), got {values.shape}; resize them first")
-    if not np.isfinite(values).all() or values.min() < -1e-3 or values.max() > 1 + 1e-3:
+    if values.size and (not np.isfinite(values).all() or values.min() < -1e-3 or values.max() > 1 + 1e-3):
         raise ValueError(
             f"pictures must lie in 0 to 1, got {values.min():.3g} to {values.max():.3g}; scale or clip"
         )
