@@ -68,7 +68,7 @@ class Task:
 
     build = staticmethod(build)
 
-    def __init__(self, folder: Path, state: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.vae = diffusers().AutoencoderKL.from_pretrained(folder / "vae").float().eval()
         self.text = transformers().CLIPTextModel.from_pretrained(folder / "text_encoder").float().eval()

@@ -18,7 +18,7 @@ SAVE_EVERY = 90.0  # seconds
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained; saved beside its state, and a resumed run must have the same."""
+    """How a model is trained; saved beside its state, and how it was trained last is shipped with the weights."""
 
     batch: int
     rate: float
@@ -28,9 +28,6 @@ class Settings:
     average: float = 0.999
     clip: float = 1.0
     seed: int = 0
-    muon: tuple[
-        str, ...
-    ] = ()  # parts of the names of matrices that Muon trains (Jordan 2024); the others, AdamW
 
 
 @dataclass
@@ -182,6 +179,14 @@ def _settle(model: torch.nn.Module, averaged: torch.nn.Module, trainable: Callab
         for name, parameter in model.named_parameters():
             if not trainable(name):
                 parameter.copy_(means[name])
+
+
+def tell(path: Path, folder: Path) -> None:
+    """Write into ``path`` (JSON, by model) how the model whose state is in ``folder`` was trained."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    record = json.loads((folder / "state.json").read_text())
+    known[folder.name] = {k: record[k] for k in ("step", "pictures", "settings")}
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

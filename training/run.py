@@ -14,10 +14,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("referee", "autoencoder", "clip", "diffusion")
+# Where each writes, under the folder of weights.
+FOLDERS = {"referee": "referee", "autoencoder": "diffusion", "clip": "", "diffusion": "diffusion"}
 
 
 def main() -> None:
@@ -38,79 +43,38 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     for name in NAMES if args.model == "all" else (args.model,):
-        _RUNS[name](args)
+        _run(name, args)
 
 
-def _referee(args: argparse.Namespace) -> None:
+def _run(name: str, args: argparse.Namespace) -> None:
+    """Train one model, write its weights into the package's folder, and say beside them how it was trained."""
     import loop
-    import referee
 
+    module = import_module(name)
+    task = _task(name, module, args)
     state = loop.train(
-        args.state / "referee",
-        referee.build,
-        referee.loss,
-        referee.SETTINGS,
-        pictures=args.pictures or referee.PICTURES,
+        args.state / name,
+        task.build,
+        task.loss,
+        module.SETTINGS,
+        pictures=args.pictures or module.PICTURES,
         minutes=args.minutes,
-        trainable=lambda name: name.startswith(args.only),
+        trainable=lambda parameter: parameter.startswith(args.only),
     )
-    referee.export(state, args.out / "referee")
+    task.export(state, args.out / FOLDERS[name])
+    loop.tell(args.out / "training.json", args.state / name)
 
 
-def _autoencoder(args: argparse.Namespace) -> None:
-    import autoencoder
-    import loop
-
-    state = loop.train(
-        args.state / "autoencoder",
-        autoencoder.build,
-        autoencoder.loss,
-        autoencoder.SETTINGS,
-        pictures=args.pictures or autoencoder.PICTURES,
-        minutes=args.minutes,
-        trainable=lambda name: name.startswith(args.only),
-    )
-    autoencoder.export(state, args.out / "diffusion")
-
-
-def _clip(args: argparse.Namespace) -> None:
-    import clip
-    import loop
-    from words import write_tokenizer
-
+def _task(name: str, module: ModuleType, args: argparse.Namespace) -> Any:
+    """Return what has build, loss and export: a module, or an object that knows what was trained before."""
     words = args.out / "diffusion" / "tokenizer"
-    write_tokenizer(words)
-    task = clip.Task(words)
-    state = loop.train(
-        args.state / "clip",
-        task.build,
-        task.loss,
-        clip.SETTINGS,
-        pictures=args.pictures or clip.PICTURES,
-        minutes=args.minutes,
-        trainable=lambda name: name.startswith(args.only),
-    )
-    task.export(state, args.out)
+    if name == "clip":
+        from words import write_tokenizer
 
+        write_tokenizer(words)
+        return module.Task(words)
+    return module.Task(args.out / "diffusion") if name == "diffusion" else module
 
-def _diffusion(args: argparse.Namespace) -> None:
-    import diffusion
-    import loop
-
-    task = diffusion.Task(args.out / "diffusion", args.state)
-    state = loop.train(
-        args.state / "diffusion",
-        task.build,
-        task.loss,
-        diffusion.SETTINGS,
-        pictures=args.pictures or diffusion.PICTURES,
-        minutes=args.minutes,
-        trainable=lambda name: name.startswith(args.only),
-    )
-    task.export(state, args.out / "diffusion")
-
-
-_RUNS = {"referee": _referee, "autoencoder": _autoencoder, "clip": _clip, "diffusion": _diffusion}
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,6 @@ novel concepts. Writes scores.json and figures to results/lab_models. All pictur
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -115,24 +114,9 @@ def digest(name: str, folder: Path) -> str:
 
 
 def trained(name: str, folder: Path) -> dict:
-    """How the model was trained: training.json beside the weights, or what the training keeps in results."""
+    """How the model was trained, as training/run.py wrote beside the weights."""
     shipped = folder / "training.json"
-    kept = ROOT / "results" / "training" / name
-    if shipped.exists():
-        return json.loads(shipped.read_text()).get(name, {})
-    if not (kept / "state.json").exists():
-        return {}
-    return json.loads((kept / "state.json").read_text()) | {"seconds": spent(kept / "curve.csv")}
-
-
-def spent(curve: Path) -> float:
-    """Seconds of training, from the rows of a curve: pictures seen so far, and pictures a second."""
-    if not curve.exists():
-        return 0.0
-    with curve.open(newline="") as stream:
-        rows = [(float(r["pictures"]), float(r["per_second"])) for r in csv.DictReader(stream)]
-    before = [0.0, *(seen for seen, _ in rows)]
-    return round(sum(max(0, seen - was) / pace for (seen, pace), was in zip(rows, before, strict=False)), 1)
+    return json.loads(shipped.read_text()).get(name, {}) if shipped.exists() else {}
 
 
 def card(page: str, kept: dict) -> str:
@@ -154,7 +138,6 @@ WEIGHTS = (
     "steps",
     "last batch",
     "pictures seen",
-    "hours",
     "weights (SHA-256)",
 )
 
@@ -168,7 +151,6 @@ def _weights(name: str, found: dict) -> tuple[str, ...]:
         f"{training['step']:,}" if "step" in training else "unknown",
         str(training.get("settings", {}).get("batch", "unknown")),
         f"{training['pictures']:,}" if "pictures" in training else "unknown",
-        f"{training['seconds'] / 3600:.1f}" if "seconds" in training else "unknown",
         f"`{model['sha256']}`",
     )
 
