@@ -21,10 +21,13 @@ DEMO = (
     ("time_course", "time_course_eeg", ("--modality", "eeg")),
     ("generalisation", "generalisation_meg", ("--modality", "meg", "--subjects", "2")),
     ("topographies", "topographies_meg", ("--modality", "meg", "--subjects", "2")),
+    ("selection", "selection", ("--modality", "fmri")),
 )
 # Which script draws a result, by the dimensions that it has; the first that fits. Data are no results.
 DATA = {"sample", "stimulus"}
 FIGURES = (
+    ({"noise"}, "claims"),
+    ({"set", "space"}, "selection"),
     ({"train_window", "test_window"}, "generalisation"),
     ({"window", "channel"}, "topographies"),
     ({"window"}, "time_course"),
