@@ -25,7 +25,7 @@ td { overflow-wrap: anywhere } th { white-space: nowrap; font-weight: 600 } .not
 
 
 def write(folder: str | Path, *, title: str, steps: Iterable[str] = ()) -> Path:
-    """Write ``index.html`` for the results (*.nc) and figures (*.png) of a folder, and return its path.
+    """Write ``index.html`` for the results (*.nc) and figures (*.png) of a folder, and return its path; an older page is replaced.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def write(folder: str | Path, *, title: str, steps: Iterable[str] = ()) -> Path:
         + "</body></html>"
     )
     out = folder / "index.html"
-    store.write_text(out, page)
+    store.write_text(out, page, overwrite=True)  # a demo that is run again makes its page again
     return out
 
 

@@ -322,7 +322,9 @@ def test_the_page_holds_every_figure_and_how_it_was_made(files):
         nd.save(score.assign_attrs(simulated=name == "region"), folder / f"{name}.nc")
         figure = plt.figure()
         nd.plot.save(figure, folder / name)
+    report.write(folder, title="an older page")
     page = report.write(folder, title="A <run> & more", steps=["python a.py"]).read_text(encoding="utf-8")
+    assert "older" not in page
     assert page.count("<img ") == 2
     assert page.count("Simulated data") == 1
     assert "7.5" in page

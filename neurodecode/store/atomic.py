@@ -148,12 +148,12 @@ def _digest(file: pathlib.Path, size: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def write_text(target: pathlib.Path, text: str) -> None:
-    """Write a small text file, whole or not at all and never over another."""
+def write_text(target: pathlib.Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a small text file, whole or not at all; without ``overwrite`` never over another."""
     part = part_name(target)
     try:
         part.write_text(text, encoding="utf-8")
-        publish(part, target, overwrite=False)
+        publish(part, target, overwrite=overwrite)
     finally:
         part.unlink(missing_ok=True)
 
