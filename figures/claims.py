@@ -26,9 +26,19 @@ def main() -> None:
         regions(top, result, shown)
         layers(middle, result)
         times(bottom, result, shown)
-        words = f"points: mean over subjects, bars: {result.attrs['interval']}; dashed: chance, or no error"
+        words = (
+            f"{counted(result)}; points: mean, bars: {result.attrs['interval']}; dashed: chance, or no error"
+        )
         figure.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     nd.plot.save(figure, args.out / args.result.stem)
+
+
+def counted(result: xr.Dataset) -> str:
+    """How many subjects have a value, of fMRI and of each modality over time."""
+    n = {"fMRI": int(result["accuracy"].notnull().any(["noise", "region", "layer"]).sum())}
+    there = result["best"].notnull().any(["noise", "layer"]).sum("subject")
+    n |= {str(m).upper(): int(there.sel(modality=m)) for m in result.modality.values}
+    return ", ".join(f"n = {count} {name}" for name, count in n.items())
 
 
 def regions(part: plt.Figure, result: xr.Dataset, shown: list[str]) -> None:

@@ -25,7 +25,7 @@ td { overflow-wrap: anywhere } th { white-space: nowrap; font-weight: 600 } .not
 
 
 def write(folder: str | Path, *, title: str, steps: Iterable[str] = ()) -> Path:
-    """Write ``index.html`` for the results (*.nc) and figures (*.png) of a folder, and return its path; an older page is replaced.
+    """Write ``index.html`` for the results (*.nc) and figures (*.png) of a folder; return its path, replace an older page.
 
     Parameters
     ----------
