@@ -25,7 +25,7 @@ td { overflow-wrap: anywhere } th { white-space: nowrap; font-weight: 600 } .not
 
 
 def write(folder: str | Path, *, title: str, steps: Iterable[str] = ()) -> Path:
-    """Write ``index.html`` for the results (*.nc) and figures (*.png) of a folder; return its path, replace an older page.
+    """Write ``index.html`` for the results (*.nc) and figures (*.png) of a folder, over an older one; return its path.
 
     Parameters
     ----------
