@@ -333,7 +333,7 @@ def test_fmri_is_well_formed(recording: lab.Recording) -> None:
     assert set(data.roi.values) == {*cortex.REGIONS, ""}
     for name in cortex.REGIONS:
         driven = recording.truth.carries.any("layer").values[data.roi.values == name].mean()
-        assert driven == 0 if name == "IPS" else driven > 0.5
+        assert driven == 0 if name == "IPS" else 0.5 < driven < 1
     assert not recording.truth.carries.values[:, data.roi.values == ""].any()
 
 
@@ -413,9 +413,11 @@ def profile_r(guess: np.ndarray, true: np.ndarray) -> float:
     return float(np.mean((guess * true).sum(axis=0) / np.maximum(norms, 1e-12)))
 
 
-@pytest.mark.parametrize("layer", ["c", "Linear-2", "Linear-6", "z"])
+@pytest.mark.parametrize(
+    ("layer", "least"), [("c", 0.88), ("Linear-2", 0.88), ("Linear-6", 0.88), ("z", 0.84)]
+)
 def test_ridge_weights_and_patterns_find_the_planted_voxels(
-    layer: str, recording: lab.Recording, averaged: xr.DataArray
+    layer: str, least: float, recording: lab.Recording, averaged: xr.DataArray
 ) -> None:
     x, y, new, true = standardised_part(averaged, recording.features[layer])
     model = Ridge(1e4).fit(x, y)
@@ -426,10 +428,10 @@ def test_ridge_weights_and_patterns_find_the_planted_voxels(
     planned = recording.truth.gain.sel(layer=layer)
     for kind, values in {"filter": model.coef_.T, "pattern": pattern}.items():
         value = np.abs(values).mean(axis=1)
-        assert roc_auc_score(carries, value) >= 0.8, kind
+        assert roc_auc_score(carries, value) >= least, kind
         profile = {name: value[averaged.roi.values == name].mean() for name in cortex.REGIONS}
         assert planned.sel(region=max(profile, key=lambda name: profile[name])) >= plan.CARRIES, kind
-    assert profile_r(model.predict(new), true) > 0.1
+    assert 0.2 < profile_r(model.predict(new), true) < 0.7
 
 
 def test_meaning_is_in_hvc_and_structure_in_lvc(recording: lab.Recording, averaged: xr.DataArray) -> None:
@@ -440,8 +442,8 @@ def test_meaning_is_in_hvc_and_structure_in_lvc(recording: lab.Recording, averag
         for group in ("LVC", "HVC"):
             voxels = masks.sel(region=group).values
             r[layer, group] = profile_r(Ridge(3e3).fit(x[:, voxels], y).predict(new[:, voxels]), true)
-    assert r["c", "HVC"] > r["c", "LVC"] + 0.05
-    assert r["Linear-2", "LVC"] > r["Linear-2", "HVC"] + 0.05
+    assert r["c", "HVC"] > r["c", "LVC"] + 0.15
+    assert r["Linear-2", "LVC"] > r["Linear-2", "HVC"] + 0.15
 
 
 def test_more_noise_lowers_the_ceiling(recording: lab.Recording) -> None:
@@ -604,6 +606,14 @@ def test_background_noise_has_more_power_at_low_frequencies() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- load
+
+
+@pytest.mark.parametrize("modality", ["fmri", "eeg"])
+def test_an_empty_cache_and_a_filled_one_give_the_same_bytes(modality: str, kept: Path) -> None:
+    cold, warm = (lab.load(modality) for _ in range(2))
+    assert any(kept.rglob("*.nc"))
+    assert cold.responses.values.tobytes() == warm.responses.values.tobytes()
+    assert all(cold.features[k].identical(warm.features[k]) for k in plan.LAYERS)
 
 
 def test_same_seed_same_bytes_other_subject_other_bytes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 
 from ...brain import spaces
@@ -36,7 +37,9 @@ def extract(images: xr.DataArray, captions: xr.DataArray) -> dict[str, xr.DataAr
 
 def _marked(space: xr.DataArray) -> xr.DataArray:
     """Say where the values are from, and drop places and tokens from a space that has none."""
-    out = space.transpose("stimulus", "feature").astype("float32")
+    out = space.transpose("stimulus", "feature")
+    # In memory as it will be when read from the cache: matrix products differ in the last digit by layout.
+    out = out.copy(data=np.ascontiguousarray(out.values, dtype=np.float32))
     if "field_x" in out.coords and bool(out["field_x"].isnull().all()):
         out = out.drop_vars(["token", "field_x", "field_y"])
     # The date in a provenance would make equal features differ.
