@@ -5,7 +5,6 @@
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
-
 EXTRAS := cortex,scale,vision,dev
 
 # One thread pool at a time: BLAS threads under parallel workers are many times slower than one thread.

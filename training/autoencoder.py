@@ -61,8 +61,7 @@ def spread(model: torch.nn.Module) -> float:
 
 
 def export(state: State, folder: Path) -> None:
-    state.averaged.register_to_config(scaling_factor=round(1 / spread(state.averaged), 5))
     copy = build()
     copy.load_state_dict(state.averaged.state_dict())
-    copy.register_to_config(scaling_factor=state.averaged.config.scaling_factor)
+    copy.register_to_config(scaling_factor=round(1 / spread(copy), 5))
     copy.half().save_pretrained(folder / "vae", safe_serialization=True)

@@ -6,7 +6,6 @@ A caption that names nothing but the concept therefore belongs to one picture.
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,23 +44,18 @@ def model_config(vocabulary: int) -> dict:
     }
 
 
-@cache
-def tokenizer(folder: str):
-    return transformers().CLIPTokenizer.from_pretrained(folder)
-
-
 class Task:
     """The contrastive task with the words of one tokenizer."""
 
     def __init__(self, words: Path) -> None:
-        self.words = str(words)
-        self.config = model_config(len(tokenizer(self.words)))
+        self.tokenizer = transformers().CLIPTokenizer.from_pretrained(words)
+        self.config = model_config(len(self.tokenizer))
 
     def build(self) -> torch.nn.Module:
         return open_clip().model.CLIP(**self.config)
 
     def tokens(self, texts: list[str]) -> torch.Tensor:
-        return tokenizer(self.words)(
+        return self.tokenizer(
             texts, padding="max_length", max_length=captions.TOKENS, truncation=True, return_tensors="pt"
         ).input_ids
 

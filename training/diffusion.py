@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from autoencoder import pixels
 from curriculum import simpler
 from loop import Settings, State
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
+from neurodecode import vision
 from neurodecode.datasets.lab import captions, icons, pictures
-from neurodecode.vision._backends import diffusers, transformers
+from neurodecode.vision._backends import diffusers
 
 SETTINGS = Settings(batch=32, rate=1e-3, steady=200_000, decay=0.01, average=0.999)
 PICTURES = 2_000_000
@@ -69,20 +69,16 @@ class Task:
     build = staticmethod(build)
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.vae = diffusers().AutoencoderKL.from_pretrained(folder / "vae").float().eval()
-        self.text = transformers().CLIPTextModel.from_pretrained(folder / "text_encoder").float().eval()
-        self.tokenizer = transformers().CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        self.latents = vision.load_latents(folder)
+        self.text = vision.load_text(folder, length=captions.TOKENS)
         self.scheduler = scheduler()
-        for model in (self.vae, self.text):
-            model.requires_grad_(False)
 
     def loss(
         self, model: torch.nn.Module, rng: np.random.Generator, seen: int
     ) -> tuple[torch.Tensor, dict[str, float]]:
         scenes = simpler(some(rng, SETTINGS.batch // NOISES), variety(seen, rng))
         with torch.no_grad():
-            clean = self.latents(pictures.render(scenes)).repeat(NOISES, 1, 1, 1)
+            clean = self.latents.encode(pictures.render(scenes)).repeat(NOISES, 1, 1, 1)
             condition = self.condition(scenes, rng).repeat(NOISES, 1, 1)
         weight = attention(scenes).repeat(NOISES, 1, 1, 1)
         when = torch.from_numpy(rng.integers(0, 1000, len(clean)))
@@ -93,26 +89,19 @@ class Task:
         late = error.detach()[when > 700].mean() if (when > 700).any() else torch.tensor(0.0)
         return (error * weight).mean(), {"mse": float(error.detach().mean()), "mse_late": float(late)}
 
-    def latents(self, images: np.ndarray) -> torch.Tensor:
-        return self.vae.encode(pixels(images)).latent_dist.mode() * self.vae.config.scaling_factor
-
     def condition(self, scenes: pictures.Scenes, rng: np.random.Generator) -> torch.Tensor:
         """Text tokens (n, 15, width) of captions of one kind or another."""
         kind = rng.choice(len(CONDITIONS), len(scenes), p=CONDITIONS)
         wording = np.where(kind == 0, 0, rng.integers(0, captions.WORDINGS, len(scenes)))
         texts = np.array(captions.write(scenes, wording))
         texts[kind == 3] = ""
-        out = self.embed(texts.tolist())
+        out = self.text.tokens(texts.tolist())
         several = kind == 2
         if several.any():
             chosen = scenes.take(several)
-            every = [self.embed(captions.write(chosen, w)) for w in range(captions.WORDINGS)]
+            every = [self.text.tokens(captions.write(chosen, w)) for w in range(captions.WORDINGS)]
             out[torch.from_numpy(several)] = torch.stack(every).mean(dim=0)
         return out
-
-    def embed(self, texts: list[str]) -> torch.Tensor:
-        tokens = self.tokenizer(texts, padding="max_length", max_length=captions.TOKENS, return_tensors="pt")
-        return self.text(tokens.input_ids).last_hidden_state
 
     def export(self, state: State, folder: Path) -> None:
         copy = build()

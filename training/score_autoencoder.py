@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from autoencoder import pixels
 from score_table import Score, mean
 
+from neurodecode import vision
 from neurodecode.datasets.lab import icons, pictures
-from neurodecode.vision._backends import diffusers
 
 MODEL = "autoencoder"
 PICTURES = 1000
@@ -24,12 +23,7 @@ def score(folder: Path, *, seed: int, share: float) -> tuple[list[Score], dict]:
     n = len(icons.concepts())
     scenes = pictures.draw(np.arange(max(20, round(PICTURES * share))) % n, rng, combinations="held-out")
     novel = pictures.draw(n + np.arange(200) % len(icons.novel_concepts()), rng)
-    model = (
-        diffusers()
-        .AutoencoderKL.from_pretrained(folder / "diffusion" / "vae", low_cpu_mem_usage=False)
-        .float()
-        .eval()
-    )
+    model = vision.load_latents(folder / "diffusion")
     images = pictures.render(scenes)
     out, latents = through(model, images)
     other = pictures.render(novel)
@@ -43,15 +37,10 @@ def score(folder: Path, *, seed: int, share: float) -> tuple[list[Score], dict]:
     return rows, {"images": images[:200], "reconstructed": out[:200]}
 
 
-@torch.no_grad()
-def through(model: torch.nn.Module, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def through(model: vision.Latents, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pictures decoded from the mode of their latents (n, row, column, colour), and the latents, scaled."""
-    out, latents = [], []
-    for part in pixels(images).split(64):
-        z = model.encode(part).latent_dist.mode()
-        out.append((model.decode(z).sample / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1))
-        latents.append(z * model.config.scaling_factor)
-    return torch.cat(out).numpy(), torch.cat(latents).numpy()
+    latents = [model.encode(images[start : start + 64]) for start in range(0, len(images), 64)]
+    return torch.cat([model.decode(z) for z in latents]).numpy(), torch.cat(latents).numpy()
 
 
 def pixel_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:

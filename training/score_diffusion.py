@@ -10,6 +10,7 @@ from score_autoencoder import through
 from score_referee import Reading, distance, group, read
 from score_table import Score, mean, proportion
 
+from neurodecode import vision
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import diffusers
 
@@ -40,7 +41,7 @@ def score(folder: Path, *, seed: int, share: float) -> tuple[list[Score], dict]:
             scenes, read(made[guidance]), f"guidance {guidance:g}: ", wanted=guidance == GUIDANCE[0]
         )
     source = pictures.render(scenes)
-    rows += ceiling(scenes, source, through(pipe.vae, source)[0])
+    rows += ceiling(scenes, source, through(vision.load_latents(folder / "diffusion"), source)[0])
     first = made[GUIDANCE[0]]
     named = read(first).concepts[:, 0]
     return rows, {

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from score_table import Score, mean, proportion
 
 from neurodecode.datasets.lab import icons, pictures, referee
@@ -30,14 +29,9 @@ class Reading:
 
 def read(images: np.ndarray) -> Reading:
     """Judge pictures (n, 64, 64, 3); as :func:`referee.judge`, and the next four concepts besides."""
-    judged = referee.judge(images)
-    model = referee.load()
-    with torch.no_grad():
-        parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(256)
-        logits = torch.cat([model(p)[:, : len(icons.concepts())] for p in parts])
-    where = {k: judged[k].values for k in ("x", "y", "size", "angle")}
-    colour = np.array([list(pictures.COLOURS).index(c) for c in judged["colour"].values])
-    return Reading(logits.topk(5, dim=1).indices.numpy(), colour, **where)
+    found = referee.outputs(images)
+    concepts = np.argsort(-found.pop("concept"), axis=1, kind="stable")[:, :5]
+    return Reading(concepts, found.pop("colour").argmax(axis=1), **found)
 
 
 def distance(reading: Reading, scenes: pictures.Scenes) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def as_folder(name: str | Path) -> Path | None:
     if isinstance(name, Path) or text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1:
         raise FileNotFoundError(f"there is no folder {path}; give a folder, or the name of a published model")
     return None
+
+
+def find(name: str | Path, part: str) -> Path | None:
+    """Return the folder of a model: the lab's own ``part`` for "lab", else what :func:`as_folder` says."""
+    return lab_folder(part) if name == "lab" else as_folder(name)
 
 
 def require_safetensors(folder: Path) -> list[Path]:
@@ -103,3 +109,21 @@ def weights_hash(module: Any) -> str:
     state = sorted(module.state_dict().items())
     names = np.array([name for name, _ in state])
     return data_hash(names, *(value.detach().cpu().numpy() for _, value in state))
+
+
+class Frozen:
+    """A model in evaluation mode whose weights take no gradients."""
+
+    def __init__(self, module: Any, *, name: str, device: str) -> None:
+        self.module = module.eval().requires_grad_(False).to(device)
+        self.name = name
+
+    @property
+    def device(self) -> Any:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+    @cached_property
+    def weights(self) -> str:
+        """Hash of the weights, 16 hex digits."""
+        return weights_hash(self.module)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +57,7 @@ def load(
         Pickled weights, an unknown name, reading, or no ``pretrained`` for a name that needs it.
     """
     require_choice(reading, READINGS, what="reading")
-    folder = _files.lab_folder("clip") if name == "lab" else None
-    if folder is None and not str(name).startswith("hf-hub:"):
-        folder = _files.as_folder(name)
+    folder = None if str(name).startswith("hf-hub:") else _files.find(name, "clip")
     if folder is not None:
         _require_weights(folder)
         if pretrained is not None:
@@ -121,7 +118,7 @@ def _require_weights(folder: Path) -> None:
         )
 
 
-class Encoder:
+class Encoder(_files.Frozen):
     """An image encoder whose layers are asked for by name; made by :func:`load`.
 
     Attributes
@@ -142,8 +139,7 @@ class Encoder:
     """
 
     def __init__(self, module: Any, *, name: str, reading: str = "paper", device: str = "cpu") -> None:
-        self.module = module.eval().requires_grad_(False).to(device)
-        self.name = name
+        super().__init__(module, name=name, device=device)
         self.reading = reading
         self.preprocessing = _preprocessing(module)
         self._blocks = _blocks(module)
@@ -153,16 +149,6 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, reading={self.reading!r}, {len(self._blocks)} blocks)"
-
-    @property
-    def device(self) -> Any:
-        """Where the weights are."""
-        return next(self.module.parameters()).device
-
-    @cached_property
-    def weights(self) -> str:
-        """Hash of the weights, 16 hex digits."""
-        return _files.weights_hash(self.module)
 
     @property
     def grid(self) -> tuple[int, int]:

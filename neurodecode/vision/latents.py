@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ def load_latents(
     ValueError
         Pickled weights, or another kind of autoencoder.
     """
-    folder = _files.lab_folder("diffusion") if name == "lab" else _files.as_folder(name)
+    folder = _files.find(name, "diffusion")
     if folder is None:
         module = _published(str(name), local_files_only)
     elif all((folder / file).is_file() for file in TINY):
@@ -101,7 +100,7 @@ def _tiny(folder: Path) -> Any:
     return module
 
 
-class Latents:
+class Latents(_files.Frozen):
     """Pictures to latents and back; made by :func:`load_latents`.
 
     Attributes
@@ -115,8 +114,7 @@ class Latents:
     """
 
     def __init__(self, module: Any, *, name: str, size: int | None = None, device: str = "cpu") -> None:
-        self.module = module.eval().requires_grad_(False).to(device)
-        self.name = name
+        super().__init__(module, name=name, device=device)
         self.size = size
         self.scale = float(module.config.scaling_factor)
         self.shift = float(getattr(module.config, "shift_factor", None) or 0.0)
@@ -140,16 +138,6 @@ class Latents:
         return (
             config.encoder_block_out_channels if self.kind == "AutoencoderTiny" else config.block_out_channels
         )
-
-    @property
-    def device(self) -> Any:
-        """Where the weights are."""
-        return next(self.module.parameters()).device
-
-    @cached_property
-    def weights(self) -> str:
-        """Hash of the weights, 16 hex digits."""
-        return _files.weights_hash(self.module)
 
     def shape(self, rows: int, columns: int) -> tuple[int, int, int]:
         """Return the latent's shape (plane, row, column) for pictures of that size.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ def load_text(
     ValueError
         Pickled weights, another kind of text encoder, or a ``length`` that the encoder has no positions for.
     """
-    folder = _files.lab_folder("diffusion") if name == "lab" else _files.as_folder(name)
+    folder = _files.find(name, "diffusion")
     if folder is not None:
         kind = _files.read_json(folder / "text_encoder" / "config.json").get("model_type")
         if kind not in ("clip_text_model", "clip"):
@@ -71,7 +70,7 @@ def load_text(
     return TextEncoder(module, tokenizer, name=str(name), length=length, device=device)
 
 
-class TextEncoder:
+class TextEncoder(_files.Frozen):
     """Captions to token embeddings; made by :func:`load_text`.
 
     Attributes
@@ -83,9 +82,8 @@ class TextEncoder:
     """
 
     def __init__(self, module: Any, tokenizer: Any, *, name: str, length: int, device: str) -> None:
-        self.module = module.eval().requires_grad_(False).to(device)
+        super().__init__(module, name=name, device=device)
         self.tokenizer = tokenizer
-        self.name = name
         self.length = length
 
     def __repr__(self) -> str:
@@ -95,16 +93,6 @@ class TextEncoder:
     def width(self) -> int:
         """Width of a token's embedding."""
         return int(self.module.config.hidden_size)
-
-    @property
-    def device(self) -> Any:
-        """Where the weights are."""
-        return next(self.module.parameters()).device
-
-    @cached_property
-    def weights(self) -> str:
-        """Hash of the weights, 16 hex digits."""
-        return _files.weights_hash(self.module)
 
     def ids(self, captions: str | Iterable[str]) -> np.ndarray:
         """Return token ids (n, length)."""

@@ -15,7 +15,7 @@ import numpy as np
 
 # Side of a silhouette in pixels; the icon's longer side fills all but a margin, so that it can be turned and resampled.
 SIDE = 96
-_MARGIN = 4
+MARGIN = 4
 _NOVEL_PER_GROUP = 2
 
 # "concept" or "concept:icon" where the icon has another name.
@@ -145,7 +145,7 @@ def _rasterise(outlines: list[tuple[list, list]]) -> np.ndarray:
     for i, (vertices, codes) in enumerate(outlines):
         path = Path(vertices, codes)
         box = path.get_extents()
-        scale = (SIDE - 2 * _MARGIN) / max(box.width, box.height)
+        scale = (SIDE - 2 * MARGIN) / max(box.width, box.height)
         corner = np.array([i % columns, i // columns]) * SIDE + SIDE / 2
         centred = (
             np.asarray(path.vertices) - [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .icons import MARGIN, silhouettes
 from .icons import SIDE as ICON_SIDE
-from .icons import concepts, silhouettes
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +145,7 @@ def cover(scenes: Scenes) -> np.ndarray:
     turn = np.deg2rad(scenes.angle)
     flip = np.where(scenes.mirror, -1.0, 1.0)
     # From the picture (rightwards, downwards, -1 to 1) back to the icon's own square.
-    zoom = 1 / (scenes.size * _icon_scale())
+    zoom = (ICON_SIDE - 2 * MARGIN) / (ICON_SIDE * scenes.size)
     matrix = np.empty((len(scenes), 2, 3), dtype=np.float32)
     matrix[:, 0, 0], matrix[:, 0, 1] = flip * zoom * np.cos(turn), -flip * zoom * np.sin(turn)
     matrix[:, 1, 0], matrix[:, 1, 1] = zoom * np.sin(turn), zoom * np.cos(turn)
@@ -157,11 +157,6 @@ def cover(scenes: Scenes) -> np.ndarray:
         icons = _icons()[torch.from_numpy(np.asarray(scenes.concept, dtype=np.int64))]
         fine = grid_sample(icons, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return avg_pool2d(fine, _OVERSAMPLE)[:, 0].numpy()
-
-
-def _icon_scale() -> float:
-    """Side of the icon's square over the object's longest side."""
-    return ICON_SIDE / (ICON_SIDE - 8)
 
 
 @cache
@@ -196,8 +191,3 @@ def _clouds(seeds: np.ndarray) -> np.ndarray:
     spectrum[:, 0, 0] = 0
     out = fft.irfft2(spectrum, s=(SIDE, SIDE))
     return out / out.std(axis=(1, 2), keepdims=True)
-
-
-def n_known() -> int:
-    """Return the number of concepts that the lab's models know; the novel ones follow."""
-    return len(concepts())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from .icons import concepts
 from .pictures import COLOURS
@@ -83,8 +84,34 @@ def judge(images: np.ndarray, *, batch: int = 256) -> xr.Dataset:
     ValueError
         For another shape, or values outside 0 to 1.
     """
-    import torch
     import xarray as xr
+
+    found = outputs(images, batch=batch)
+    concept, colour = found.pop("concept"), found.pop("colour")
+    columns = {
+        "concept": np.array(concepts())[concept.argmax(axis=1)],
+        "p_concept": softmax(concept, axis=1).max(axis=1),
+        "colour": np.array(list(COLOURS))[colour.argmax(axis=1)],
+        **found,
+    }
+    return xr.Dataset({k: ("image", v) for k, v in columns.items()})
+
+
+def outputs(images: np.ndarray, *, batch: int = 256) -> dict[str, np.ndarray]:
+    """Run the network on pictures as :func:`judge` takes them.
+
+    Returns
+    -------
+    dict
+        Logits ``concept`` (n, concepts) and ``colour`` (n, colours); ``x``, ``y``, ``size`` and ``angle`` (n) as in
+        :func:`judge`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`judge`.
+    """
+    import torch
 
     values = np.asarray(images, dtype=np.float32)
     if values.ndim != 4 or values.shape[1:] != (64, 64, 3):
@@ -96,18 +123,8 @@ def judge(images: np.ndarray, *, batch: int = 256) -> xr.Dataset:
     model = load()
     with torch.no_grad():
         parts = torch.from_numpy(values).permute(0, 3, 1, 2).split(batch)
-        out = torch.cat([model(part) for part in parts]) if len(values) else torch.zeros(0, 215)
-    names, colours = np.array(concepts()), np.array(list(COLOURS))
-    concept = out[:, : len(names)].softmax(dim=1)
-    colour = out[:, len(names) : len(names) + len(colours)]
-    x, y, size, sine, cosine = out[:, -5:].T.numpy()
-    columns = {
-        "concept": names[concept.argmax(dim=1).numpy()],
-        "p_concept": concept.max(dim=1).values.numpy(),
-        "colour": colours[colour.argmax(dim=1).numpy()],
-        "x": x,
-        "y": y,
-        "size": size,
-        "angle": np.rad2deg(np.arctan2(sine, cosine)),
-    }
-    return xr.Dataset({k: ("image", v) for k, v in columns.items()})
+        out = torch.cat([model(part) for part in parts]).numpy()
+    concept, colour, where = np.split(out, np.cumsum([len(concepts()), len(COLOURS)]), axis=1)
+    x, y, size, sine, cosine = where.T
+    angle = np.rad2deg(np.arctan2(sine, cosine))
+    return {"concept": concept, "colour": colour, "x": x, "y": y, "size": size, "angle": angle}

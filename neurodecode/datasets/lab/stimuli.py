@@ -43,7 +43,7 @@ class Stimuli:
 def by_image(*, train: int, test: int, seed: int) -> Stimuli:
     """Make stimuli split by image, as in NSD: every known concept may occur in training and test."""
     rng = np.random.default_rng([seed, 1])
-    concept = np.concatenate([_cycle(n, np.arange(pictures.n_known()), rng) for n in (train, test)])
+    concept = np.concatenate([_cycle(n, np.arange(len(icons.concepts())), rng) for n in (train, test)])
     return _make(concept, np.repeat(["train", "test"], [train, test]), rng)
 
 
@@ -61,7 +61,7 @@ def by_concept(*, train: int, test: int, seed: int) -> Stimuli:
             f"{test} test images asked for, but there are {len(held_out)} held-out concepts, one image each"
         )
     rng = np.random.default_rng([seed, 2])
-    known = np.setdiff1d(np.arange(pictures.n_known()), held_out)
+    known = np.setdiff1d(np.arange(len(icons.concepts())), held_out)
     concept = np.concatenate([_cycle(train, known, rng), held_out[:test]])
     return _make(concept, np.repeat(["train", "test"], [train, test]), rng)
 
@@ -72,7 +72,7 @@ def held_out_concepts(seed: int) -> np.ndarray:
     The lab's models know them; it is the simulated subject's training that lacks them.
     """
     rng = np.random.default_rng([seed, 3])
-    members = rng.permuted(np.arange(pictures.n_known()).reshape(len(icons.GROUPS), -1), axis=1)
+    members = rng.permuted(np.arange(len(icons.concepts())).reshape(len(icons.GROUPS), -1), axis=1)
     return rng.permutation(members[:, :HELD_OUT_PER_GROUP].ravel())
 
 
