@@ -14,6 +14,7 @@ from neurodecode.vision._backends import diffusers
 
 SETTINGS = Settings(batch=16, rate=1.5e-3, steady=8_000, decay=0.0, average=0.999)
 PICTURES = 400_000
+WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
 CHANNELS = (8, 24, 64)
 KL = 1e-6
 

@@ -19,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import open_clip, transformers
 
-SETTINGS = Settings(batch=50, rate=1e-3, steady=100_000, decay=0.02, average=0.999)
+SETTINGS = Settings(batch=100, rate=1e-3, steady=400_000, decay=0.02, average=0.999)
 PICTURES = 4_000_000
+WEIGHTS = "clip/open_clip_model.safetensors"
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 WIDTH = 128
 # How often a batch has each wording: the concept alone is the hardest to learn, and what the tower is for. In a mixed
@@ -68,11 +69,14 @@ class Task:
         wording = int(rng.choice(len(WORDINGS), p=WORDINGS))
         if wording in PLACELESS:
             scenes = simpler(scenes, min(1.0, seen / EASY))
+        device = next(model.parameters()).device
         image, text, scale = model(
-            normalised(pictures.render(scenes)), self.tokens(captions.write(scenes, wording))
+            normalised(pictures.render(scenes)).to(device),
+            self.tokens(captions.write(scenes, wording)).to(device),
         )
-        similar = scale.clamp(max=50) * image @ text.T
-        truth = torch.arange(len(scenes))
+        with torch.autocast(device.type, enabled=False):
+            similar = scale.clamp(max=50) * image.float() @ text.float().T
+        truth = torch.arange(len(scenes), device=device)
         hit = float((similar.argmax(dim=1) == truth).float().mean())
         value = (cross_entropy(similar, truth) + cross_entropy(similar.T, truth)) / 2
         return value, {f"top1_{wording}": hit}
@@ -83,8 +87,8 @@ class Task:
         clip.mkdir(parents=True, exist_ok=True)
         config = {"model_cfg": self.config, "preprocess_cfg": {"mean": MEAN, "std": STD}}
         (clip / "open_clip_config.json").write_text(json.dumps(config, indent=1))
-        save_file(half(state.averaged.state_dict()), clip / "open_clip_model.safetensors")
-        text = text_model(state.averaged, self.config["text_cfg"])
+        save_file(half(state.averaged.state_dict()), folder / WEIGHTS)
+        text = text_model(state.averaged.cpu(), self.config["text_cfg"])
         text.half().save_pretrained(folder / "diffusion" / "text_encoder")
 
 

@@ -20,16 +20,19 @@ from neurodecode import vision
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import diffusers
 
-SETTINGS = Settings(batch=32, rate=1e-3, steady=200_000, decay=0.01, average=0.999)
-PICTURES = 2_000_000
+SETTINGS = Settings(batch=64, rate=1e-3, steady=400_000, decay=0.01, average=0.999)
+PICTURES = 4_000_000
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 # Every picture is used with this many draws of noise.
 NOISES = 2
 CHANNELS = (32, 64, 128)
 # Pictures after which the variety is that of the lab's stimuli, and what part of them is canonical at first.
-CANONICAL, FULL = 60_000, 400_000
+CANONICAL, FULL = 250_000, 900_000
 # How often: full caption, one of any wording, mean over the wordings (as decoded from brains), empty caption.
 CONDITIONS = (0.55, 0.15, 0.2, 0.1)
 OBJECT = 3.0
+# In the log: the error where little but the caption tells what the picture is.
+LATE = 700
 
 
 def scheduler():
@@ -58,6 +61,7 @@ def build() -> torch.nn.Module:
         cross_attention_dim=128,
         attention_head_dim=4,
         norm_num_groups=16,
+        resnet_time_scale_shift="scale_shift",
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
@@ -68,26 +72,28 @@ class Task:
 
     build = staticmethod(build)
 
-    def __init__(self, folder: Path) -> None:
-        self.latents = vision.load_latents(folder)
-        self.text = vision.load_text(folder, length=captions.TOKENS)
+    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
+        self.device = device
+        self.latents = vision.load_latents(folder, device=device)
+        self.text = vision.load_text(folder, length=captions.TOKENS, device=device)
         self.scheduler = scheduler()
 
     def loss(
         self, model: torch.nn.Module, rng: np.random.Generator, seen: int
     ) -> tuple[torch.Tensor, dict[str, float]]:
         scenes = simpler(some(rng, SETTINGS.batch // NOISES), variety(seen, rng))
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device, enabled=False):
             clean = self.latents.encode(pictures.render(scenes)).repeat(NOISES, 1, 1, 1)
             condition = self.condition(scenes, rng).repeat(NOISES, 1, 1)
-        weight = attention(scenes).repeat(NOISES, 1, 1, 1)
-        when = torch.from_numpy(rng.integers(0, 1000, len(clean)))
-        noise = torch.randn(clean.shape)
+        weight = attention(scenes).repeat(NOISES, 1, 1, 1).to(self.device)
+        when = moments(len(clean), rng).to(self.device)
+        noise = torch.randn(clean.shape, device=self.device)
         noisy = self.scheduler.add_noise(clean, noise, when)
         truth = self.scheduler.get_velocity(clean, noise, when)
-        error = (model(noisy, when, condition).sample - truth) ** 2
-        late = error.detach()[when > 700].mean() if (when > 700).any() else torch.tensor(0.0)
-        return (error * weight).mean(), {"mse": float(error.detach().mean()), "mse_late": float(late)}
+        error = (model(noisy, when, condition).sample.float() - truth) ** 2
+        plain = error.detach()
+        late = {"mse_late": float(plain[when > LATE].mean())} if (when > LATE).any() else {}
+        return (error * weight).mean(), {"mse": float(plain.mean()), **late}
 
     def condition(self, scenes: pictures.Scenes, rng: np.random.Generator) -> torch.Tensor:
         """Text tokens (n, 15, width) of captions of one kind or another."""
@@ -100,7 +106,7 @@ class Task:
         if several.any():
             chosen = scenes.take(several)
             every = [self.text.tokens(captions.write(chosen, w)) for w in range(captions.WORDINGS)]
-            out[torch.from_numpy(several)] = torch.stack(every).mean(dim=0)
+            out[torch.from_numpy(several).to(self.device)] = torch.stack(every).mean(dim=0)
         return out
 
     def export(self, state: State, folder: Path) -> None:
@@ -126,6 +132,11 @@ class Task:
 
 def some(rng: np.random.Generator, n: int) -> pictures.Scenes:
     return pictures.draw(rng.integers(0, len(icons.concepts()), n), rng, combinations="known")
+
+
+def moments(n: int, rng: np.random.Generator) -> torch.Tensor:
+    """Draw noise levels (n,), 0 to 999, with a density that rises evenly: what a caption adds is learned at high ones."""
+    return torch.from_numpy((1000 * np.sqrt(rng.random(n))).astype(np.int64))
 
 
 def variety(seen: int, rng: np.random.Generator) -> float:

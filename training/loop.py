@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 SAVE_EVERY = 90.0  # seconds
 
@@ -28,6 +30,7 @@ class Settings:
     average: float = 0.999
     clip: float = 1.0
     seed: int = 0
+    bfloat16: bool = True  # matrix products only (autocast); weights and optimiser stay in float32
 
 
 @dataclass
@@ -39,6 +42,15 @@ class State:
     optimiser: torch.optim.Optimizer
     step: int = 0
     pictures: int = 0
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin with, and how much training made them."""
+
+    tensors: dict[str, torch.Tensor]
+    step: int
+    pictures: int
 
 
 # A loss takes the model, a generator that is this step's own, and the number of pictures seen so far; it returns the
@@ -55,11 +67,16 @@ def train(
     pictures: int,
     minutes: float,
     trainable: Callable[[str], bool] = lambda name: True,
+    start: Start | None = None,
+    device: str = "cpu",
 ) -> State:
-    """Train until ``pictures`` have been seen in all or ``minutes`` have gone by, and keep the state in ``folder``."""
+    """Train until ``pictures`` have been seen in all or ``minutes`` have gone by, and keep the state in ``folder``.
+
+    Without a state in ``folder``, training begins with the weights of ``start``, or at random.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    state = resume(folder, build, settings, trainable)
-    start = saved = time.monotonic()
+    state = resume(folder, build, settings, trainable, start=start, device=device)
+    began = saved = time.monotonic()
     seen: list[dict[str, float]] = []
     while state.pictures < pictures:
         seen.append(_step(state, loss, settings))
@@ -68,7 +85,7 @@ def train(
             _save(folder, state, settings)
             _log(folder, state, settings, seen, seconds=now - saved)
             saved, seen = now, []
-        if now - start > 60 * minutes:
+        if now - began > 60 * minutes:
             break
     _save(folder, state, settings)
     if seen:
@@ -81,18 +98,23 @@ def resume(
     build: Callable[[], torch.nn.Module],
     settings: Settings,
     trainable: Callable[[str], bool] = lambda name: True,
+    *,
+    start: Start | None = None,
+    device: str = "cpu",
 ) -> State:
     """Build a model, and give it the state saved in ``folder``, if there is one."""
     torch.manual_seed(settings.seed)
-    model = build()
-    averaged = build()
+    model = build().to(device)
+    averaged = build().to(device)
+    if start is not None:
+        model.load_state_dict(start.tensors)
     averaged.load_state_dict(model.state_dict())
     averaged.requires_grad_(False).eval()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable(name))
     chosen = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(chosen, lr=settings.rate, weight_decay=settings.decay, betas=(0.9, 0.98))
-    state = State(model, averaged, optimiser)
+    state = State(model, averaged, optimiser, *((start.step, start.pictures) if start else ()))
     newest = folder / "state.json"
     if newest.exists():
         record = json.loads(newest.read_text())
@@ -112,7 +134,8 @@ def _step(state: State, loss: Loss, settings: Settings) -> dict[str, float]:
     rate = settings.rate * min(1.0, (state.step + 1) / settings.warmup)
     rate *= min(1.0, settings.steady / max(state.pictures, 1)) ** 0.5
     state.model.train()
-    value, figures = loss(state.model, rng, state.pictures)
+    with _precision(state, settings):
+        value, figures = loss(state.model, rng, state.pictures)
     state.model.zero_grad(set_to_none=True)
     value.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
@@ -123,6 +146,15 @@ def _step(state: State, loss: Loss, settings: Settings) -> dict[str, float]:
     state.pictures += settings.batch
     _average(state, settings)
     return {"loss": float(value.detach()), **figures}
+
+
+@contextmanager
+def _precision(state: State, settings: Settings) -> Iterator[None]:
+    """Matrix products in bfloat16; on a CPU the fused attention's backward pass is slower than the plain one's."""
+    device = next(state.model.parameters()).device.type
+    plain = [SDPBackend.MATH] if device == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16), sdpa_kernel(plain):
+        yield
 
 
 def _average(state: State, settings: Settings) -> None:

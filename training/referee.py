@@ -16,6 +16,7 @@ from neurodecode.datasets.lab.referee import network
 
 SETTINGS = Settings(batch=64, rate=2e-3, steady=60_000, decay=0.02, average=0.998)
 PICTURES = 400_000
+WEIGHTS = "model.safetensors"
 build = network
 
 

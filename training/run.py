@@ -4,6 +4,8 @@
     python training/run.py clip --minutes 30         # go on with one for half an hour, then export
     python training/run.py clip --only visual.       # leave the text tower as it is (diffusion was trained on it)
     python training/run.py autoencoder --only decoder.    # leave the latents as they are
+    python training/run.py clip --weights neurodecode/vision/lab  # go on from what ships, not from a random start
+    python training/run.py all --device cuda         # on a graphics card
     python training/run.py all --minutes 0           # export what there is (untrained, if nothing)
 
 State and curves are kept in results/training, weights go to neurodecode/vision/lab. docs/lab_models.md has the scores;
@@ -13,6 +15,7 @@ python training/score.py makes them.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +35,10 @@ def main() -> None:
     parser.add_argument("model", choices=(*NAMES, "all"))
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; run again to go on")
     parser.add_argument("--pictures", type=int, help="train up to so many pictures in all")
+    parser.add_argument(
+        "--weights", type=Path, help="begin with the weights in this folder (neurodecode/vision/lab: the shipped)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument(
         "--only", default="", help="train the parameters whose names begin so, leave the others"
@@ -60,9 +67,23 @@ def _run(name: str, args: argparse.Namespace) -> None:
         pictures=args.pictures or module.PICTURES,
         minutes=args.minutes,
         trainable=lambda parameter: parameter.startswith(args.only),
+        start=_start(name, module.WEIGHTS, args.weights),
+        device=args.device,
     )
     task.export(state, args.out / FOLDERS[name])
     loop.tell(args.out / "training.json", args.state / name)
+
+
+def _start(name: str, file: str, folder: Path | None) -> Any:
+    """Return the weights that were exported to ``folder``, and how much training had made them."""
+    if folder is None:
+        return None
+    from loop import Start
+    from safetensors.torch import load_file
+
+    tensors = {k: v.float() for k, v in load_file(folder / FOLDERS[name] / file).items()}
+    told = json.loads((folder / "training.json").read_text())[name]
+    return Start(tensors, told["step"], told["pictures"])
 
 
 def _task(name: str, module: ModuleType, args: argparse.Namespace) -> Any:
@@ -73,7 +94,7 @@ def _task(name: str, module: ModuleType, args: argparse.Namespace) -> Any:
 
         write_tokenizer(words)
         return module.Task(words)
-    return module.Task(args.out / "diffusion") if name == "diffusion" else module
+    return module.Task(args.out / "diffusion", device=args.device) if name == "diffusion" else module
 
 
 if __name__ == "__main__":
