@@ -6,7 +6,7 @@ python analyses/generalisation.py --modality meg --out results
 import neurodecode as nd
 from neurodecode import inputs
 
-ALPHA = 3e3
+ALPHA = 100.0
 WIDTH, STEP = 0.100, 0.050
 SCORE = "pairwise"
 # Of CLIP's layers the shallowest alone; a random sample of each space's dimensions stands for all (None: all).

@@ -11,8 +11,9 @@ import numpy as np
 
 import neurodecode as nd
 from neurodecode import inputs
+from neurodecode.datasets.lab.truth import peak_time
 
-ALPHA = 3e3
+ALPHA = 100.0
 WIDTH, STEP = 0.100, 0.025
 SCORE = "top1"
 # A random sample of each space's dimensions stands for all (None: all of them).
@@ -34,7 +35,7 @@ def main() -> None:
         result = result.assign(significant=found["significant"].assign_attrs(found.attrs))
     if data.truth:
         result = result.assign(peak=next(iter(data.truth.values()))["peak"].sel(layer=score.layer))
-        best = score.mean(("subject", "fold")).idxmax("window")
+        best = peak_time(score.mean(("subject", "fold"), keep_attrs=True))
         print("peak (s): found, planted\n", np.column_stack([score.layer, best, result.peak]))
     inputs.write(result, data, args.out / f"time_course_{args.modality}.nc")
 

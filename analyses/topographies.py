@@ -6,7 +6,7 @@ python analyses/topographies.py --modality meg --out results
 import neurodecode as nd
 from neurodecode import inputs
 
-ALPHA = 3e3
+ALPHA = 100.0
 WIDTH, STEP = 0.100, 0.050
 # Of CLIP's layers the shallowest alone; a random sample of each space's dimensions stands for all (None: all).
 DIMENSIONS = 256

@@ -25,6 +25,7 @@ from neurodecode.datasets.lab import (
     plan,
     sensors,
     stimuli,
+    truth,
     tuning,
 )
 
@@ -565,14 +566,16 @@ def test_identification_peaks_when_planted(layer: str, m_eeg: dict[str, list[lab
     centres = STARTS + 0.05
     curve = np.mean([identification(r, layer, STARTS) for r in m_eeg["meg"]], axis=0)
     planted = np.mean([r.truth.peak.sel(layer=layer) for r in m_eeg["meg"]])
-    assert abs(centres[curve.argmax()] - planted) <= 0.025 + 1e-9
+    scored = xr.DataArray(curve, dims="window", coords={"window": centres}, attrs={"chance": 1 / 40})
+    assert abs(float(truth.peak_time(scored)) - planted) <= 0.025
     assert curve.max() > 8 / 40  # chance is 1 of 40
     assert curve[0] < 4 / 40  # nothing before onset
 
 
 def test_meaning_peaks_late_in_eeg_too(m_eeg: dict[str, list[lab.Recording]]) -> None:
     curve = np.mean([identification(r, "c", STARTS) for r in m_eeg["eeg"]], axis=0)
-    assert abs((STARTS + 0.05)[curve.argmax()] - 0.17) <= 0.03
+    scored = xr.DataArray(curve, dims="window", coords={"window": STARTS + 0.05}, attrs={"chance": 1 / 40})
+    assert abs(float(truth.peak_time(scored)) - 0.17) <= 0.020
     assert curve.max() > 8 / 40
 
 
@@ -603,6 +606,38 @@ def test_background_noise_has_more_power_at_low_frequencies() -> None:
     power = power.mean(axis=1)
     np.testing.assert_allclose((root @ root.T).diagonal(), 1, rtol=1e-6)
     assert power[2:5].mean() > 3 * power[20:].mean()
+
+
+# ---------------------------------------------------------------------------------------------- truth
+
+
+def bells(*middles: float, height: float = 0.4, chance: float = 0.1) -> xr.DataArray:
+    """Curves (layer, window) that rise from chance to a bell's top at the given times."""
+    window = np.arange(-0.1, 0.4, 0.025)
+    values = chance + height * np.exp(-0.5 * ((window - np.array(middles)[:, None]) / 0.05) ** 2)
+    coords = {"window": window, "layer": [f"at {m}" for m in middles]}
+    return xr.DataArray(values, dims=("layer", "window"), coords=coords, attrs={"chance": chance})
+
+
+def test_peak_time_is_the_middle_of_a_bell_between_windows_too() -> None:
+    middles = np.array([0.1, 0.1125, 0.137, 0.2])
+    np.testing.assert_allclose(truth.peak_time(bells(*middles)), middles, atol=0.001)
+    # Neither height nor chance matter, and what lies below half height (another, lower peak) does not either.
+    tall = bells(*middles, height=0.8, chance=0.025)
+    np.testing.assert_allclose(truth.peak_time(tall), truth.peak_time(bells(*middles)), atol=1e-9)
+    with_another = xr.apply_ufunc(np.maximum, bells(0.1), bells(0.3, height=0.15).values, keep_attrs=True)
+    assert float(truth.peak_time(with_another)[0]) == pytest.approx(0.1, abs=0.001)
+
+
+def test_peak_time_of_a_flat_top_is_its_middle_and_of_no_rise_missing() -> None:
+    window = np.arange(6) * 0.1
+    flat = xr.DataArray(
+        [0, 0.5, 0.49, 0.5, 0, 0.0], dims="window", coords={"window": window}, attrs={"chance": 0.0}
+    )
+    assert float(truth.peak_time(flat)) == pytest.approx(0.2, abs=1e-9)
+    assert np.isnan(truth.peak_time(flat.assign_attrs(chance=0.6)))
+    with pytest.raises(ValueError, match="has no 'chance'"):
+        truth.peak_time(flat.drop_attrs())
 
 
 # ---------------------------------------------------------------------------------------------- load

@@ -27,7 +27,7 @@ WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 NOISES = 2
 CHANNELS = (32, 64, 128)
 # Pictures after which the variety is that of the lab's stimuli, and what part of them is canonical at first.
-CANONICAL, FULL = 250_000, 900_000
+CANONICAL, FULL = 140_000, 500_000
 # How often: full caption, one of any wording, mean over the wordings (as decoded from brains), empty caption.
 CONDITIONS = (0.55, 0.15, 0.2, 0.1)
 OBJECT = 3.0
@@ -135,7 +135,7 @@ def some(rng: np.random.Generator, n: int) -> pictures.Scenes:
 
 
 def moments(n: int, rng: np.random.Generator) -> torch.Tensor:
-    """Draw noise levels (n,), 0 to 999, with a density that rises evenly: what a caption adds is learned at high ones."""
+    """Draw noise levels (n,), 0 to 999, more of the high ones (density rises evenly): there a caption matters most."""
     return torch.from_numpy((1000 * np.sqrt(rng.random(n))).astype(np.int64))
 
 

@@ -152,7 +152,11 @@ def _step(state: State, loss: Loss, settings: Settings) -> dict[str, float]:
 def _precision(state: State, settings: Settings) -> Iterator[None]:
     """Matrix products in bfloat16; on a CPU the fused attention's backward pass is slower than the plain one's."""
     device = next(state.model.parameters()).device.type
-    plain = [SDPBackend.MATH] if device == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    plain = (
+        [SDPBackend.MATH]
+        if device == "cpu"
+        else [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    )
     with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16), sdpa_kernel(plain):
         yield
 

@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; run again to go on")
     parser.add_argument("--pictures", type=int, help="train up to so many pictures in all")
     parser.add_argument(
-        "--weights", type=Path, help="begin with the weights in this folder (neurodecode/vision/lab: the shipped)"
+        "--weights",
+        type=Path,
+        help="begin with the weights in this folder (neurodecode/vision/lab: the shipped)",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count())

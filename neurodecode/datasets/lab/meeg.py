@@ -28,10 +28,10 @@ _STEP = 0.005
 # Brain activity that has nothing to do with the stimuli: independent sources all over the cortex.
 _BACKGROUND_SOURCES = 500
 BACKGROUND = 4.5e-9
-# Noise of the sensors themselves in one trial, up to 50 Hz: electrodes, amplifier and muscles in V; about
-# 5 fT/sqrt(Hz) in T. How far EEG falls below MEG on structure depends on the first: at 3e-6 V the gap is about half
-# as wide, at 1.5e-6 V it is nearly gone.
-SENSOR_NOISE = {"V": 5e-6, "T": 35e-15}
+# Noise of the sensors themselves in one trial, up to 50 Hz: electrodes, skin, amplifier and muscles in V, so that with
+# the background (about 5e-6 V) a single EEG trial has some 11 microvolts; about 5 fT/sqrt(Hz) in T. How far EEG falls
+# below MEG on structure depends on the first: at 5e-6 V the gap is about half as wide.
+SENSOR_NOISE = {"V": 10e-6, "T": 35e-15}
 _BLOCK = 256
 
 

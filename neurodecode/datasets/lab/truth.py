@@ -27,11 +27,33 @@ def map_auc(values: xr.DataArray, truth: xr.Dataset) -> xr.DataArray:
     )
 
 
+def peak_time(score: xr.DataArray) -> xr.DataArray:
+    """Time of a curve's peak: the centre of what rises above half its height (the rest of the dimensions), in seconds.
+
+    The best window alone jumps along a flat top, by as much as a step in either direction. With h the score above
+    chance and m its largest value, the peak is sum(w t) / sum(w) with w = max(h - m / 2, 0).
+
+    Parameters
+    ----------
+    score : (window, ...)
+        With chance in its attributes or as a coordinate. A curve that is nowhere above chance has no peak (NaN).
+    """
+    chance = score.coords.get("chance", score.attrs.get("chance"))
+    if chance is None:
+        raise ValueError(
+            "the score has no 'chance', neither as an attribute nor as a coordinate; keep_attrs=True"
+        )
+    above = (score - chance).clip(min=0)
+    weight = (above - above.max("window") / 2).clip(min=0)
+    found = (weight * score["window"]).sum("window") / weight.sum("window")
+    return found.drop_vars("chance", errors="ignore").assign_attrs(units="s")
+
+
 def peak_error(score: xr.DataArray, truth: xr.Dataset) -> xr.DataArray:
-    """Window of the best score (window, layer) minus the planted peak, in seconds; (layer)."""
-    found = score.idxmax("window")
-    planted = truth["peak"].sel({LAYER: score[LAYER].values})
-    return (found - planted.values).assign_attrs(units="s")
+    """Peak of a curve (window, layer, ...), see :func:`peak_time`, minus the planted one, in seconds; (layer, ...)."""
+    found = peak_time(score)
+    planted = truth["peak"].sel({LAYER: found[LAYER].values}).drop_vars("population", errors="ignore")
+    return (found - planted).assign_attrs(units="s")
 
 
 def _planted(carries: xr.DataArray, layer: str) -> np.ndarray:
