@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("justmyresource_mdi")
@@ -416,6 +418,58 @@ def test_training_that_is_done_does_nothing(training, tmp_path):
     before = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.safetensors")}
     assert run(loop, tmp_path, steps=3).step == 3
     assert before.keys() == {p.name for p in tmp_path.glob("*.safetensors")}
+
+
+def test_training_from_weights_begins_with_them_and_counts_on(training, tmp_path):
+    loop = training("loop")
+    first = run(loop, tmp_path / "first", steps=5)
+    start = loop.Start(first.averaged.state_dict(), first.step, first.pictures)
+    settings = loop.Settings(batch=8, rate=0.01)
+    more = {"pictures": first.pictures, "minutes": 1e9, "start": start}
+    none = loop.train(tmp_path / "none", Tiny, tiny_loss, settings, **more)
+    assert (none.step, none.pictures) == (5, 40)
+    for name, value in first.averaged.state_dict().items():
+        assert torch.equal(none.model.state_dict()[name], value), name
+        assert torch.equal(none.averaged.state_dict()[name], value), name
+    # What was saved on the way counts more than what it began with.
+    more["pictures"] += 8
+    assert loop.train(tmp_path / "none", Tiny, tiny_loss, settings, **more).step == 6
+    more["start"] = loop.Start(first.averaged.state_dict(), 0, 0)
+    assert loop.train(tmp_path / "none", Tiny, tiny_loss, settings, **more).step == 6
+
+
+def test_bfloat16_is_for_products_alone_and_ends_near_float32(training, tmp_path):
+    loop = training("loop")
+
+    def products(model, rng, seen):
+        x = torch.from_numpy(rng.normal(size=(8, 3)).astype(np.float32))
+        out = model.layers[0](x)
+        return ((out.float() - 1) ** 2).mean(), {"bits": float(torch.finfo(out.dtype).bits)}
+
+    half, whole = (run(loop, tmp_path / str(b), steps=20, loss=products, bfloat16=b) for b in (True, False))
+    bits = [json.loads((tmp_path / str(b) / "curve.jsonl").read_text())["bits"] for b in (True, False)]
+    assert bits == [16.0, 32.0]
+    assert {p.dtype for p in half.model.parameters()} == {torch.float32}
+    a, b = (s.model.layers[0].weight for s in (half, whole))
+    assert not torch.equal(a, b)
+    torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["clip", "diffusion"])
+def test_the_shipped_weights_are_where_training_goes_on(name, training, tmp_path, monkeypatch):
+    """Begin with them, train nothing, export: the same tensors, bit for bit."""
+    script, module = training("run"), training(name)
+    out = shutil.copytree(WEIGHTS, tmp_path / "lab")
+    (out / script.FOLDERS[name] / module.WEIGHTS).unlink()
+    seen = json.loads((WEIGHTS / "training.json").read_text())[name]["pictures"]
+    places = {"--weights": WEIGHTS, "--state": tmp_path / "state", "--out": out}
+    places |= {"--pictures": seen, "--threads": torch.get_num_threads()}
+    monkeypatch.setattr(sys, "argv", ["run.py", name, *(str(w) for pair in places.items() for w in pair)])
+    script.main()
+    one, other = (load_file(folder / script.FOLDERS[name] / module.WEIGHTS) for folder in (WEIGHTS, out))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    assert json.loads((out / "training.json").read_text())[name]["pictures"] == seen
 
 
 def test_averaged_weights_lie_between_the_first_and_the_last(training, tmp_path):

@@ -12,7 +12,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from neurodecode.datasets.lab import icons, pictures
 from neurodecode.vision._backends import diffusers
 
-SETTINGS = Settings(batch=16, rate=1.5e-3, steady=8_000, decay=0.0, average=0.999)
+SETTINGS = Settings(batch=16, rate=1.5e-3, steady=8_000, decay=0.0, average=0.999, bfloat16=False)
 PICTURES = 400_000
 WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
 CHANNELS = (8, 24, 64)
@@ -39,7 +39,8 @@ def loss(
     model: torch.nn.Module, rng: np.random.Generator, seen: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
     every = rng.integers(0, len(icons.concepts()), SETTINGS.batch)
-    images = pixels(pictures.render(pictures.draw(every, rng, combinations="known")))
+    scenes = pictures.draw(every, rng, combinations="known")
+    images = pixels(pictures.render(scenes)).to(next(model.parameters()).device)
     posterior = model.encode(images).latent_dist
     out = model.decode(posterior.sample()).sample
     edges = l1_loss(out.diff(dim=2), images.diff(dim=2)) + l1_loss(out.diff(dim=3), images.diff(dim=3))

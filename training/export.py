@@ -7,4 +7,4 @@ import torch
 
 def half(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Round floating-point tensors to float16: half the size; they are read back as float32."""
-    return {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}
+    return {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in tensors.items()}

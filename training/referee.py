@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from neurodecode.datasets.lab import icons, pictures
 from neurodecode.datasets.lab.referee import network
 
-SETTINGS = Settings(batch=64, rate=2e-3, steady=60_000, decay=0.02, average=0.998)
+SETTINGS = Settings(batch=64, rate=2e-3, steady=60_000, decay=0.02, average=0.998, bfloat16=False)
 PICTURES = 400_000
 WEIGHTS = "model.safetensors"
 build = network
@@ -27,8 +27,9 @@ def loss(
     # Reconstructions are blurred and noisy: so are some of the pictures it learns from.
     images = pictures.render(scenes)
     images[::4] += rng.normal(0, 0.05, images[::4].shape).astype(np.float32)
-    out = model(torch.from_numpy(images).permute(0, 3, 1, 2))
-    truth = targets(scenes)
+    device = next(model.parameters()).device
+    out = model(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
+    truth = {name: values.to(device) for name, values in targets(scenes).items()}
     n, k = len(icons.concepts()), len(pictures.COLOURS)
     concept = cross_entropy(out[:, :n], truth["concept"])
     colour = cross_entropy(out[:, n : n + k], truth["colour"])
@@ -50,8 +51,9 @@ def targets(scenes: pictures.Scenes) -> dict[str, torch.Tensor]:
 def export(state: State, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Batch statistics follow the averaged weights only after a pass over pictures.
-    settle(state.averaged)
-    save_file(half(state.averaged.state_dict()), folder / "model.safetensors")
+    averaged = state.averaged.cpu()
+    settle(averaged)
+    save_file(half(averaged.state_dict()), folder / "model.safetensors")
 
 
 def settle(model: torch.nn.Module, *, batches: int = 20) -> None:
