@@ -199,7 +199,7 @@ class Latents(_files.Frozen):
         torch = _backends.torch()
         if not isinstance(latents, torch.Tensor):
             latents = torch.as_tensor(getattr(latents, "values", latents))
-        z = latents.to(device=self.device, dtype=torch.float32)
+        z = latents.to(device=self.device, dtype=self.module.dtype)
         planes = int(self.module.config.latent_channels)
         if z.ndim != 4 or z.shape[1] != planes:
             raise ValueError(f"latents of {self.name} are (n, {planes}, row, column), got {tuple(z.shape)}")

@@ -138,7 +138,9 @@ class TextEncoder(_files.Frozen):
             If the number of features is another.
         """
         torch = _backends.torch()
-        values = torch.as_tensor(getattr(features, "values", features), device=self.device)
+        if not isinstance(features, torch.Tensor):  # whose own .values is something else
+            features = getattr(features, "values", features)
+        values = torch.as_tensor(features, device=self.device)
         wanted = (self.length - 1) * self.width
         if values.ndim != 2 or values.shape[1] != wanted:
             raise ValueError(
