@@ -1,0 +1,47 @@
+"""Features of pictures against features of pictures: identification among all, and distance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DIRECTIONS = ("reconstruction", "truth")
+
+
+def two_way(reconstructions: np.ndarray, truths: np.ndarray, *, distractors: str = "truth") -> np.ndarray:
+    """Two-way identification of features (n, p) by Pearson r: (n), chance .5.
+
+    ``distractors`` "truth": for reconstruction j, the share of other truths i with ``r(gt_i, rec_j) < r(gt_j, rec_j)``
+    ("mindeye", "brain-diffuser"). "reconstruction": for truth j, the share of other reconstructions i with
+    ``r(gt_j, rec_i) < r(gt_j, rec_j)`` ("takagi"). Ties do not count.
+    """
+    r = correlations(reconstructions, truths)
+    r = r if distractors == "truth" else r.T
+    own = np.diagonal(r)[:, None]
+    return (r < own).sum(axis=1) / (len(r) - 1)
+
+
+def top(reconstructions: np.ndarray, truths: np.ndarray, *, k: int) -> np.ndarray:
+    """Is a reconstruction's own truth among the k that it resembles most, 0 or 1 (n); chance k / n."""
+    r = correlations(reconstructions, truths)
+    better = (r > np.diagonal(r)[:, None]).sum(axis=1)
+    return (better < k).astype(float)
+
+
+def distance(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """1 - Pearson r of each pair (n), lower is better; 1 where either is constant."""
+    a, b = standard(reconstructions), standard(truths)
+    return 1.0 - (a * b).sum(axis=1)
+
+
+def correlations(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """Pearson r between every reconstruction (row) and every truth (column)."""
+    # Rounded, so that equal pictures tie whatever the order of summation.
+    return np.round(standard(reconstructions) @ standard(truths).T, 12)
+
+
+def standard(features: np.ndarray) -> np.ndarray:
+    """Rows (n, p) centred, with length 1; 0 where constant."""
+    values = features.reshape(len(features), -1).astype(np.float64)
+    values = values - values.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.divide(values, norm, out=np.zeros_like(values), where=norm > 1e-12)

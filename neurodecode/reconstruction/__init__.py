@@ -1,0 +1,34 @@
+"""Floor 3: pictures from brain responses, by any differentiable generator.
+
+``TwoStage(...).imagine(responses)`` makes first pictures of decoded latents; ``.refine(responses)`` moves these latents
+by gradients until the pictures' features meet the decoded ones.
+"""
+
+from .descent import Settings
+from .generators import (
+    Autoencoder,
+    Generator,
+    LatentDiffusion,
+    Memory,
+    Module,
+    Pixels,
+    Schedule,
+    load_diffusion,
+)
+from .structure import StructureLoss
+from .two_stage import Known, TwoStage
+
+__all__ = [
+    "Autoencoder",
+    "Generator",
+    "Known",
+    "LatentDiffusion",
+    "Memory",
+    "Module",
+    "Pixels",
+    "Schedule",
+    "Settings",
+    "StructureLoss",
+    "TwoStage",
+    "load_diffusion",
+]

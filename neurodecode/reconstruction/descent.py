@@ -1,0 +1,224 @@
+"""Stage 2 on tensors: latents are moved by Adam until a picture's features meet the decoded ones. No labels here.
+
+Every picture goes its own way: its loss, its gradients, its best state and its end depend on no other in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..labels import require_choice
+from .structure import StructureLoss
+
+if TYPE_CHECKING:
+    import torch
+
+Tensors = dict[str, "torch.Tensor"]
+# Makes pictures of latents; the second argument is the iteration, for noise that is drawn anew.
+Make = Callable[[Tensors, int], "torch.Tensor"]
+NOISES = ("fixed", "redrawn")
+# How a picture ended.
+WENT_ON, CONVERGED, DIVERGED = "all steps", "converged", "diverged"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How stage 2 descends.
+
+    Attributes
+    ----------
+    steps : of Adam (Kingma & Ba 2015).
+    rate : its step size; ``decay``: what it is multiplied with after every step.
+    move : names of the latents that are moved; None: all that the generator has.
+    noise : "fixed", drawn once a picture, or "redrawn" at every step (the curves fluctuate then).
+    tolerance : a picture stops when its loss has fallen by less than this share over the last ``patience`` steps; None:
+        never.
+    diverged : a picture whose loss grows beyond this multiple of its first is stopped and set back to its best.
+    scale : the loss is multiplied by it on the way back, for float16; halved when gradients overflow.
+    """
+
+    steps: int = 60
+    rate: float = 0.01
+    decay: float = 1.0
+    move: tuple[str, ...] | None = None
+    noise: str = "fixed"
+    tolerance: float | None = None
+    patience: int = 10
+    diverged: float = 10.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_choice(self.noise, NOISES, what="noise")
+        if self.steps < 0 or self.rate <= 0 or not 0 < self.decay <= 1 or self.patience < 1:
+            raise ValueError(
+                f"stage 2 needs steps >= 0, rate > 0, 0 < decay <= 1 and patience >= 1; got steps={self.steps}, "
+                f"rate={self.rate}, decay={self.decay}, patience={self.patience}"
+            )
+
+
+@dataclass
+class Path:
+    """What happened, a row a picture (NaN after a picture's end).
+
+    Attributes
+    ----------
+    total : (n, steps + 1), apart : (n, steps + 1, term) losses; gradient : latent -> (n, steps + 1) norms.
+    shown : step -> pictures (n, row, column, 3), clipped to 0-1.
+    best : (n) the step of the picture that is kept; images : (n, row, column, 3) those; latents : theirs.
+    end : (n) why each stopped.
+    """
+
+    total: np.ndarray
+    apart: np.ndarray
+    gradient: dict[str, np.ndarray]
+    shown: dict[int, np.ndarray] = field(default_factory=dict)
+    best: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    images: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    latents: dict[str, np.ndarray] = field(default_factory=dict)
+    end: np.ndarray = field(default_factory=lambda: np.zeros(0, "U9"))
+
+
+def descend(
+    make: Make,
+    loss: StructureLoss,
+    start: Mapping[str, torch.Tensor],
+    settings: Settings,
+    *,
+    show: Sequence[int] = (),
+) -> Path:
+    """Move latents (n, ...) down the loss of the pictures that ``make`` makes of them; see :class:`Settings`."""
+    import torch
+
+    moved = tuple(settings.move or start)
+    latents = {k: v.detach().clone() for k, v in start.items()}
+    for name in moved:
+        latents[name].requires_grad_(True)
+    optimiser = torch.optim.Adam([latents[k] for k in moved], lr=settings.rate)
+    falling = torch.optim.lr_scheduler.ExponentialLR(optimiser, settings.decay)
+    n = len(latents[moved[0]])
+    state = _State(n, settings, loss.terms, moved)
+    for step in range(settings.steps + 1):
+        with torch.enable_grad():
+            images = make(latents, step)
+            sound = _rows(torch.isfinite(images).flatten(1).all(dim=1), images)
+            apart = loss.apart(torch.where(sound, images, torch.full_like(images, 0.5)))
+            total = loss.total(apart)
+        ok = sound.flatten(1)[:, 0] & torch.isfinite(total)
+        state.see(step, images, apart, total, ok, latents, show=step in show)
+        if step == settings.steps or not state.running.any():
+            break
+        before = {k: latents[k].detach().clone() for k in moved}
+        optimiser.zero_grad()
+        (total * state.scale)[ok & state.running].sum().backward()
+        going = state.gradients(step, latents)
+        optimiser.step()
+        falling.step()
+        with torch.no_grad():
+            for name in moved:
+                stay = _rows(~going, latents[name])
+                latents[name].copy_(torch.where(stay, before[name], latents[name]))
+    return state.path
+
+
+def _rows(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Give a mask (n) the axes of ``like`` (n, ...)."""
+    return mask.reshape(-1, *[1] * (like.ndim - 1))
+
+
+class _State:
+    """What is known of every picture while it descends."""
+
+    def __init__(self, n: int, settings: Settings, terms: list[str], moved: tuple[str, ...]) -> None:
+        import torch
+
+        self.settings, self.scale = settings, settings.scale
+        count = settings.steps + 1
+        self.path = Path(
+            np.full((n, count), np.nan),
+            np.full((n, count, len(terms)), np.nan),
+            {k: np.full((n, count), np.nan) for k in moved},
+            best=np.zeros(n, int),
+            end=np.full(n, WENT_ON),
+        )
+        self.running = torch.ones(n, dtype=torch.bool)
+        self._lowest = torch.full((n,), torch.inf)
+
+    def see(
+        self,
+        step: int,
+        images: torch.Tensor,
+        apart: torch.Tensor,
+        total: torch.Tensor,
+        ok: torch.Tensor,
+        latents: Tensors,
+        *,
+        show: bool,
+    ) -> None:
+        """Note losses and pictures of one step, keep what is best so far, and end what has ended."""
+        import torch
+
+        path = self.path
+        here, ok = total.detach().cpu(), ok.cpu()
+        on = (ok & self.running).numpy()
+        path.total[on, step] = here.numpy()[on]
+        path.apart[on, step] = apart.detach().cpu().numpy()[on]
+        better = ok & self.running & (here < self._lowest)
+        pictures = images.detach().clamp(0, 1).cpu().numpy()
+        if step == 0:
+            path.images = np.nan_to_num(pictures, nan=0.5)
+            path.latents = {k: v.detach().cpu().numpy().copy() for k, v in latents.items()}
+        chosen = better.numpy()
+        path.images[chosen], path.best[chosen] = pictures[chosen], step
+        for name, values in latents.items():
+            path.latents[name][chosen] = values.detach().cpu().numpy()[chosen]
+        self._lowest = torch.where(better, here, self._lowest)
+        if show:
+            path.shown[step] = np.where(on[:, None, None, None], pictures, path.images)
+        self._end(step, here, ok)
+
+    def _end(self, step: int, here: torch.Tensor, ok: torch.Tensor) -> None:
+        import torch
+
+        first = torch.from_numpy(self.path.total[:, 0]).to(here.dtype)
+        lost = self.running & (~ok | (here > self.settings.diverged * first) | ~torch.isfinite(first))
+        self._stop(lost, DIVERGED)
+        ago = step - self.settings.patience
+        if self.settings.tolerance is not None and ago >= 0:
+            known = np.where(np.isnan(self.path.total), np.inf, self.path.total)[:, : ago + 1]
+            earlier = torch.from_numpy(known.min(axis=1)).to(here.dtype)
+            self._stop(self.running & (self._lowest > (1 - self.settings.tolerance) * earlier), CONVERGED)
+
+    def _stop(self, which: torch.Tensor, why: str) -> None:
+        self.path.end[which.numpy()] = why
+        self.running = self.running & ~which
+
+    def gradients(self, step: int, latents: Tensors) -> torch.Tensor:
+        """Undo the scale, note the norms, and say which pictures may move: those whose gradients are finite."""
+        import torch
+
+        going = self.running.clone().to(next(iter(latents.values())).device)
+        grads: Tensors = {}
+        for name in self.path.gradient:
+            grad = latents[name].grad
+            if grad is None:
+                raise ValueError(f"no gradient reaches the latent {name!r}; leave it out of move=...")
+            grads[name] = grad
+        for name, grad in grads.items():
+            grad /= self.scale
+            norm = grad.flatten(1).norm(dim=1)
+            self.path.gradient[name][self.running.numpy(), step] = norm.cpu().numpy()[self.running.numpy()]
+            going &= torch.isfinite(norm)
+        for grad in grads.values():
+            grad[~going] = 0.0  # Adam's memory stays finite
+        stuck = self.running & ~going.cpu()
+        if stuck.any():
+            # With a scale the next, smaller one may do; without one there is nothing left to try.
+            if self.scale > 1:
+                self.scale /= 2
+            else:
+                self._stop(stuck, DIVERGED)
+        return going

@@ -1,0 +1,96 @@
+"""The loss of stage 2: how far a picture's features lie from the decoded ones (MindDiffuser 2025, eqs. 5 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..labels import require_choice
+from ..vision import Encoder
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTINGS = ("equal", "inverse_norm")
+# The first public code's factors for its six layers, shallow to deep.
+FACTORS = (1.5, 1.2, 1.0, 1.0, 1.0, 1.0)
+SEMANTIC = "semantic"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one layer should say: decoded ``values`` (n, p), and which of its dimensions are trusted, ``mask`` (p)."""
+
+    values: torch.Tensor
+    mask: torch.Tensor
+
+
+class StructureLoss:
+    """Mean squared error over the trusted dimensions of every layer, a row a picture.
+
+    ``L = sum_i w_i mean((M_i Phi_i(x) - M_i Zhat_i)^2) + gamma mean((Psi(x) - Psihat)^2)``
+
+    Parameters
+    ----------
+    encoder : vision.Encoder
+        Gives Phi_i and Psi.
+    targets : layer -> Target
+    weighting : "equal" or "inverse_norm"
+        ``w_i`` 1, or in proportion to ``1 / |Zhat_i|`` with sum 1, times 1.5, 1.2, 1, 1, 1, 1 (the first public code).
+    semantic : (layer, decoded values (n, p)), optional
+        Psi: a deep layer that holds the meaning in place, such as "penultimate".
+    gamma : float
+        Weight of the semantic term.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        targets: Mapping[str, Target],
+        *,
+        weighting: str = "equal",
+        semantic: tuple[str, torch.Tensor] | None = None,
+        gamma: float = 0.0,
+    ) -> None:
+        require_choice(weighting, WEIGHTINGS, what="weighting")
+        self.encoder, self.targets = encoder, dict(targets)
+        self.semantic, self.gamma = semantic, gamma
+        self.weights = self._weights(weighting)
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the columns that :meth:`apart` returns."""
+        return [*self.targets, *([SEMANTIC] if self.semantic is not None else [])]
+
+    def apart(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the error of every term (n, term), not yet weighted, of pictures (n, row, column, 3)."""
+        import torch
+
+        names = dict.fromkeys([*self.targets, *([self.semantic[0]] if self.semantic else [])])
+        found = self.encoder.encode(images, list(names), grad=torch.is_grad_enabled())
+        columns = [
+            ((found[k].flatten(1) - t.values)[:, t.mask] ** 2).mean(dim=1) for k, t in self.targets.items()
+        ]
+        if self.semantic is not None:
+            layer, decoded = self.semantic
+            columns.append(((found[layer].flatten(1) - decoded) ** 2).mean(dim=1))
+        return torch.stack(columns, dim=1)
+
+    def total(self, apart: torch.Tensor) -> torch.Tensor:
+        """Sum up the terms with their weights: (n)."""
+        return (apart * self.weights).sum(dim=1)
+
+    def _weights(self, weighting: str) -> torch.Tensor:
+        """Weights (n, term); a picture's follow from its own targets."""
+        import torch
+
+        norms = torch.stack([t.values[:, t.mask].norm(dim=1) for t in self.targets.values()], dim=1)
+        weights = torch.ones_like(norms)
+        if weighting == "inverse_norm":
+            weights = 1 / norms.clamp(min=1e-12)
+            factors = [*FACTORS, *[1.0] * len(self.targets)][: len(self.targets)]
+            weights = weights / weights.sum(dim=1, keepdim=True) * weights.new_tensor(factors)
+        if self.semantic is None:
+            return weights
+        return torch.cat([weights, weights.new_full((len(weights), 1), self.gamma)], dim=1)
