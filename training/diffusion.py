@@ -1,8 +1,11 @@
-"""Train the text-conditioned U-Net (diffusers' UNet2DConditionModel) on latents, in the layout of Stable Diffusion.
+"""Train U-Net (diffusers' UNet2DConditionModel) and text encoder on latents, in the layout of Stable Diffusion.
 
 Velocity prediction (Salimans & Ho 2022). Shapes come late in such a model, so it starts with large upright objects in
 the middle, whose pictures follow from their captions almost fully, and the rest of the variety comes in bit by bit.
 Pooled text enters beside the time embedding; empty captions are learned too, for guidance (Ho & Salimans 2022).
+
+The text encoder begins as CLIP's text tower and goes on here: a contrast of captions needs no word for the place, so
+the tower makes next to no difference between "top" and "bottom", and no picture could follow them.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ from neurodecode.vision._backends import diffusers
 
 SETTINGS = Settings(batch=64, rate=1e-3, steady=400_000, decay=0.01, average=0.999)
 PICTURES = 4_000_000
-WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+WEIGHTS = {
+    "unet.": "unet/diffusion_pytorch_model.safetensors",
+    "text.": "text_encoder/model.safetensors",
+}
 # Every picture is used with this many draws of noise.
 NOISES = 2
 CHANNELS = (32, 64, 128)
@@ -31,12 +37,18 @@ CANONICAL, FULL = 140_000, 500_000
 # How often: full caption, one of any wording, mean over the wordings (as decoded from brains), empty caption.
 CONDITIONS = (0.55, 0.15, 0.2, 0.1)
 OBJECT = 3.0
+# Half of the noise levels are drawn above this one.
+HIGHEST = 800
 # In the log: the error where little but the caption tells what the picture is.
-LATE = 700
+LATE = 900
 
 
 def scheduler():
-    """Return Stable Diffusion's schedule, with velocity prediction."""
+    """Return Stable Diffusion's schedule, with velocity prediction and a last step of noise alone (Lin et al. 2024).
+
+    Stable Diffusion's own last step leaves a trace of the picture, enough to tell where a large object lies: a model
+    may read the place from there instead of from the caption, and makes it up when it begins with noise.
+    """
     return diffusers().DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
@@ -46,10 +58,20 @@ def scheduler():
         set_alpha_to_one=False,
         steps_offset=1,
         prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
     )
 
 
-def build() -> torch.nn.Module:
+class Painter(torch.nn.Module):
+    """What is trained together: the U-Net, and the text encoder that tells it what to paint."""
+
+    def __init__(self, unet: torch.nn.Module, text: torch.nn.Module) -> None:
+        super().__init__()
+        self.unet, self.text = unet, text
+
+
+def unet() -> torch.nn.Module:
     return diffusers().UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
@@ -68,15 +90,17 @@ def build() -> torch.nn.Module:
 
 
 class Task:
-    """Denoising of latents, given captions; the autoencoder and the text tower stay as they are in ``folder``."""
-
-    build = staticmethod(build)
+    """Denoising of latents, given captions; the autoencoder stays as it is in ``folder``."""
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
-        self.device = device
+        self.folder, self.device = folder, device
         self.latents = vision.load_latents(folder, device=device)
-        self.text = vision.load_text(folder, length=captions.TOKENS, device=device)
+        self.words = vision.load_text(folder, length=captions.TOKENS)
         self.scheduler = scheduler()
+
+    def build(self) -> Painter:
+        text = vision.load_text(self.folder, length=captions.TOKENS).module
+        return Painter(unet(), text.requires_grad_(True))
 
     def loss(
         self, model: torch.nn.Module, rng: np.random.Generator, seen: int
@@ -84,35 +108,43 @@ class Task:
         scenes = simpler(some(rng, SETTINGS.batch // NOISES), variety(seen, rng))
         with torch.no_grad(), torch.autocast(self.device, enabled=False):
             clean = self.latents.encode(pictures.render(scenes)).repeat(NOISES, 1, 1, 1)
-            condition = self.condition(scenes, rng).repeat(NOISES, 1, 1)
+        condition = self.condition(model.text, scenes, rng).repeat(NOISES, 1, 1)
         weight = attention(scenes).repeat(NOISES, 1, 1, 1).to(self.device)
         when = moments(len(clean), rng).to(self.device)
         noise = torch.randn(clean.shape, device=self.device)
         noisy = self.scheduler.add_noise(clean, noise, when)
         truth = self.scheduler.get_velocity(clean, noise, when)
-        error = (model(noisy, when, condition).sample.float() - truth) ** 2
+        error = (model.unet(noisy, when, condition).sample.float() - truth) ** 2
         plain = error.detach()
         late = {"mse_late": float(plain[when > LATE].mean())} if (when > LATE).any() else {}
         return (error * weight).mean(), {"mse": float(plain.mean()), **late}
 
-    def condition(self, scenes: pictures.Scenes, rng: np.random.Generator) -> torch.Tensor:
+    def condition(
+        self, text: torch.nn.Module, scenes: pictures.Scenes, rng: np.random.Generator
+    ) -> torch.Tensor:
         """Text tokens (n, 15, width) of captions of one kind or another."""
         kind = rng.choice(len(CONDITIONS), len(scenes), p=CONDITIONS)
         wording = np.where(kind == 0, 0, rng.integers(0, captions.WORDINGS, len(scenes)))
         texts = np.array(captions.write(scenes, wording))
         texts[kind == 3] = ""
-        out = self.text.tokens(texts.tolist())
+        out = self.tokens(text, texts.tolist())
         several = kind == 2
         if several.any():
             chosen = scenes.take(several)
-            every = [self.text.tokens(captions.write(chosen, w)) for w in range(captions.WORDINGS)]
-            out[torch.from_numpy(several).to(self.device)] = torch.stack(every).mean(dim=0)
+            every = [self.tokens(text, captions.write(chosen, w)) for w in range(captions.WORDINGS)]
+            where = torch.from_numpy(several).to(self.device).nonzero()[:, 0]
+            out = out.index_copy(0, where, torch.stack(every).mean(dim=0))
         return out
 
+    def tokens(self, text: torch.nn.Module, texts: list[str]) -> torch.Tensor:
+        ids = torch.from_numpy(self.words.ids(texts)).to(self.device)
+        return text(ids).last_hidden_state
+
     def export(self, state: State, folder: Path) -> None:
-        copy = build()
+        copy = self.build()
         copy.load_state_dict(state.averaged.state_dict())
-        copy.half().save_pretrained(folder / "unet")
+        copy.unet.half().save_pretrained(folder / "unet")
+        copy.text.half().save_pretrained(folder / "text_encoder")
         self.scheduler.save_pretrained(folder / "scheduler")
         index = {
             "_class_name": "StableDiffusionPipeline",
@@ -135,8 +167,13 @@ def some(rng: np.random.Generator, n: int) -> pictures.Scenes:
 
 
 def moments(n: int, rng: np.random.Generator) -> torch.Tensor:
-    """Draw noise levels (n,), 0 to 999, more of the high ones (density rises evenly): there a caption matters most."""
-    return torch.from_numpy((1000 * np.sqrt(rng.random(n))).astype(np.int64))
+    """Draw noise levels (n,), 0 to 999: half with a density that rises evenly, half where little but noise is left.
+
+    The caption matters most at high levels, and at the highest it alone says where the object goes.
+    """
+    rising = 1000 * np.sqrt(rng.random(n))
+    highest = rng.uniform(HIGHEST, 1000, n)
+    return torch.from_numpy(np.where(np.arange(n) % 2 == 0, rising, highest).astype(np.int64))
 
 
 def variety(seen: int, rng: np.random.Generator) -> float:

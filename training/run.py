@@ -2,7 +2,7 @@
 
     python training/run.py all                       # everything, one after the other
     python training/run.py clip --minutes 30         # go on with one for half an hour, then export
-    python training/run.py clip --only visual.       # leave the text tower as it is (diffusion was trained on it)
+    python training/run.py diffusion --only unet.    # leave the text encoder, which c is made with, as it is
     python training/run.py autoencoder --only decoder.    # leave the latents as they are
     python training/run.py clip --weights neurodecode/vision/lab  # go on from what ships, not from a random start
     python training/run.py all --device cuda         # on a graphics card
@@ -76,14 +76,21 @@ def _run(name: str, args: argparse.Namespace) -> None:
     loop.tell(args.out / "training.json", args.state / name)
 
 
-def _start(name: str, file: str, folder: Path | None) -> Any:
-    """Return the weights that were exported to ``folder``, and how much training had made them."""
+def _start(name: str, files: str | dict[str, str], folder: Path | None) -> Any:
+    """Return the weights that were exported to ``folder``, and how much training had made them.
+
+    ``files`` is one file, or several with what the names of their tensors begin with in the model.
+    """
     if folder is None:
         return None
     from loop import Start
     from safetensors.torch import load_file
 
-    tensors = {k: v.float() for k, v in load_file(folder / FOLDERS[name] / file).items()}
+    tensors = {
+        prefix + k: v.float()
+        for prefix, file in ({"": files} if isinstance(files, str) else files).items()
+        for k, v in load_file(folder / FOLDERS[name] / file).items()
+    }
     told = json.loads((folder / "training.json").read_text())[name]
     return Start(tensors, told["step"], told["pictures"])
 
