@@ -370,6 +370,80 @@ def test_an_overflowing_scale_is_halved_until_gradients_are_finite(encoder) -> N
     assert (plain.total[:, -1] <= found.total[:, -1]).all()
 
 
+# ------------------------------------------------------------------------------------------ recipes
+def conditional(n=8):
+    """A small random GAN from noise and an instance's features to pictures."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(2 * n, 3 * 64), torch.nn.Tanh(), torch.nn.Unflatten(1, (3, 8, 8))
+    )
+
+    class Gan(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, noise, instance):
+            picture = self.net(torch.cat([noise, instance], dim=1))
+            return torch.nn.functional.interpolate(picture, size=(32, 32), mode="bilinear")
+
+    return Module(Gan(), latents={"noise": (n,), "instance": (n,)}, free=("noise",), name="a conditional GAN")
+
+
+def styled():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(8, 3 * 64), torch.nn.Tanh(), torch.nn.Unflatten(1, (3, 8, 8)))
+    up = torch.nn.Upsample(size=(32, 32), mode="bilinear")
+    return Module(lambda w: up(net(w)), latents={"w": (8,)}, name="a style-based GAN")
+
+
+@pytest.fixture(scope="module")
+def adapters(folder, tmp_path_factory):
+    """A small random generator for every adapter that a recipe names, in the published folder layouts."""
+    tokens = small_models.write_diffusion(tmp_path_factory.mktemp("dual"), dual_cross_attention=True)
+    unclip = small_models.write_diffusion(
+        tmp_path_factory.mktemp("unclip"),
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=12,
+    )
+    return {
+        "diffusion": reconstruction.load_diffusion(folder, schedule=SCHEDULE),
+        "diffusion with image tokens": reconstruction.load_diffusion(
+            tokens, schedule=SCHEDULE, image=(6, 16)
+        ),
+        "diffusion with an image embedding": reconstruction.load_diffusion(
+            unclip, schedule=SCHEDULE, image=(12,)
+        ),
+        "Mind-Reader": styled(),
+        "Gu": conditional(),
+    }
+
+
+@pytest.mark.parametrize("name", list(reconstruction.RECIPES))
+def test_every_recipe_lowers_its_structural_loss(name, adapters, encoder) -> None:
+    """On random weights; the steps are the recipe's own, at most ten of them."""
+    recipe = reconstruction.RECIPES[name]
+    generator = adapters[name if recipe.adapter == "module" else recipe.adapter]
+    assert set(recipe.latents) == set(generator.latents)
+    rng = np.random.default_rng(2)
+    given = {
+        k: known(0.5 * rng.standard_normal((2, *v)).astype(np.float32), k)
+        for k, v in generator.latents.items()
+    }
+    for free in generator.free:
+        del given[free]
+    stage = TwoStage(
+        generator,
+        encoder,
+        others=given,
+        structure=decoders(encoder, 2)["structure"],
+        settings=dataclasses.replace(recipe.settings(), steps=min(recipe.steps, 10)),
+    )
+    found = stage.refine(responses(2), progress=False)
+    assert (found["loss"].isel(iteration=-1) < found["loss"].isel(iteration=0)).all()
+    assert found["latent"].values.tolist() == list(recipe.latents)
+
+
 # ------------------------------------------------------------------------------------------ what pictures are made of
 def test_the_oracle_reaches_the_picture(encoder) -> None:
     """With the true features, and pixels free to move, the loss all but vanishes: the machinery is not the limit."""

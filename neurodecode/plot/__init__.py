@@ -11,6 +11,7 @@ from .curves import generalisation, generalisation_panels, time_course
 from .histograms import selection, selection_panels
 from .intervals import intervals
 from .look import COLUMN, LAYER_COLOURS, PAGE, save, spell_layers, style
+from .pictures import iterations, reconstructions
 from .sensors import topographies
 from .surface import cortex
 from .viewers import cortex_html, cortex_viewer
@@ -26,7 +27,9 @@ __all__ = [
     "generalisation",
     "generalisation_panels",
     "intervals",
+    "iterations",
     "profile",
+    "reconstructions",
     "regions",
     "save",
     "selection",

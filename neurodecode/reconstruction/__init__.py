@@ -15,10 +15,12 @@ from .generators import (
     Schedule,
     load_diffusion,
 )
+from .recipes import RECIPES, Recipe
 from .structure import StructureLoss
 from .two_stage import Known, TwoStage
 
 __all__ = [
+    "RECIPES",
     "Autoencoder",
     "Generator",
     "Known",
@@ -26,6 +28,7 @@ __all__ = [
     "Memory",
     "Module",
     "Pixels",
+    "Recipe",
     "Schedule",
     "Settings",
     "StructureLoss",

@@ -97,6 +97,57 @@ def judge(images: np.ndarray, *, batch: int = 256) -> xr.Dataset:
     return xr.Dataset({k: ("image", v) for k, v in columns.items()})
 
 
+def errors(images: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:
+    """Judge reconstructions against what was shown.
+
+    Parameters
+    ----------
+    images : (sample or stimulus, row, column, colour), 64 x 64, 0 to 1
+        With the coordinate ``stimulus``.
+    truth : Dataset (stimulus)
+        ``concept`` and ``object_colour``, ``object_x`` ..., as in the ``truth`` of a recording.
+
+    Returns
+    -------
+    Dataset over the first dimension of ``images``
+        ``concept``, ``colour`` (is the likeliest the right one); ``centre`` and ``size`` (absolute errors, % of the
+        picture's width); ``angle`` (absolute error, degrees).
+
+    Raises
+    ------
+    ValueError
+        As :func:`judge`; pictures of stimuli that ``truth`` does not have.
+    """
+    import xarray as xr
+
+    from ...labels import STIMULUS, listed, require_coord
+
+    names = require_coord(images, STIMULUS, who="images").values
+    rows = truth.indexes[STIMULUS].get_indexer(names)
+    if (rows < 0).any():
+        raise ValueError(
+            f"truth lacks {int((rows < 0).sum())} of {rows.size} stimuli: {listed(names[rows < 0])}"
+        )
+    shown = truth.isel({STIMULUS: rows})
+    dim = str(images.dims[0])
+    found = judge(images.values)
+    away = np.hypot(
+        found["x"].values - shown["object_x"].values, found["y"].values - shown["object_y"].values
+    )
+    turn = np.abs((found["angle"].values - shown["object_angle"].values + 180) % 360 - 180)
+    columns = {
+        "concept": found["concept"].values == shown["concept"].values,
+        "colour": found["colour"].values == shown["object_colour"].values,
+        "centre": 50 * away,
+        "size": 100 * np.abs(found["size"].values - shown["object_size"].values),
+        "angle": turn,
+    }
+    units = {"centre": "% of the width", "size": "% of the width", "angle": "degrees"}
+    return xr.Dataset(
+        {k: (dim, v, {"units": units.get(k, "1")}) for k, v in columns.items()}, {STIMULUS: (dim, names)}
+    )
+
+
 def outputs(images: np.ndarray, *, batch: int = 256) -> dict[str, np.ndarray]:
     """Run the network on pictures as :func:`judge` takes them.
 

@@ -1,0 +1,122 @@
+"""Pictures side by side: what was shown and what was made of it (Figs. 4-6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from ..labels import require_dims
+from .look import PAGE, axes_or_new, figure_or_new, legend_above, note, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+PICTURE = ("row", "column", "colour")
+# Okabe & Ito 2008.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+
+
+def reconstructions(
+    columns: Mapping[str, xr.DataArray],
+    *,
+    figure: Figure | SubFigure | None = None,
+    names: Sequence[str] | None = None,
+    note_text: str = "",
+) -> Figure | SubFigure:
+    """Draw a grid of pictures, a row a stimulus and a column a stage or method.
+
+    Parameters
+    ----------
+    columns : title -> (sample, row, column, colour), values 0-1
+        The same samples in the same order in each, such as {"shown": ..., "stage 1": ..., "stage 2": ...}.
+    figure : optional
+        A Figure or SubFigure to draw on; by default a new one.
+    names : optional
+        Of the rows, written at their left.
+    note_text : str
+        Small print under the grid.
+
+    Returns
+    -------
+    The figure, one axes a picture.
+
+    Raises
+    ------
+    ValueError
+        No columns, columns of different numbers of pictures, values outside 0-1.
+    """
+    arrays = {title: _pictures(a, title) for title, a in columns.items()}
+    counts = {title: len(a) for title, a in arrays.items()}
+    if not arrays or len(set(counts.values())) > 1 or 0 in counts.values():
+        raise ValueError(f"columns must hold the same pictures, one or more; they hold {counts}")
+    rows = next(iter(counts.values()))
+    side = min(0.72, PAGE / (len(arrays) + 1))
+    with style():
+        fig = figure_or_new(figure, width=side * len(arrays) + 0.9, height=side * rows + 0.55)
+        grid = fig.subplots(rows, len(arrays), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+        for column, (title, values) in enumerate(arrays.items()):
+            for row in range(rows):
+                ax = grid[row, column]
+                ax.imshow(np.clip(values[row], 0, 1), interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                for spine in ax.spines.values():
+                    spine.set_visible(False)
+            grid[0, column].set_title(title, size=7)
+        for row, name in enumerate(names or ()):
+            grid[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", size=6.5)
+        if note_text:
+            fig.supxlabel(note_text, x=0.01, ha="left", size=6, color="#404040")
+    return fig
+
+
+def iterations(
+    curves: xr.Dataset,
+    *,
+    ax: Axes | None = None,
+    label: str = "Metric",
+) -> Axes:
+    """Draw metrics against the iterations of stage 2, a line each (Fig. 6).
+
+    Parameters
+    ----------
+    curves : Dataset with `mean` and `sem` (line, iteration), attrs `n` and `over`
+        ``over`` says what mean and standard error are over, such as "pictures".
+    ax : optional
+    label : of the y axis
+
+    Returns
+    -------
+    The axes.
+
+    Raises
+    ------
+    ValueError
+        If a dimension is missing.
+    """
+    require_dims(curves["mean"], ("line", "iteration"), who="curves")
+    with style():
+        ax = axes_or_new(ax)
+        x = curves["iteration"].values
+        for i, name in enumerate(curves["line"].values.tolist()):
+            colour = _COLOURS[i % len(_COLOURS)]
+            mean, sem = (curves[k].sel(line=name).values for k in ("mean", "sem"))
+            ax.plot(x, mean, color=colour, marker="o", ms=2.5, label=str(name))
+            ax.fill_between(x, mean - sem, mean + sem, color=colour, alpha=0.25, lw=0)
+        ax.set_xlabel("Iteration of stage 2")
+        ax.set_ylabel(label)
+        legend_above(ax, *ax.get_legend_handles_labels())
+        note(ax, f"n = {curves.attrs['n']} {curves.attrs['over']}", f"bands: SEM over {curves.attrs['over']}")
+    return ax
+
+
+def _pictures(array: xr.DataArray, title: str) -> np.ndarray:
+    require_dims(array, PICTURE, who=f"pictures of {title!r}")
+    values = array.transpose(..., *PICTURE).values
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ValueError(f"pictures of {title!r} must lie from 0 to 1, found {low:g} to {high:g}")
+    return values
