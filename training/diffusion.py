@@ -23,7 +23,7 @@ from neurodecode import vision
 from neurodecode.datasets.lab import captions, icons, pictures
 from neurodecode.vision._backends import diffusers
 
-SETTINGS = Settings(batch=64, rate=1e-3, steady=400_000, decay=0.01, average=0.999)
+SETTINGS = Settings(batch=64, rate=4e-4, steady=400_000, decay=0.01, average=0.999)
 PICTURES = 4_000_000
 WEIGHTS = {
     "unet.": "unet/diffusion_pytorch_model.safetensors",
