@@ -698,3 +698,19 @@ def test_importing_the_lab_loads_neither_nilearn_nor_mne() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_loading_leaves_the_garbage_collector_as_it_was(on):
+    import gc
+
+    was_on = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        lab.load("eeg")
+        assert gc.isenabled() is on
+        with pytest.raises(ValueError, match="unknown modality"):
+            lab.load("nirs")
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was_on else gc.disable)()

@@ -12,7 +12,9 @@ returned beside the data, so that a map or a time course can be scored against i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -111,9 +113,22 @@ def load(
         raise ValueError(
             f"noise is a multiple of the default standard deviation and must be above 0, got {noise}"
         )
-    if modality == "fmri":
-        return _load_fmri(subject, size, seed, noise)
-    return _load_meeg(modality, subject, size, seed, noise)
+    with _without_collection():
+        if modality == "fmri":
+            return _load_fmri(subject, size, seed, noise)
+        return _load_meeg(modality, subject, size, seed, noise)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Hold Python's garbage collector off: it walks over all that imports make again and again, for 2 s in all."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def source_weights(

@@ -164,7 +164,7 @@ def outputs(images: np.ndarray, *, batch: int = 256) -> dict[str, np.ndarray]:
     """
     import torch
 
-    values = np.asarray(images, dtype=np.float32)
+    values = np.ascontiguousarray(images, dtype=np.float32)
     if values.ndim != 4 or values.shape[1:] != (64, 64, 3):
         raise ValueError(f"the referee reads pictures (n, 64, 64, 3), got {values.shape}; resize them first")
     if values.size and (not np.isfinite(values).all() or values.min() < -1e-3 or values.max() > 1 + 1e-3):
