@@ -20,7 +20,6 @@ MODULES = {
     "vision": "features of pictures and captions",
     "metrics": "image metrics by named protocol",
     "reconstruction": "pictures from decoders",
-    "reconstruction.generators": "what makes pictures of latents",
     "inference": "groups, nulls, clusters",
     "plot": "figures",
     "datasets": "data sets",
