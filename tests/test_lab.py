@@ -170,10 +170,22 @@ def test_another_seed_makes_other_stimuli_and_the_same_seed_the_same() -> None:
     assert np.abs(stimuli.draw_images(one).values - stimuli.draw_images(two).values).max() > 0.1
 
 
+@pytest.mark.parametrize("hemi", cortex.HEMISPHERES)
+def test_surfaces_are_those_that_nilearn_loads(hemi: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = cortex.surfaces(hemi)
+    monkeypatch.setattr(cortex, "find_spec", lambda name: None)  # as if nilearn kept its files elsewhere
+    theirs = cortex.surfaces(hemi)
+    assert quick.keys() == theirs.keys() == {"white_matter", "pial", "sphere"}
+    for name, (points, faces) in quick.items():
+        np.testing.assert_array_equal(points, theirs[name][0])
+        np.testing.assert_array_equal(faces, theirs[name][1])
+
+
 def test_features_have_the_same_bytes_on_two_runs() -> None:
     made = stimuli.by_image(train=5, test=3, seed=0)
     images, captions = stimuli.draw_images(made), stimuli.write_captions(made)
-    one, two = (features.extract(images, captions) for _ in range(2))
+    models = features.load_models()
+    one, two = (features.extract(images, captions, models) for _ in range(2))
     assert set(one) == set(plan.LAYERS)
     for name, space in one.items():
         assert space.identical(two[name])

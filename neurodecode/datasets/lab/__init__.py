@@ -121,12 +121,16 @@ def load(
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Hold Python's garbage collector off: it walks over all that imports make again and again, for 2 s in all."""
+    """Hold Python's garbage collector off: it walks over all that imports make again and again, for 2 s in all.
+
+    Where much garbage may lie, it is collected by hand, past what libraries made (which is frozen until the end).
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_on:
             gc.enable()
 
@@ -183,8 +187,10 @@ def _see(modality: str, size: str, seed: int) -> _Seen:
     captions = stimuli.write_captions(made)
 
     def compute() -> dict[str, xr.DataArray]:
+        models = features.load_models()
+        gc.freeze()
         images = stimuli.draw_images(made)
-        return {"images": images, **features.extract(images, captions)}
+        return {"images": images, **features.extract(images, captions, models)}
 
     found = cache.remembered(
         f"{split}-{size}-{seed}",
@@ -192,6 +198,7 @@ def _see(modality: str, size: str, seed: int) -> _Seen:
         compute,
         key=cache.key(split=split, train=train, test=test, seed=seed),
     )
+    gc.collect()
     return _Seen(made, {name: found[name] for name in plan.LAYERS}, found["images"], captions)
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -23,6 +25,8 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 REGIONS = ("V1", "V2", "V3", "V3ab", "hV4", "VO", "PHC", "MT", "MST", "LO", "IPS")
 HEMISPHERES = ("left", "right")
+# nilearn's names of a surface, and what its files' names begin with.
+_SURFACES = {"white_matter": "white", "pial": "pial", "sphere": "sphere"}
 
 # mm, right hemisphere, MNI-like; the calcarine from its foveal end at the pole forwards, the central 15 degrees or so.
 _CALCARINE = ((18, -100, -5), (11, -98, -2), (8, -90, 0), (9, -82, 4))
@@ -111,10 +115,7 @@ def approximate_regions(*, rng: np.random.Generator | None = None) -> Cortex:
     Cortex
         20,484 vertices, left hemisphere first; ``roi`` is "" outside the regions.
     """
-    from nilearn.datasets import load_fsaverage
-
-    meshes = load_fsaverage("fsaverage5")
-    parts = [_label(_sheet(meshes, hemi), hemi, rng) for hemi in HEMISPHERES]
+    parts = [_label(_sheet(surfaces(hemi)), hemi, rng) for hemi in HEMISPHERES]
     return Cortex(
         **{name: np.concatenate([getattr(p, name) for p in parts]) for name in Cortex.__dataclass_fields__}
     )
@@ -171,11 +172,30 @@ def mesh_graph(xyz: np.ndarray, faces: np.ndarray) -> csr_array:
     return csr_array((np.tile(length, 2), (row, column)), shape=(len(xyz), len(xyz)))
 
 
-def _sheet(meshes: dict, hemi: str) -> _Sheet:
-    white, pial, sphere = (meshes[k].parts[hemi] for k in ("white_matter", "pial", "sphere"))
-    faces = np.asarray(white.faces)
-    middle = (np.asarray(white.coordinates, float) + np.asarray(pial.coordinates, float)) / 2
-    corners = np.asarray(white.coordinates, float)[faces]
+def surfaces(hemi: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read fsaverage5's surfaces out of nilearn's wheel: name -> coordinates (vertex, 3) in mm, faces (face, 3).
+
+    Importing nilearn's own loader takes ten times as long as reading the files; it is used where they lie elsewhere.
+    """
+    found = find_spec("nilearn")
+    home = Path(str(found.origin if found else "")).parent / "datasets" / "data" / "fsaverage5"
+    files = {name: home / f"{short}_{hemi}.gii.gz" for name, short in _SURFACES.items()}
+    if not all(file.is_file() for file in files.values()):
+        from nilearn.datasets import load_fsaverage
+
+        meshes = load_fsaverage("fsaverage5")
+        parts = {name: meshes[name].parts[hemi] for name in _SURFACES}
+        return {name: (np.asarray(p.coordinates, float), np.asarray(p.faces)) for name, p in parts.items()}
+    import nibabel
+
+    read = {name: nibabel.GiftiImage.from_filename(file).agg_data(("pointset", "triangle")) for name, file in files.items()}
+    return {name: (np.asarray(points, float), np.asarray(faces)) for name, (points, faces) in read.items()}
+
+
+def _sheet(meshes: dict[str, tuple[np.ndarray, np.ndarray]]) -> _Sheet:
+    (white, faces), (pial, _), (sphere, _) = (meshes[name] for name in _SURFACES)
+    middle = (white + pial) / 2
+    corners = white[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal = np.zeros_like(middle)
     area = np.zeros(len(middle))
@@ -183,9 +203,7 @@ def _sheet(meshes: dict, hemi: str) -> _Sheet:
         np.add.at(normal, faces[:, corner], across)
         np.add.at(area, faces[:, corner], np.linalg.norm(across, axis=1) / 6)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return _Sheet(
-        middle, faces, np.asarray(sphere.coordinates, float), mesh_graph(middle, faces), normal, area
-    )
+    return _Sheet(middle, faces, sphere, mesh_graph(middle, faces), normal, area)
 
 
 def _label(sheet: _Sheet, hemi: str, rng: np.random.Generator | None) -> Cortex:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
 from ...brain import spaces
 
+if TYPE_CHECKING:
+    from ...vision import Encoder, Latents, TextEncoder
+
 # Blocks of the image tower whose MLP output is a feature space, and the image's embedding.
 CLIP_LAYERS = ("Linear-2", "Linear-4", "Linear-6", "Linear-8", "Linear-10", "Linear-12", "final")
 
 
-def extract(images: xr.DataArray, captions: xr.DataArray) -> dict[str, xr.DataArray]:
+def load_models() -> tuple[TextEncoder, Encoder, Latents]:
+    """Load the miniature models; most of the time goes into importing their libraries."""
+    from ... import vision
+
+    return vision.load_text("lab"), vision.load("lab"), vision.load_latents("lab")
+
+
+def extract(
+    images: xr.DataArray, captions: xr.DataArray, models: tuple[TextEncoder, Encoder, Latents]
+) -> dict[str, xr.DataArray]:
     """Run the miniature models.
 
     Parameters
     ----------
     images : (stimulus, row, column, colour)
     captions : (stimulus, wording) of str
+    models
+        From :func:`load_models`.
 
     Returns
     -------
@@ -28,9 +44,10 @@ def extract(images: xr.DataArray, captions: xr.DataArray) -> dict[str, xr.DataAr
     """
     from ... import vision
 
-    text = vision.text_features(captions, vision.load_text("lab"), progress=False)
-    clip = vision.extract_features(images, vision.load("lab"), CLIP_LAYERS, progress=False)
-    latent = vision.latent_features(images, vision.load_latents("lab"), progress=False)
+    tokens, encoder, latents = models
+    text = vision.text_features(captions, tokens, progress=False)
+    clip = vision.extract_features(images, encoder, CLIP_LAYERS, progress=False)
+    latent = vision.latent_features(images, latents, progress=False)
     found = {"c": text, **spaces(clip), "z": latent}
     return {name: _marked(space) for name, space in found.items()}
 
