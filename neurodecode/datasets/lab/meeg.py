@@ -145,7 +145,11 @@ def _sources(
     roi, hemi = cortex.roi[first], cortex.hemi[first]
     member = patch[None, :] == np.arange(len(first))[:, None]
     weight = member * cortex.area
-    gain = gains(array, cortex.xyz, cortex.normal) @ weight.T
+    # One dipole a patch, at its middle: the sum of the moments of its vertices, per unit of current density.
+    moment = weight @ cortex.normal
+    size = np.linalg.norm(moment, axis=1, keepdims=True)
+    middle = weight @ cortex.xyz / weight.sum(axis=1, keepdims=True)
+    gain = gains(array, middle, moment / size) * size.T
     field = (member / member.sum(axis=1, keepdims=True)) @ cortex.field
     own = settle(roi=roi, hemi=hemi, field=field, plan=plan, carrying=CARRYING, seed=seed, rng=rng)
     late = {str(p): _delays(len(roi), rng) for p in np.unique(plan["population"])}
