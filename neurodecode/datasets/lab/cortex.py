@@ -188,7 +188,10 @@ def surfaces(hemi: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         return {name: (np.asarray(p.coordinates, float), np.asarray(p.faces)) for name, p in parts.items()}
     import nibabel
 
-    read = {name: nibabel.GiftiImage.from_filename(file).agg_data(("pointset", "triangle")) for name, file in files.items()}
+    read = {
+        name: nibabel.GiftiImage.from_filename(file).agg_data(("pointset", "triangle"))
+        for name, file in files.items()
+    }
     return {name: (np.asarray(points, float), np.asarray(faces)) for name, (points, faces) in read.items()}
 
 
