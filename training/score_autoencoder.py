@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from score_table import Score, mean
 
-from neurodecode import vision
+from neurodecode import metrics, vision
 from neurodecode.datasets.lab import icons, pictures
+from neurodecode.metrics.pixels import resized
 
 MODEL = "autoencoder"
 PICTURES = 1000
@@ -28,10 +29,10 @@ def score(folder: Path, *, seed: int, share: float) -> tuple[list[Score], dict]:
     out, latents = through(model, images)
     other = pictures.render(novel)
     rows = [
-        mean(MODEL, "PixCorr", pixel_correlation(images, out), wanted=WANTED["PixCorr"]),
-        mean(MODEL, "SSIM", similarity(images, out), wanted=WANTED["SSIM"]),
+        mean(MODEL, "PixCorr", metrics.pixcorr(images, out), wanted=WANTED["PixCorr"]),
+        mean(MODEL, "SSIM", metrics.ssim(images, out), wanted=WANTED["SSIM"]),
         *(mean(MODEL, f"{k} at 425 x 425", v) for k, v in enlarged(images[:LARGE], out[:LARGE]).items()),
-        mean(MODEL, "novel concepts: PixCorr", pixel_correlation(other, through(model, other)[0])),
+        mean(MODEL, "novel concepts: PixCorr", metrics.pixcorr(other, through(model, other)[0])),
         mean(MODEL, "standard deviation of scaled latents", latents.std(axis=(1, 2, 3))),
     ]
     return rows, {"images": images[:200], "reconstructed": out[:200]}
@@ -43,31 +44,7 @@ def through(model: vision.Latents, images: np.ndarray) -> tuple[np.ndarray, np.n
     return torch.cat([model.decode(z) for z in latents]).numpy(), torch.cat(latents).numpy()
 
 
-def pixel_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson r of all values of each picture."""
-    a, b = (v.reshape(len(v), -1) - v.reshape(len(v), -1).mean(axis=1, keepdims=True) for v in (a, b))
-    return (a * b).sum(axis=1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """SSIM of each picture in grey, Gaussian window of sigma 1.5, data range 1 (Wang et al. 2004)."""
-    from skimage.color import rgb2gray
-    from skimage.metrics import structural_similarity
-
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-    return np.array(
-        [structural_similarity(rgb2gray(x), rgb2gray(y), **options) for x, y in zip(a, b, strict=True)]
-    )
-
-
 def enlarged(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     """Both metrics after bilinear enlargement to 425 x 425, the size that the published values are computed at."""
-    a, b = (
-        torch.nn.functional.interpolate(
-            torch.from_numpy(v).permute(0, 3, 1, 2), size=(425, 425), mode="bilinear", align_corners=False
-        )
-        .permute(0, 2, 3, 1)
-        .numpy()
-        for v in (a, b)
-    )
-    return {"PixCorr": pixel_correlation(a, b), "SSIM": similarity(a, b)}
+    a, b = (resized(v, 425) for v in (a, b))
+    return {"PixCorr": metrics.pixcorr(a, b), "SSIM": metrics.ssim(a, b)}
