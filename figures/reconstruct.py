@@ -1,4 +1,4 @@
-"""Figs. 4-6: what was shown and both stages; metrics over iterations; from analyses/reconstruct.py.
+"""Figs. 4-6, Tables 3 and 4: what was shown and both stages; metrics over iterations; gains of stage 2.
 
 python figures/reconstruct.py results/reconstruct_fmri.nc --out results
 """
@@ -15,10 +15,13 @@ ROWS = 10
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
     result = inputs.load_result(args.result)
+    if "subject" not in result.dims:  # the trajectory of one run
+        result = result.expand_dims(subject=[result.attrs["subject"]])
     subject = result["subject"].values[0]
     stem = args.out / args.result.stem
     nd.plot.save(gallery(result.sel(subject=subject), str(subject)), stem)
     nd.plot.save(curves(result), stem.with_name(stem.name + "_iterations"))
+    nd.plot.save(gains(result), stem.with_name(stem.name + "_gains"))
 
 
 def gallery(one: xr.Dataset, subject: str):
@@ -26,11 +29,10 @@ def gallery(one: xr.Dataset, subject: str):
     first = one.isel(sample=slice(0, ROWS))
     columns = {"shown": first["truth"]}
     columns |= {f"iteration {f}": first["frames"].sel(frame=f) for f in first["frame"].values.tolist()}
+    columns["lowest loss"] = first["images"]
+    said = inputs.titled(f"{subject}, the first {first.sizes['sample']} test stimuli", one)
     with nd.plot.style():
-        return nd.plot.reconstructions(
-            columns,
-            note_text=f"{subject} (simulated), the first {first.sizes['sample']} test stimuli; iteration 0 is stage 1",
-        )
+        return nd.plot.reconstructions(columns, note_text=f"{said}; iteration 0 is stage 1")
 
 
 def curves(result: xr.Dataset):
@@ -47,6 +49,17 @@ def curves(result: xr.Dataset):
         nd.plot.iterations(data, ax=ax, label="PixCorr (r), SSIM")
         ax.set_title(inputs.titled("Refinement", result), loc="left", pad=18)
     return figure
+
+
+def gains(result: xr.Dataset):
+    """Stage 1 against stage 2: over subjects where there are several, else over one subject's pictures."""
+    several = result.sizes["subject"] > 1
+    value = result["value"].mean("sample") if several else result["value"].isel(subject=0, drop=True)
+    over = "subject" if several else "picture"
+    both = (value.sel(stage=k).rename({} if several else {"sample": over}) for k in (1, 2))
+    table = nd.metrics.compare(*both, over=over).expand_dims(system=["stage 1 → 2"])
+    said = f"protocol {result.attrs['protocol']}; referee: an independent network, centre and size in % of the width"
+    return nd.plot.metric_table(table, title=inputs.titled("Stage 2 against stage 1", result), note_text=said)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,15 @@ DEMO = (
     ("generalisation", "generalisation_meg", ("--modality", "meg", "--subjects", "2")),
     ("topographies", "topographies_meg", ("--modality", "meg", "--subjects", "2")),
     ("selection", "selection", ("--modality", "fmri")),
+    ("reconstruct", "reconstruct_fmri", ("--modality", "fmri", "--n", "12", "--steps", "20")),
 )
-# Which script draws a result, by the dimensions that it has; the first that fits. Data are no results.
+# Which script draws a result, by the dimensions that it has; the first that fits. Data are no results, but a
+# reconstruction has its samples.
 DATA = {"sample", "stimulus"}
+REFINED = {"stage", "metric"}
 FIGURES = (
+    ({"stage", "metric", "frame"}, "reconstruct"),
+    ({"stage", "metric"}, "reconstruction_choices"),
     ({"noise"}, "claims"),
     ({"set", "space"}, "selection"),
     ({"train_window", "test_window"}, "generalisation"),
@@ -61,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _decode_parser(commands)
     _sweep_parser(commands)
     _map_parser(commands)
+    _reconstruct_parser(commands)
     _figure_parser(commands)
     _info_parser(commands)
     return parser
@@ -289,6 +295,76 @@ def _weight_map(args: argparse.Namespace) -> None:
     inputs.write(found.rename("weight_map"), data, args.out, overwrite=args.overwrite)
 
 
+# --- reconstruct -----------------------------------------------------------------------------------------------
+
+
+def _reconstruct_parser(commands: argparse._SubParsersAction) -> None:
+    parser = _add(
+        commands,
+        "reconstruct",
+        "pictures from brain responses, in two stages (Figs. 4-6, Tables 3-4)",
+        "Fits decoders on the training split, makes pictures of test stimuli and refines them. Examples:\n\n"
+        "  neurodecode reconstruct lab --modality fmri --subject 1 --n 40 --out pictures\n"
+        "  neurodecode reconstruct sub-01.nc --features c.nc z.nc clip.nc --images images.nc \\\n"
+        "      --generator CompVis/stable-diffusion-v1-4 --encoder ViT-B-32 --pretrained openai --out pictures\n\n"
+        "Writes shown/, stage-1/ and stage-2/ (PNG), trajectory.nc and metrics.csv. A run that was stopped goes on.",
+    )
+    parser.add_argument("data", help="'lab', or responses of one subject written by neurodecode.save")
+    parser.add_argument("--modality", choices=("fmri", "eeg", "meg"), default="fmri", help="of the lab")
+    parser.add_argument("--subject", type=int, default=1, help="of the lab")
+    parser.add_argument("--size", choices=("small", "full"), default="small", help="of the lab")
+    parser.add_argument(
+        "--features", nargs="+", default=[], metavar="FILE", help="c, z and layers, for files"
+    )
+    parser.add_argument("--images", metavar="FILE", help="pictures that were shown, for files")
+    parser.add_argument("--generator", default="lab", help="'lab', a folder, or a published diffusion model")
+    parser.add_argument("--encoder", default="lab", help="'lab', a folder, or a model that open_clip knows")
+    parser.add_argument("--pretrained", help="weights of --encoder")
+    parser.add_argument(
+        "--layers", nargs="+", metavar="LAYER", help="of the structural loss; Linear-2 to Linear-12"
+    )
+    parser.add_argument("--meaning", default="final", metavar="LAYER", help="layer of the semantic term")
+    parser.add_argument("--gamma", type=float, help="weight of the semantic term; 0 leaves it out")
+    parser.add_argument("--keep", type=float, default=0.25, help="share of trusted dimensions a layer")
+    parser.add_argument("--n", type=int, default=40, help="test pictures")
+    parser.add_argument("--steps", type=int, help="iterations of stage 2")
+    parser.add_argument(
+        "--protocol", default="lab", help="of the metrics: lab, mindeye, brain-diffuser, takagi"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.set_defaults(run=_reconstruct)
+
+
+def _reconstruct(args: argparse.Namespace) -> None:
+    from . import pipeline, reconstruction, vision
+
+    if args.n < 2:
+        raise ValueError(f"--n must be at least 2 for standard errors and identification, got {args.n}")
+    plan = pipeline.planned(
+        layers=tuple(args.layers) if args.layers else None,
+        gamma=args.gamma,
+        steps=args.steps,
+        keep=args.keep,
+        meaning=args.meaning,
+        seed=args.seed,
+    )
+    if args.data == "lab":
+        data = pipeline.lab_data(args.modality, subject=args.subject, size=args.size, seed=args.seed)
+    else:
+        data = pipeline.data_from(args.data, args.features, args.images)
+    generator = reconstruction.load_diffusion(args.generator, device=args.device)
+    encoder = vision.load(args.encoder, pretrained=args.pretrained, device=args.device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    result = pipeline.run(
+        data, generator, encoder, plan, n=args.n, protocol=args.protocol, resume=args.out / "pieces"
+    )
+    print(result["value"].mean("sample").to_pandas().T.round(3))
+    pipeline.write(result, args.out, modality=data.modality, generator=generator.name)
+    print(f"wrote {args.out}: shown, stage-1, stage-2, trajectory.nc, metrics.csv")
+
+
 # --- figure, info ----------------------------------------------------------------------------------------------
 
 
@@ -311,7 +387,9 @@ def _figure(args: argparse.Namespace) -> None:
     from . import store
 
     dims = set(map(str, store.load(args.result).dims))
-    fitting = [script for needed, script in FIGURES if needed <= dims and not DATA & dims]
+    fitting = [
+        script for needed, script in FIGURES if needed <= dims and (needed >= REFINED or not DATA & dims)
+    ]
     if not fitting:
         known = "; ".join(" x ".join(sorted(needed)) for needed, _ in FIGURES)
         raise ValueError(

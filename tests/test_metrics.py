@@ -149,10 +149,62 @@ def test_a_reconstruction_finds_its_truth_by_name(encoder) -> None:
     xr.testing.assert_allclose(straight["sem"], sem)
 
 
-def test_gain_is_positive_where_it_is_better() -> None:
-    coords = {"metric": ["PixCorr", "Eff"], "better": ("metric", ["higher", "lower"])}
-    before, after = (xr.DataArray(v, dims="metric", coords=coords) for v in ([0.2, 0.8], [0.3, 0.6]))
-    np.testing.assert_allclose(nd.metrics.gain(after, before), [50.0, 25.0])
+# ------------------------------------------------------------------------------------------ tables
+def compared(before, after):
+    coords = {
+        "metric": ["PixCorr", "Eff"],
+        "better": ("metric", ["higher", "lower"]),
+        "subject": list("abcde"),
+    }
+    made = (xr.DataArray(v, dims=("metric", "subject"), coords=coords) for v in (before, after))
+    return nd.metrics.compare(*made, over="subject")
+
+
+@quick
+@given(arrays(np.float64, (2, 2, 5), elements=st.floats(0.1, 1)))
+def test_gains_and_their_errors_are_those_of_paired_differences(both) -> None:
+    before, after = both
+    found = compared(before, after)
+    change = 100 * (after - before) * np.array([[1], [-1]]) / before.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(found["gain"], change.mean(axis=1), atol=1e-9)
+    np.testing.assert_allclose(found["gain_sem"], change.std(axis=1, ddof=1) / np.sqrt(5), atol=1e-9)
+    np.testing.assert_allclose(found["after_sem"], after.std(axis=1, ddof=1) / np.sqrt(5), atol=1e-12)
+
+
+def test_a_gain_is_clear_from_twice_its_error_on() -> None:
+    start = np.array([[0.2, 0.3, 0.4, 0.5, 0.6], [0.5, 0.6, 0.7, 0.8, 0.9]])
+    noise = np.array([0.01, -0.01, 0.02, -0.02, 0.0])
+    found = compared(start, start + 0.1 + noise)
+    assert found["clear"].values.tolist() == [1, -1]
+    assert compared(start, start + noise)["clear"].values.tolist() == [0, 0]
+    assert compared(start, start)["clear"].values.tolist() == [0, 0]
+
+
+def test_one_subject_has_no_error() -> None:
+    coords = {"metric": ["PixCorr"], "better": ("metric", ["higher"]), "subject": ["a"]}
+    one = xr.DataArray([[1.0]], dims=("metric", "subject"), coords=coords)
+    with pytest.raises(ValueError, match="at least 2 values along 'subject', got 1"):
+        nd.metrics.compare(one, one, over="subject")
+
+
+def test_tables_say_the_same_in_every_form() -> None:
+    start = np.array([[0.2, 0.3, 0.4, 0.5, 0.6], [0.5, 0.6, 0.7, 0.8, 0.9]])
+    one = compared(start, start + 0.1)
+    table = xr.concat(
+        [one, one], dim=xr.Variable("system", ["first", "second_one"]), combine_attrs="override"
+    )
+    markdown, latex, text = (nd.metrics.written(table, form=f) for f in ("markdown", "latex", "csv"))
+    assert "| first | before | 0.400 ± 0.071 | 0.700 ± 0.071 |" in markdown
+    assert "|  | gain | +25.0 % (better) | -14.3 % (worse) |" in markdown
+    assert "n = 5 subjects" in markdown
+    assert r"\better{+25.0 \%}" in latex
+    assert r"second\_one" in latex
+    rows = text.splitlines()
+    assert rows[0].startswith("system,metric,before,before_sem,after,after_sem,gain_percent")
+    assert rows[1].startswith('"first","PixCorr",0.4,0.0707107,0.5,0.0707107,25,')
+    assert len(rows) == 5
+    with pytest.raises(ValueError, match="'word'.*'markdown', 'latex', 'csv'"):
+        nd.metrics.written(table, form="word")
 
 
 def test_what_cannot_be_compared_is_refused(encoder) -> None:

@@ -46,3 +46,17 @@ def test_curves_show_mean_and_error_of_every_line() -> None:
     assert "SEM over pictures" in notes[0]
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((0.09, 0.22))
+
+
+def test_a_table_shows_every_gain_with_its_sign_and_colour() -> None:
+    coords = {"metric": ["PixCorr", "Eff"], "better": ("metric", ["higher", "lower"]), "subject": list("abc")}
+    before = xr.DataArray([[0.2, 0.3, 0.4], [0.5, 0.6, 0.7]], dims=("metric", "subject"), coords=coords)
+    one = nd.metrics.compare(before, before + 0.1, over="subject")
+    table = one.expand_dims(system=["lab"])
+    figure = nd.plot.metric_table(table, title="Table", note_text="simulated")
+    texts = {t.get_text(): t for t in figure.axes[0].texts}
+    assert {"PixCorr ↑", "Eff ↓", "lab", "0.300 → 0.400", "0.600 → 0.700"} <= set(texts)
+    better, worse = texts["+33.3 %"].get_color(), texts["-16.7 %"].get_color()
+    assert better != worse
+    assert "n = 3 subjects" in figure.get_supxlabel()
+    assert "simulated" in figure.get_supxlabel()

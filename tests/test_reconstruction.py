@@ -460,6 +460,31 @@ def test_the_oracle_reaches_the_picture(encoder) -> None:
     assert after > before + 0.3
 
 
+@pytest.mark.recording
+def test_structure_sharpens_photographs_in_the_real_tiny_autoencoder(shared_data) -> None:
+    """Stable Diffusion's own latents, photographs, and the layers of the lab's CLIP: from a blurred start."""
+    from scipy.ndimage import gaussian_filter
+    from skimage import data, transform
+
+    if not (shared_data / "taesd").is_dir():
+        pytest.skip("the weights of the real tiny autoencoder are not here")
+    shots = [data.astronaut()[:384, 64:448], data.chelsea()[:, 75:375], data.coffee()[:400, 100:500]]
+    sharp = np.stack([transform.resize(s, (128, 128), anti_aliasing=True) for s in shots]).astype(np.float32)
+    blurred = np.stack([gaussian_filter(s, (3, 3, 0)) for s in sharp])
+    latents, encoder = vision.load_latents(shared_data / "taesd"), vision.load("lab")
+    layers = [f"mlp-{k}" for k in range(1, 7)]
+    stage = TwoStage(
+        reconstruction.Autoencoder(latents, size=(128, 128)),
+        encoder,
+        latent=known(latents.encode(blurred).numpy(), "z"),
+        structure={k: known(v.numpy(), k) for k, v in encoder.encode(sharp, layers).items()},
+        settings=Settings(steps=60, rate=0.02),
+    )
+    found = stage.refine(responses(3), progress=False)
+    before, after = (nd.metrics.ssim(found[name].values, sharp) for name in ("imagined", "images"))
+    assert (after > before).all(), (before, after)
+
+
 def test_masked_dimensions_have_no_say(autoencoder, encoder) -> None:
     given = decoders(encoder)
     size = given["structure"]["Linear-2"].features.sizes["feature"]

@@ -22,18 +22,20 @@ from . import networks
 from .identification import correlations, distance, top, two_way
 from .pixels import pixcorr, resized, ssim
 from .protocols import DISTANCES, PROTOCOLS, Protocol, better, chance, named
+from .tables import compare, written
 
 __all__ = [
     "PROTOCOLS",
     "Protocol",
+    "compare",
     "correlations",
     "distance",
     "evaluate",
-    "gain",
     "pixcorr",
     "ssim",
     "top",
     "two_way",
+    "written",
 ]
 
 PICTURE = ("row", "column", "colour")
@@ -110,18 +112,6 @@ def evaluate(
     }
     data = {"reconstructions": store.data_hash(made), "truths": store.data_hash(shown)}
     return store.stamp(result, what="metrics.evaluate", parameters=parameters, data=data)
-
-
-def gain(after: xr.DataArray, before: xr.DataArray) -> xr.DataArray:
-    """Relative gain in %, positive where it is better: 100 (after - before) / before, signed by ``better``.
-
-    Parameters
-    ----------
-    after, before : (metric, ...) with the coordinate ``better``
-    """
-    sign = np.where(after["better"].values == "higher", 1.0, -1.0)
-    signs = xr.DataArray(sign, dims=METRIC, coords={METRIC: after[METRIC]})
-    return (100 * signs * (after - before) / abs(before)).assign_attrs(units="%")
 
 
 def _wanted(metrics: Sequence[str] | None, protocol: Protocol) -> list[str]:

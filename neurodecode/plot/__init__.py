@@ -14,6 +14,7 @@ from .look import COLUMN, LAYER_COLOURS, PAGE, save, spell_layers, style
 from .pictures import iterations, reconstructions
 from .sensors import topographies
 from .surface import cortex
+from .tables import metric_table
 from .viewers import cortex_html, cortex_viewer
 from .volume import slice_map
 
@@ -28,6 +29,7 @@ __all__ = [
     "generalisation_panels",
     "intervals",
     "iterations",
+    "metric_table",
     "profile",
     "reconstructions",
     "regions",

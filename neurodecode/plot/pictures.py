@@ -101,6 +101,7 @@ def iterations(
     with style():
         ax = axes_or_new(ax)
         x = curves["iteration"].values
+        ax.locator_params(axis="x", integer=True)
         for i, name in enumerate(curves["line"].values.tolist()):
             colour = _COLOURS[i % len(_COLOURS)]
             mean, sem = (curves[k].sel(line=name).values for k in ("mean", "sem"))

@@ -17,7 +17,7 @@ from .generators import (
 )
 from .recipes import RECIPES, Recipe
 from .structure import StructureLoss
-from .two_stage import Known, TwoStage
+from .two_stage import Known, TwoStage, Unshrunk
 
 __all__ = [
     "RECIPES",
@@ -33,5 +33,6 @@ __all__ = [
     "Settings",
     "StructureLoss",
     "TwoStage",
+    "Unshrunk",
     "load_diffusion",
 ]

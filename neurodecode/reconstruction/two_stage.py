@@ -19,6 +19,7 @@ from ..labels import (
     FEATURE,
     LAYER,
     SAMPLE,
+    STIMULUS,
     listed,
     match,
     require_array,
@@ -61,6 +62,44 @@ class Known:
     def predict(self, responses: xr.DataArray) -> xr.DataArray:
         """Return the features (sample, feature) of the stimuli of ``responses``."""
         return match(self.features, responses)
+
+
+class Unshrunk:
+    """A decoder whose patterns lie as far from the mean as features do.
+
+    Ridge draws what it is not sure of towards the mean of training: its patterns are pale, and no picture has such
+    features. Every pattern's distance from that mean is set to what is usual among training features,
+    ``m + (p - m) s / |p - m|``, ``s^2`` the sum of the features' variances. Its direction stays, and so does every
+    correlation of patterns that is taken around m. Nothing but training features enters.
+
+    Parameters
+    ----------
+    decoder : anything with ``predict``
+    features : (stimulus, feature)
+        Those it was trained on.
+
+    Raises
+    ------
+    ValueError
+        With fewer than 2 stimuli.
+    """
+
+    def __init__(self, decoder: Decoder, features: xr.DataArray) -> None:
+        require_dims(features, (STIMULUS, FEATURE), who="features")
+        if features.sizes[STIMULUS] < 2:
+            raise ValueError(f"a spread needs at least 2 stimuli, got {features.sizes[STIMULUS]}")
+        self.decoder = decoder
+        self.mean = features.mean(STIMULUS)
+        self.spread = float(np.sqrt(features.var(STIMULUS).sum()))
+
+    def predict(self, responses: xr.DataArray) -> xr.DataArray:
+        """Decode, and restore the distance from the mean."""
+        found = self.decoder.predict(responses).transpose(SAMPLE, FEATURE)
+        away = found.values - self.mean.values
+        length = np.linalg.norm(away, axis=1, keepdims=True)
+        # A pattern that is the mean itself has no direction to go.
+        factor = np.divide(self.spread, length, out=np.zeros_like(length), where=length > 0)
+        return found.copy(data=(self.mean.values + factor * away).astype(found.dtype))
 
 
 class TwoStage:

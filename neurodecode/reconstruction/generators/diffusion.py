@@ -180,7 +180,7 @@ class LatentDiffusion:
         self.scheduler.set_timesteps(schedule.steps)
         side = unet.config.sample_size
         rows, columns = (side, side) if isinstance(side, int) else side
-        self.latents: dict[str, tuple[int, ...]] = {
+        self.latents: Mapping[str, tuple[int, ...]] = {
             "z": (int(unet.config.in_channels), int(rows), int(columns)),
             "c": (text.length, text.width),
         }
@@ -198,7 +198,7 @@ class LatentDiffusion:
             )
         if image is None:
             return
-        self.latents["image"] = tuple(image)
+        self.latents = {**self.latents, "image": tuple(image)}
         if self.kind == "tokens":
             for module in self.unet.modules():
                 if type(module).__name__ == "DualTransformer2DModel":

@@ -1,0 +1,93 @@
+"""Which choices matter to a reconstruction? (Fig. 8, Tables 5, 6 and 8, on the lab)
+
+The same test stimuli of one or more subjects are reconstructed with other values of one choice, all else equal:
+
+    python analyses/reconstruction_choices.py keep      # Fig. 8: share of trusted dimensions, %
+    python analyses/reconstruction_choices.py regions   # Table 5: voxels of LVC, of HVC, of both
+    python analyses/reconstruction_choices.py without   # Table 6: c, z or the structure left out
+    python analyses/reconstruction_choices.py gamma     # Table 8: weight of the semantic term
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import xarray as xr
+
+import neurodecode as nd
+from neurodecode import inputs, pipeline, reconstruction, vision
+from neurodecode.datasets import lab
+
+# Each variant: its name, and what differs from the plan.
+CHOICES = {
+    "keep": {str(k): {"keep": k / 100} for k in (5, 10, 25, 50, 75, 100)},
+    "regions": {name: {"regions": name} for name in ("LVC+HVC", "LVC", "HVC")},
+    "without": {
+        "nothing": {},
+        "c": {"latents": ("z",)},
+        "z": {"latents": ("c",)},
+        "shallow layers": {"layers": pipeline.LAYERS[3:]},
+        "deep layers": {"layers": pipeline.LAYERS[:3]},
+    },
+    "gamma": {str(g): {"gamma": g} for g in (0.0, 0.05, 0.2, 0.5, 1.0, 5.0)},
+}
+
+
+def main() -> None:
+    args = arguments()
+    generator, encoder = reconstruction.load_diffusion("lab"), vision.load("lab")
+    subjects = []
+    for number in range(1, args.subjects + 1):
+        data = pipeline.lab_data(args.modality, subject=number, size=args.size, seed=args.seed)
+        found = [
+            one(data, generator, encoder, args, name, changes)
+            for name, changes in CHOICES[args.choice].items()
+        ]
+        names = xr.Variable(args.choice, list(CHOICES[args.choice]))
+        subjects.append(xr.concat(found, dim=names).expand_dims(subject=[data.subject]))
+    result = xr.concat(subjects, dim="subject", join="override").to_dataset(name="value")
+    result.attrs |= {"simulated": True, "modality": args.modality, "choice": args.choice, "protocol": "lab"}
+    parameters = {
+        "n": args.n,
+        "steps": args.steps,
+        "variants": CHOICES[args.choice],
+        "weights": generator.weights,
+    }
+    stamped = nd.store.stamp(result, what="reconstruction_choices", parameters=parameters, seed=args.seed)
+    out = args.out / f"reconstruction_{args.choice}_{args.modality}.nc"
+    nd.save(stamped, out, overwrite=True)
+    print(f"wrote {out}")
+
+
+def one(data, generator, encoder, args, name, changes) -> xr.DataArray:
+    """Scores (stage, metric, sample) of one variant."""
+    plan = replace(pipeline.planned(steps=args.steps, seed=args.seed), **changes)
+    resume = None if args.resume is None else args.resume / f"{args.choice}-{name}-{data.subject}"
+    frames = (0, plan.settings.steps)
+    found = pipeline.run(data, generator, encoder, plan, n=args.n, frames=frames, resume=resume)["value"]
+    print(f"{data.subject}, {args.choice} {name}")
+    print(found.mean("sample").to_pandas().T.round(3), flush=True)
+    return found
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("choice", choices=CHOICES)
+    parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
+    parser.add_argument("--subjects", type=int, default=1)
+    parser.add_argument("--size", choices=lab.SIZES, default="small")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n", type=int, default=20, help="test pictures a subject")
+    parser.add_argument("--steps", type=int, default=20, help="iterations of stage 2")
+    parser.add_argument("--resume", type=Path, help="folder for finished pictures, from which a run goes on")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    args = parser.parse_args()
+    for folder in filter(None, (args.out, args.resume)):
+        folder.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""A table of metrics before and after, with its gains in colour (Tables 3-8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from ..labels import require_dims
+from .look import PAGE, figure_or_new, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+# Okabe & Ito's green and vermilion, darkened for small print; the sign says the same without colour.
+_BETTER, _WORSE, _PLAIN = "#007A5A", "#B34700", "#404040"
+_ROW = 0.42  # inches
+
+
+def metric_table(
+    table: xr.Dataset,
+    *,
+    rows: str = "system",
+    figure: Figure | SubFigure | None = None,
+    title: str = "",
+    note_text: str = "",
+) -> Figure | SubFigure:
+    """Draw means before and after with their relative gain, a row a system and a column a metric.
+
+    Parameters
+    ----------
+    table : Dataset from :func:`neurodecode.metrics.compare`, with the dimension ``rows``
+    rows : str
+    figure : optional
+        A Figure or SubFigure to draw on; by default a new one.
+    title, note_text : str
+
+    Returns
+    -------
+    The figure. Arrows at a metric's name say which way is better.
+
+    Raises
+    ------
+    ValueError
+        If ``table`` lacks a dimension.
+    """
+    require_dims(table["gain"], (rows, "metric"), who="table")
+    names, metrics = table[rows].values.tolist(), table["metric"].values.tolist()
+    with style():
+        fig = figure_or_new(figure, width=PAGE, height=_ROW * (len(names) + 1) + 0.75)
+        ax = fig.subplots()
+        ax.set(xlim=(-1.5, len(metrics)), ylim=(len(names), -1.0))
+        ax.axis("off")
+        for column, metric in enumerate(metrics):
+            arrow = "↑" if str(table["better"].sel(metric=metric).item()) == "higher" else "↓"
+            ax.text(column + 0.45, -0.45, f"{_broken(metric)} {arrow}", ha="center", va="center", size=6.5)
+        ax.axhline(-0.05, color="black", lw=0.6)
+        for row, name in enumerate(names):
+            ax.text(-1.48, row + 0.45, str(name), ha="left", va="center", size=7)
+            for column, metric in enumerate(metrics):
+                _cell(ax, table.sel({rows: name, "metric": metric}), column + 0.45, row + 0.45)
+        ax.set_title(title, loc="left")
+        said = (
+            f"before → after ± SEM, n = {table.attrs['n']} {table.attrs['over']}s; gain: green better, red worse, by "
+            "more than twice the standard error of the paired differences"
+        )
+        fig.supxlabel("\n".join(filter(None, [said, note_text])), x=0.01, ha="left", size=6, color=_PLAIN)
+    return fig
+
+
+def _cell(ax: Axes, here: xr.Dataset, x: float, y: float) -> None:
+    colour = {1: _BETTER, -1: _WORSE}.get(int(here["clear"]), _PLAIN)
+    digits = 3 if abs(float(here["before"])) < 10 else 1
+    before, after, error = (float(here[k]) for k in ("before", "after", "after_sem"))
+    text = f"{before:.{digits}f} → {after:.{digits}f}"
+    ax.text(x, y - 0.2, text, ha="center", va="center", size=6)
+    ax.text(x, y + 0.16, f"± {error:.{digits}f}   ", ha="right", va="center", size=5.5, color=_PLAIN)
+    gain = f"{float(here['gain']):+.1f} %"
+    ax.text(x, y + 0.16, gain, ha="left", va="center", size=6, color=colour, weight="bold")
+
+
+def _broken(metric: str) -> str:
+    return metric.replace(" ", "\n", 1)

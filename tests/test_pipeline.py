@@ -1,0 +1,195 @@
+"""From responses to scored pictures: what enters a fit, what is decoded, what is written, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import neurodecode as nd
+
+torch = pytest.importorskip("torch")
+
+from neurodecode import cli, pipeline, reconstruction, vision  # noqa: E402
+from neurodecode.reconstruction import Settings, Unshrunk  # noqa: E402
+from tests import small_models  # noqa: E402
+
+LAYERS = ("Linear-2", "Linear-4")
+N_TRAIN, N_TEST = 24, 4
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return {
+        "diffusion": small_models.write_diffusion(tmp_path_factory.mktemp("diffusion")),
+        "clip": small_models.write_clip(tmp_path_factory.mktemp("clip")),
+    }
+
+
+@pytest.fixture(scope="module")
+def encoder(folders):
+    return vision.load(folders["clip"])
+
+
+@pytest.fixture(scope="module")
+def generator(folders):
+    return reconstruction.Autoencoder(vision.load_latents(folders["diffusion"]), size=(32, 32))
+
+
+@pytest.fixture(scope="module")
+def data(folders, encoder):
+    """Pictures, what the small models say of them, and voxels that mix it."""
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.random((N_TRAIN + N_TEST, 3, 4, 4), dtype=np.float32))
+    smooth = torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear", align_corners=False)
+    names = [f"picture {i}" for i in range(len(coarse))]
+    images = nd.brain.images(smooth.permute(0, 2, 3, 1).numpy(), stimulus=names)
+    spaces = dict(
+        nd.brain.spaces(vision.extract_features(images, encoder, [*LAYERS, "final"], progress=False))
+    )
+    spaces["z"] = vision.latent_features(images, vision.load_latents(folders["diffusion"]), progress=False)
+    captions = xr.DataArray(
+        [["a cat"]] * len(names), dims=("stimulus", "caption"), coords={"stimulus": names}
+    )
+    spaces["c"] = vision.text_features(
+        captions, vision.load_text(folders["diffusion"], length=15), progress=False
+    )
+    mixed = coarse.numpy().reshape(len(names), -1) @ rng.normal(size=(48, 60))
+    split = ["train"] * N_TRAIN + ["test"] * N_TEST
+    roi = ["V1"] * 30 + ["LO"] * 30
+    responses = nd.brain.fmri(mixed, sample=names, stimulus=names, split=split, roi=roi, subject="01")
+    return pipeline.Data(responses, spaces, images, "fmri")
+
+
+def plan(**changes):
+    return pipeline.planned(layers=LAYERS, batch=2, settings=Settings(steps=3), **changes)
+
+
+def test_both_stages_are_made_and_scored(data, generator, encoder) -> None:
+    found = pipeline.run(data, generator, encoder, plan(), protocol="lab", n=3)
+    assert found["value"].dims == ("stage", "metric", "sample")
+    assert found["sample"].values.tolist() == ["picture 24", "picture 25", "picture 26"]
+    np.testing.assert_array_equal(found["truth"], data.images.sel(stimulus=found["sample"].values))
+    for stage, name in pipeline.STAGES.items():
+        here = nd.metrics.pixcorr(found[name].values, found["truth"].values)
+        np.testing.assert_allclose(found["value"].sel(stage=stage, metric="PixCorr"), here, rtol=1e-5)
+    assert found.attrs["simulated"] is False
+    assert found["value"]["better"].values.tolist() == ["higher"] * 5
+
+
+def test_the_test_stimuli_enter_no_fit(data, generator, encoder) -> None:
+    """Other features of the test stimuli change neither decoders nor masks."""
+    train = data.responses[:N_TRAIN]
+    spoiled = {}
+    for name, space in data.features.items():
+        spoiled[name] = space.copy(deep=True)
+        spoiled[name][N_TRAIN:] = 1e3
+    test = data.responses[N_TRAIN:]
+    clean, other = (
+        pipeline.two_stage(train, spaces, generator, encoder, plan(keep=0.5))
+        for spaces in (data.features, spoiled)
+    )
+    xr.testing.assert_identical(clean.masks, other.masks)
+    for name in ("z",):
+        xr.testing.assert_equal(clean.decoders[name].predict(test), other.decoders[name].predict(test))
+    for name in LAYERS:
+        xr.testing.assert_equal(clean.structure[name].predict(test), other.structure[name].predict(test))
+
+
+def test_a_latent_that_is_left_out_is_the_mean_of_training(data, generator, encoder) -> None:
+    stage = pipeline.two_stage(data.responses[:N_TRAIN], data.features, generator, encoder, plan(latents=()))
+    found = stage.decoders["z"].predict(data.responses[N_TRAIN:])
+    wanted = data.features["z"][:N_TRAIN].mean("stimulus").values
+    np.testing.assert_allclose(found.values, np.tile(wanted, (N_TEST, 1)), rtol=1e-5)
+    images = stage.imagine(data.responses[N_TRAIN:]).values
+    assert (images == images[:1]).all()
+
+
+def test_regions_are_the_voxels_that_are_used(data) -> None:
+    assert (pipeline.prepared(data.responses, plan(regions="LVC"))["roi"] == "V1").all()
+    assert pipeline.prepared(data.responses, plan()).sizes["voxel"] == 60
+
+
+def test_repeats_are_averaged(data) -> None:
+    twice = xr.concat([data.responses, data.responses + 2.0], dim="sample", join="override")
+    twice = twice.assign_coords(
+        sample=[f"t{i}" for i in range(twice.sizes["sample"])],
+        repeat=("sample", np.repeat([0, 1], data.responses.sizes["sample"])),
+    )
+    found = pipeline.prepared(twice, plan())
+    np.testing.assert_allclose(np.sort(found.values, axis=0), np.sort(data.responses.values + 1, axis=0))
+
+
+# ------------------------------------------------------------------------------------------ Unshrunk
+def test_patterns_get_the_spread_of_training_and_keep_their_direction() -> None:
+    rng = np.random.default_rng(0)
+    features = nd.brain.features(3 + rng.normal(size=(500, 40)), stimulus=range(500))
+    pale = xr.DataArray(
+        3 + 0.2 * rng.normal(size=(6, 40)), dims=("sample", "feature"), coords={"sample": list("abcdef")}
+    )
+
+    class Pale:
+        def predict(self, responses):
+            return pale
+
+    found = Unshrunk(Pale(), features).predict(pale)
+    mean = features.values.mean(axis=0)
+    length = np.linalg.norm(found.values - mean, axis=1)
+    np.testing.assert_allclose(length, np.sqrt(features.values.var(axis=0).sum()), rtol=1e-6)
+    for one, other in zip(found.values - mean, pale.values - mean, strict=True):
+        assert np.corrcoef(one, other)[0, 1] == pytest.approx(1)
+    np.testing.assert_allclose(length, np.linalg.norm(features.values - mean, axis=1).mean(), rtol=0.05)
+
+
+def test_the_mean_itself_stays_the_mean() -> None:
+    features = nd.brain.features(np.arange(12.0).reshape(4, 3), stimulus=range(4))
+    responses = xr.DataArray(np.zeros((2, 1)), dims=("sample", "voxel"), coords={"sample": ["a", "b"]})
+    found = Unshrunk(pipeline.Mean(features), features).predict(responses)
+    np.testing.assert_allclose(found.values, np.tile(features.values.mean(axis=0), (2, 1)))
+    with pytest.raises(ValueError, match="at least 2 stimuli, got 1"):
+        Unshrunk(pipeline.Mean(features), features[:1])
+
+
+# ------------------------------------------------------------------------------------------ the command
+def test_the_command_reconstructs_a_prepared_dataset_and_goes_on(data, folders, tmp_path, capsys) -> None:
+    nd.save(data.responses, tmp_path / "sub-01.nc")
+    nd.save(data.images, tmp_path / "images.nc")
+    for name, space in data.features.items():
+        nd.save(space, tmp_path / f"{name}.nc")
+    (tmp_path / "six").mkdir()
+    words = ["reconstruct", tmp_path / "sub-01.nc", "--features", *sorted(tmp_path.glob("[czLf]*-*.nc"))]
+    words += [tmp_path / "c.nc", tmp_path / "z.nc", tmp_path / "final.nc", "--images", tmp_path / "images.nc"]
+    words += ["--generator", folders["diffusion"], "--encoder", folders["clip"], "--layers", *LAYERS]
+    words += ["--n", 2, "--steps", 1, "--out", tmp_path / "out"]
+    assert cli.main([str(w) for w in words]) == 0, capsys.readouterr().err
+    out = tmp_path / "out"
+    for stage in ("shown", "stage-1", "stage-2"):
+        assert sorted(p.name for p in (out / stage).iterdir()) == ["picture 24.png", "picture 25.png"]
+    with (out / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["modality", "subject", "generator", "stage", "metric", "mean", "sem", "n"]
+    result = nd.load(out / "trajectory.nc")
+    row = next(r for r in rows if (r["stage"], r["metric"]) == ("2", "PixCorr"))
+    value = result["value"].sel(stage=2, metric="PixCorr").values
+    assert float(row["mean"]) == pytest.approx(value.mean(), rel=1e-4)
+    assert float(row["sem"]) == pytest.approx(value.std(ddof=1) / np.sqrt(2), rel=1e-4)
+    first = (out / "metrics.csv").read_bytes()
+    assert cli.main([str(w) for w in words]) == 0
+    assert (out / "metrics.csv").read_bytes() == first
+
+
+def test_what_is_missing_is_said_before_any_work(data, generator, encoder, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"--features FILE .* and --images FILE"):
+        pipeline.data_from(tmp_path / "absent.nc", [], None)
+    nd.save(data.features["z"], tmp_path / "z.nc")
+    with pytest.raises(ValueError, match=r"holds no pictures: .*it is DataArray \('stimulus', 'feature'\)"):
+        pipeline.data_from(tmp_path / "absent.nc", [tmp_path / "z.nc"], tmp_path / "z.nc")
+    lacking = dataclasses.replace(data, features={k: v for k, v in data.features.items() if k != "Linear-4"})
+    with pytest.raises(ValueError, match="feature spaces 'Linear-4' are needed and missing; there are"):
+        pipeline.run(lacking, generator, encoder, plan())
+    with pytest.raises(ValueError, match="of 2 of 4 test stimuli are not among those given: 'picture 26'"):
+        pipeline.run(dataclasses.replace(data, images=data.images[:-2]), generator, encoder, plan())
+    assert cli.main(["reconstruct", "lab", "--n", "1", "--out", str(tmp_path / "x")]) == 2
