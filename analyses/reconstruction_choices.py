@@ -4,7 +4,7 @@ The same test stimuli of one or more subjects are reconstructed with other value
 
     python analyses/reconstruction_choices.py keep      # Fig. 8: share of trusted dimensions, %
     python analyses/reconstruction_choices.py regions   # Table 5: voxels of LVC, of HVC, of both
-    python analyses/reconstruction_choices.py without   # Table 6: c, z or the structure left out
+    python analyses/reconstruction_choices.py without   # Table 6: a latent, the semantic term or a layer left out
     python analyses/reconstruction_choices.py gamma     # Table 8: weight of the semantic term
 """
 
@@ -26,8 +26,9 @@ CHOICES = {
         "nothing": {},
         "c": {"latents": ("z",)},
         "z": {"latents": ("c",)},
-        "shallow layers": {"layers": pipeline.LAYERS[3:]},
-        "deep layers": {"layers": pipeline.LAYERS[:3]},
+        "meaning": {"gamma": 0.0},
+        "Linear-2": {"layers": ("Linear-4", "Linear-6")},
+        "Linear-6": {"layers": ("Linear-2", "Linear-4")},
     },
     "gamma": {str(g): {"gamma": g} for g in (0.0, 0.05, 0.2, 0.5, 1.0, 5.0)},
 }

@@ -321,11 +321,11 @@ def _reconstruct_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--encoder", default="lab", help="'lab', a folder, or a model that open_clip knows")
     parser.add_argument("--pretrained", help="weights of --encoder")
     parser.add_argument(
-        "--layers", nargs="+", metavar="LAYER", help="of the structural loss; Linear-2 to Linear-12"
+        "--layers", nargs="+", metavar="LAYER", help="of the structural loss; Linear-2, Linear-4, Linear-6"
     )
     parser.add_argument("--meaning", default="final", metavar="LAYER", help="layer of the semantic term")
     parser.add_argument("--gamma", type=float, help="weight of the semantic term; 0 leaves it out")
-    parser.add_argument("--keep", type=float, default=0.25, help="share of trusted dimensions a layer")
+    parser.add_argument("--keep", type=float, help="share of trusted dimensions a layer")
     parser.add_argument("--n", type=int, default=40, help="test pictures")
     parser.add_argument("--steps", type=int, help="iterations of stage 2")
     parser.add_argument(
