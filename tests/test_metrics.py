@@ -156,7 +156,8 @@ def compared(before, after):
         "better": ("metric", ["higher", "lower"]),
         "subject": list("abcde"),
     }
-    made = (xr.DataArray(v, dims=("metric", "subject"), coords=coords) for v in (before, after))
+    stages = ((before, 1), (after, 2))
+    made = (xr.DataArray(v, dims=("metric", "subject"), coords={**coords, "stage": k}) for v, k in stages)
     return nd.metrics.compare(*made, over="subject")
 
 

@@ -55,7 +55,7 @@ def test_a_table_shows_every_gain_with_its_sign_and_colour() -> None:
     table = one.expand_dims(system=["lab"])
     figure = nd.plot.metric_table(table, title="Table", note_text="simulated")
     texts = {t.get_text(): t for t in figure.axes[0].texts}
-    assert {"PixCorr ↑", "Eff ↓", "lab", "0.300 → 0.400", "0.600 → 0.700"} <= set(texts)
+    assert {"PixCorr ↑", "Eff ↓", "lab", ".300", ".400 ± .058", ".700 ± .058"} <= set(texts)
     better, worse = texts["+33.3 %"].get_color(), texts["-16.7 %"].get_color()
     assert better != worse
     assert "n = 3 subjects" in figure.get_supxlabel()

@@ -43,6 +43,8 @@ def compare(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Datas
         require_dims(values, (METRIC, over), who=who)
     for dim in (METRIC, over):
         require_same(before, after, dim, who=("before", "after"))
+    # What tells the two apart, such as "stage", is of neither's values.
+    before, after = (v.drop_vars([k for k, c in v.coords.items() if c.ndim == 0]) for v in (before, after))
     n = before.sizes[over]
     if n < 2:
         raise ValueError(f"a standard error needs at least 2 values along {over!r}, got {n}")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 # Okabe & Ito's green and vermilion, darkened for small print; the sign says the same without colour.
 _BETTER, _WORSE, _PLAIN = "#007A5A", "#B34700", "#404040"
-_ROW = 0.42  # inches
+_ROW = 0.5  # inches
+_LINES = (-0.27, 0.0, 0.27)
 
 
 def metric_table(
@@ -50,19 +51,21 @@ def metric_table(
     with style():
         fig = figure_or_new(figure, width=PAGE, height=_ROW * (len(names) + 1) + 0.75)
         ax = fig.subplots()
-        ax.set(xlim=(-1.5, len(metrics)), ylim=(len(names), -1.0))
+        ax.set(xlim=(-1.9, len(metrics)), ylim=(len(names), -1.0))
         ax.axis("off")
         for column, metric in enumerate(metrics):
             arrow = "↑" if str(table["better"].sel(metric=metric).item()) == "higher" else "↓"
             ax.text(column + 0.45, -0.45, f"{_broken(metric)} {arrow}", ha="center", va="center", size=6.5)
         ax.axhline(-0.05, color="black", lw=0.6)
         for row, name in enumerate(names):
-            ax.text(-1.48, row + 0.45, str(name), ha="left", va="center", size=7)
+            ax.text(-1.9, row + 0.45, str(name), ha="left", va="center", size=7)
+            for line, text in zip(_LINES, ("before", "after", "gain"), strict=True):
+                ax.text(-0.15, row + 0.45 + line, text, ha="right", va="center", size=5.5, color=_PLAIN)
             for column, metric in enumerate(metrics):
                 _cell(ax, table.sel({rows: name, "metric": metric}), column + 0.45, row + 0.45)
         ax.set_title(title, loc="left")
         said = (
-            f"before → after ± SEM, n = {table.attrs['n']} {table.attrs['over']}s; gain: green better, red worse, by "
+            f"after: ± SEM, n = {table.attrs['n']} {table.attrs['over']}s; gain: green better, red worse, by "
             "more than twice the standard error of the paired differences"
         )
         fig.supxlabel("\n".join(filter(None, [said, note_text])), x=0.01, ha="left", size=6, color=_PLAIN)
@@ -70,14 +73,29 @@ def metric_table(
 
 
 def _cell(ax: Axes, here: xr.Dataset, x: float, y: float) -> None:
+    """Three lines: before, after with its error, gain."""
     colour = {1: _BETTER, -1: _WORSE}.get(int(here["clear"]), _PLAIN)
     digits = 3 if abs(float(here["before"])) < 10 else 1
-    before, after, error = (float(here[k]) for k in ("before", "after", "after_sem"))
-    text = f"{before:.{digits}f} → {after:.{digits}f}"
-    ax.text(x, y - 0.2, text, ha="center", va="center", size=6)
-    ax.text(x, y + 0.16, f"± {error:.{digits}f}   ", ha="right", va="center", size=5.5, color=_PLAIN)
-    gain = f"{float(here['gain']):+.1f} %"
-    ax.text(x, y + 0.16, gain, ha="left", va="center", size=6, color=colour, weight="bold")
+    before, after, error, gain = (float(here[k]) for k in ("before", "after", "after_sem", "gain"))
+    first, second, spread = (_short(f"{v:.{digits}f}") for v in (before, after, error))
+    lines = (first, f"{second} ± {spread}", f"{gain:+.1f} %")
+    for line, text in enumerate(lines):
+        last = line == len(lines) - 1
+        ax.text(
+            x,
+            y + _LINES[line],
+            text,
+            ha="center",
+            va="center",
+            size=6,
+            color=colour if last else "black",
+            weight="bold" if last else "normal",
+        )
+
+
+def _short(number: str) -> str:
+    """Leave out the zero before the point."""
+    return number.replace("0.", ".", 1) if number.lstrip("-").startswith("0.") else number
 
 
 def _broken(metric: str) -> str:
