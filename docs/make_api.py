@@ -20,6 +20,7 @@ MODULES = {
     "vision": "features of pictures and captions",
     "metrics": "image metrics by named protocol",
     "reconstruction": "pictures from decoders",
+    "pipeline": "from responses to scored pictures",
     "inference": "groups, nulls, clusters",
     "plot": "figures",
     "datasets": "data sets",

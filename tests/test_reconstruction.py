@@ -357,6 +357,29 @@ def test_only_the_named_latents_move(generator, encoder) -> None:
     assert found["latent"].values.tolist() == ["z"]
 
 
+def test_every_latent_has_its_own_rate(generator, encoder) -> None:
+    """Adam's first step is as long as its rate, whatever the gradient."""
+    from neurodecode.reconstruction import descent
+
+    rates = {"z": 0.02, "c": 0.3}
+    stage = two_stage(generator, encoder, n=1, settings=Settings(steps=1, rate=rates))
+    whole = stage._decoded(responses(1), structure=True)
+    start, random = stage._start(whole, np.arange(1), step=0)
+    loss = stage._loss(whole, np.arange(1))
+    seen = []
+
+    def make(now, step):
+        seen.append({k: v.detach().clone() for k, v in now.items()})
+        return stage.generator(now, random)
+
+    descent.descend(make, loss, start, stage.settings)
+    for name, rate in rates.items():
+        moved = (seen[1][name] - seen[0][name]).abs()
+        assert float(moved.max()) == pytest.approx(rate, rel=1e-3)
+    with pytest.raises(ValueError, match="rate names 'z', but the latent 'c' is moved too"):
+        two_stage(generator, encoder, n=1, settings=Settings(rate={"z": 0.1})).refine(responses(1))
+
+
 def test_an_overflowing_scale_is_halved_until_gradients_are_finite(encoder) -> None:
     targets = {"Linear-2": Target(torch.zeros(2, 17 * 32), torch.ones(17 * 32, dtype=torch.bool))}
     loss = StructureLoss(encoder, targets)

@@ -75,7 +75,7 @@ def metric_table(
 def _cell(ax: Axes, here: xr.Dataset, x: float, y: float) -> None:
     """Three lines: before, after with its error, gain."""
     colour = {1: _BETTER, -1: _WORSE}.get(int(here["clear"]), _PLAIN)
-    digits = 3 if abs(float(here["before"])) < 10 else 1
+    digits = 3 if abs(float(here["before"])) < 2 else 1
     before, after, error, gain = (float(here[k]) for k in ("before", "after", "after_sem", "gain"))
     first, second, spread = (_short(f"{v:.{digits}f}") for v in (before, after, error))
     lines = (first, f"{second} ± {spread}", f"{gain:+.1f} %")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..labels import require_choice
+from ..labels import listed, require_choice
 from .structure import StructureLoss
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Settings:
     Attributes
     ----------
     steps : of Adam (Kingma & Ba 2015).
-    rate : its step size; ``decay``: what it is multiplied with after every step.
+    rate : its step size, or a mapping of latent to step size (for latents of different spread); ``decay``: what it is
+        multiplied with after every step.
     move : names of the latents that are moved; None: all that the generator has.
     noise : "fixed", drawn once a picture, or "redrawn" at every step (the curves fluctuate then).
     tolerance : a picture stops when its loss has fallen by less than this share over the last ``patience`` steps; None:
@@ -42,7 +43,7 @@ class Settings:
     """
 
     steps: int = 60
-    rate: float = 0.01
+    rate: float | Mapping[str, float] = 0.01
     decay: float = 1.0
     move: tuple[str, ...] | None = None
     noise: str = "fixed"
@@ -53,11 +54,33 @@ class Settings:
 
     def __post_init__(self) -> None:
         require_choice(self.noise, NOISES, what="noise")
-        if self.steps < 0 or self.rate <= 0 or not 0 < self.decay <= 1 or self.patience < 1:
+        rates = self.rate.values() if isinstance(self.rate, Mapping) else [self.rate]
+        if (
+            self.steps < 0
+            or not all(rate > 0 for rate in rates)
+            or not 0 < self.decay <= 1
+            or self.patience < 1
+        ):
             raise ValueError(
                 f"stage 2 needs steps >= 0, rate > 0, 0 < decay <= 1 and patience >= 1; got steps={self.steps}, "
                 f"rate={self.rate}, decay={self.decay}, patience={self.patience}"
             )
+
+    def rate_of(self, latent: str) -> float:
+        """Return the step size of one latent.
+
+        Raises
+        ------
+        ValueError
+            If the mapping does not name it.
+        """
+        if not isinstance(self.rate, Mapping):
+            return self.rate
+        if latent not in self.rate:
+            raise ValueError(
+                f"rate names {listed(self.rate)}, but the latent {latent!r} is moved too; name each"
+            )
+        return self.rate[latent]
 
 
 @dataclass
@@ -97,7 +120,7 @@ def descend(
     latents = {k: v.detach().clone() for k, v in start.items()}
     for name in moved:
         latents[name].requires_grad_(True)
-    optimiser = torch.optim.Adam([latents[k] for k in moved], lr=settings.rate)
+    optimiser = torch.optim.Adam([{"params": [latents[k]], "lr": settings.rate_of(k)} for k in moved])
     falling = torch.optim.lr_scheduler.ExponentialLR(optimiser, settings.decay)
     n = len(latents[moved[0]])
     state = _State(n, settings, loss.terms, moved)
