@@ -11,13 +11,11 @@ by the referee, an independent network that reads what a picture shows, and wher
 """
 
 import argparse
-from pathlib import Path
 
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode import inputs, pipeline, reconstruction, vision
-from neurodecode.datasets import lab
+from neurodecode import pipeline, reconstruction, vision
 
 GENERATORS = {
     "diffusion": lambda: reconstruction.load_diffusion("lab"),
@@ -66,20 +64,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
     parser.add_argument("--generator", choices=GENERATORS, default="diffusion")
-    parser.add_argument("--subjects", type=int, default=1)
-    parser.add_argument("--size", choices=lab.SIZES, default="small")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--n", type=int, default=40, help="test pictures a subject")
-    parser.add_argument("--steps", type=int, help="iterations of stage 2")
     parser.add_argument("--gamma", type=float, help="weight of the semantic term")
-    parser.add_argument("--resume", type=Path, help="folder for finished pictures, from which a run goes on")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    args = parser.parse_args()
-    for folder in filter(None, (args.out, args.resume)):
-        folder.mkdir(parents=True, exist_ok=True)
-    return args
+    return pipeline.arguments(parser, n=40, steps=None)
 
 
 if __name__ == "__main__":

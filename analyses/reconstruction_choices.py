@@ -10,13 +10,11 @@ The same test stimuli of one or more subjects are reconstructed with other value
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode import inputs, pipeline, reconstruction, vision
-from neurodecode.datasets import lab
+from neurodecode import pipeline, reconstruction, vision
 
 # Each variant: its name, and what differs from the plan.
 CHOICES = {
@@ -76,18 +74,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("choice", choices=CHOICES)
-    parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
-    parser.add_argument("--subjects", type=int, default=1)
-    parser.add_argument("--size", choices=lab.SIZES, default="small")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--n", type=int, default=20, help="test pictures a subject")
-    parser.add_argument("--steps", type=int, default=20, help="iterations of stage 2")
-    parser.add_argument("--resume", type=Path, help="folder for finished pictures, from which a run goes on")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    args = parser.parse_args()
-    for folder in filter(None, (args.out, args.resume)):
-        folder.mkdir(parents=True, exist_ok=True)
-    return args
+    return pipeline.arguments(parser, n=20, steps=20)
 
 
 if __name__ == "__main__":

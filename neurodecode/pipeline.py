@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,22 @@ def planned(*, steps: int | None = None, **given: Any) -> Plan:
     return plan if steps is None else replace(plan, settings=replace(plan.settings, steps=steps))
 
 
+def arguments(parser: argparse.ArgumentParser, *, n: int, steps: int | None) -> argparse.Namespace:
+    """Parse what the analyses of reconstructions on the lab share; folders that it names are made."""
+    parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
+    parser.add_argument("--subjects", type=int, default=1)
+    parser.add_argument("--size", choices=("small", "full"), default="small")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n", type=int, default=n, help="test pictures a subject")
+    parser.add_argument("--steps", type=int, default=steps, help="iterations of stage 2")
+    parser.add_argument("--resume", type=Path, help="folder for finished pictures, from which a run goes on")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    args = parser.parse_args()
+    for folder in filter(None, (args.out, args.resume)):
+        folder.mkdir(parents=True, exist_ok=True)
+    return args
+
+
 def lab_data(modality: str, *, subject: int = 1, size: str = "small", seed: int = 0) -> Data:
     """Simulate one subject of the embedded lab."""
     from .datasets import lab
@@ -162,7 +179,7 @@ def _require_pictures(test: xr.DataArray, images: xr.DataArray) -> None:
 
 def write(result: xr.Dataset, folder: Path, *, modality: str, generator: str) -> None:
     """Write pictures (PNG), the trajectory (netCDF) and metrics.csv into a folder."""
-    write_pictures(result, folder, [str(s) for s in result[STIMULUS].values])
+    write_pictures(result, folder)
     store.save(result, folder / "trajectory.nc", overwrite=True)
     write_csv(result, folder / "metrics.csv", modality=modality, generator=generator)
 
@@ -333,7 +350,7 @@ def write_csv(result: xr.Dataset, path: Path, *, modality: str, generator: str) 
                     table.writerow([modality, subject, generator, stage, metric, *numbers, n])
 
 
-def write_pictures(result: xr.Dataset, folder: Path, names: Sequence[str]) -> None:
+def write_pictures(result: xr.Dataset, folder: Path) -> None:
     """Write what was shown and both stages of every stimulus as PNG, one folder each."""
     from PIL import Image
 
@@ -341,5 +358,5 @@ def write_pictures(result: xr.Dataset, folder: Path, names: Sequence[str]) -> No
         here = folder / title
         here.mkdir(parents=True, exist_ok=True)
         values = result[key].transpose(SAMPLE, *PICTURE).values
-        for name, picture in zip(names, values, strict=True):
+        for name, picture in zip(result[STIMULUS].values, values, strict=True):
             Image.fromarray((255 * picture.clip(0, 1)).round().astype(np.uint8)).save(here / f"{name}.png")

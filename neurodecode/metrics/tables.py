@@ -12,7 +12,7 @@ METRIC = "metric"
 FORMS = ("markdown", "latex", "csv")
 # A gain counts from twice its standard error on.
 CLEAR = 2.0
-_COLOURS = {1: "better", -1: "worse", 0: ""}
+_WORDS = {1: "better", -1: "worse", 0: ""}
 
 
 def compare(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset:
@@ -123,7 +123,7 @@ def _pair(one: xr.Dataset, stage: str, metric: str) -> str:
 
 def _gain(here: xr.Dataset, form: str) -> str:
     text = f"{float(here['gain']):+.1f} %"
-    mark = _COLOURS[int(here["clear"])]
+    mark = _WORDS[int(here["clear"])]
     if not mark:
         return text
     return rf"\{mark}{{{text}}}" if form == "latex" else f"{text} ({mark})"
