@@ -50,7 +50,7 @@ def main() -> None:
     stamped = nd.store.stamp(result, what="reconstruct", parameters=parameters, seed=args.seed)
     nd.save(stamped, args.out / f"{name}.nc", overwrite=True)
     pipeline.write_csv(result, args.out / f"{name}.csv", modality=args.modality, generator=generator.name)
-    print(nd.metrics.written(table(result), rows="metric") if args.subjects > 1 else "")
+    print(nd.metrics.written(table(result)) if args.subjects > 1 else "")
     print(f"wrote {args.out / name}.nc")
 
 
