@@ -80,7 +80,8 @@ def test_both_stages_are_made_and_scored(data, generator, encoder) -> None:
     assert found["value"]["better"].values.tolist() == ["higher"] * 5
 
 
-def test_the_test_stimuli_enter_no_fit(data, generator, encoder) -> None:
+@pytest.mark.parametrize("trust", pipeline.TRUST)
+def test_the_test_stimuli_enter_no_fit(trust, data, generator, encoder) -> None:
     """Other features of the test stimuli change neither decoders nor masks."""
     train = data.responses[:N_TRAIN]
     spoiled = {}
@@ -89,13 +90,33 @@ def test_the_test_stimuli_enter_no_fit(data, generator, encoder) -> None:
         spoiled[name][N_TRAIN:] = 1e3
     test = data.responses[N_TRAIN:]
     clean, other = (
-        pipeline.two_stage(train, spaces, generator, encoder, plan(keep=0.5))
+        pipeline.two_stage(train, spaces, generator, encoder, plan(keep=0.5, trust=trust))
         for spaces in (data.features, spoiled)
     )
-    xr.testing.assert_identical(clean.masks, other.masks)
+    assert list(clean.masks) == list(other.masks)
+    for name in clean.masks:
+        xr.testing.assert_equal(clean.masks[name], other.masks[name])
     xr.testing.assert_equal(clean.decoders["z"].predict(test), other.decoders["z"].predict(test))
     for name in LAYERS:
         xr.testing.assert_equal(clean.structure[name].predict(test), other.structure[name].predict(test))
+
+
+def test_trust_is_a_mask_or_a_precision(data, generator, encoder) -> None:
+    train = data.responses[:N_TRAIN]
+    equal, weighed = (
+        pipeline.two_stage(train, data.features, generator, encoder, plan(keep=0.25, trust=trust))
+        for trust in ("equal", "precision")
+    )
+    assert set(equal.masks) == set(LAYERS)
+    assert set(weighed.masks) == {*LAYERS, "final"}
+    for name in LAYERS:
+        mask, weights = equal.masks[name], weighed.masks[name]
+        assert mask.dtype == bool
+        assert mask.mean() == pytest.approx(0.25, abs=0.01)
+        assert not (weights > 0)[~mask.values].any()
+        assert (weights > 0).any()
+    with pytest.raises(ValueError, match="unknown trust 'blind'; choose one of 'precision', 'equal'"):
+        plan(trust="blind")
 
 
 def test_a_latent_that_is_left_out_is_the_mean_of_training(data, generator, encoder) -> None:
@@ -150,6 +171,58 @@ def test_the_mean_itself_stays_the_mean() -> None:
     np.testing.assert_allclose(found.values, np.tile(features.values.mean(axis=0), (2, 1)))
     with pytest.raises(ValueError, match="at least 2 stimuli, got 1"):
         Unshrunk(pipeline.Mean(features), features[:1])
+
+
+# ------------------------------------------------------------------------------------------ Calibrated
+def kept_with(r) -> xr.DataArray:
+    return xr.DataArray(np.ones(len(r), bool), dims="feature", coords={"r": ("feature", np.asarray(r))})
+
+
+def test_calibrated_and_precision_make_a_likelihood() -> None:
+    """Planted: features seen through noise, and their expectation given what was seen, which is what ridge aims at."""
+    rng = np.random.default_rng(0)
+    n, mean, spread = 20_000, np.array([0.0, 3.0, -2.0]), np.array([1.0, 0.1, 20.0])
+    r = np.array([0.2, 0.5, 0.9])
+    names = [str(i) for i in range(n)]
+    features = nd.brain.features(mean + spread * rng.normal(size=(n, 3)), stimulus=names)
+    noise = spread * np.sqrt(1 / r**2 - 1)
+    seen = features.values + noise * rng.normal(size=(n, 3))
+    pale = xr.DataArray(mean + r**2 * (seen - mean), dims=("sample", "feature"), coords={"sample": names})
+
+    class Pale:
+        def predict(self, responses):
+            return pale
+
+    kept = kept_with(r)
+    found = reconstruction.Calibrated(Pale(), features, kept).predict(pale)
+    weights = reconstruction.precision(kept, features)
+    np.testing.assert_allclose(weights, 1 / noise**2, rtol=0.05)
+    apart = weights.values * (found.values - features.values) ** 2
+    np.testing.assert_allclose(apart.mean(axis=0), 1, rtol=0.05)
+
+
+def test_what_is_decoded_at_chance_is_not_trusted() -> None:
+    features = nd.brain.features(np.arange(20.0).reshape(5, 4) % 7, stimulus=range(5))
+    features[:, 3] = 1.0  # constant
+    kept = kept_with([0.5, -0.2, np.nan, 0.5])
+    assert (reconstruction.precision(kept, features).values > 0).tolist() == [True, False, False, False]
+    assert np.isfinite(reconstruction.precision(kept_with([1.0] * 4), features).values).all()
+    kept[0] = False
+    assert not reconstruction.precision(kept, features).any()
+    responses = xr.DataArray(np.zeros((2, 1)), dims=("sample", "voxel"), coords={"sample": ["a", "b"]})
+
+    class Loud:
+        def predict(self, responses):
+            return xr.DataArray(
+                np.full((2, 4), 9.0), dims=("sample", "feature"), coords={"sample": ["a", "b"]}
+            )
+
+    found = reconstruction.Calibrated(Loud(), features, kept).predict(responses)
+    np.testing.assert_allclose(found[:, 1:3], np.tile(features.values.mean(axis=0)[1:3], (2, 1)))
+    with pytest.raises(ValueError, match=r"kept must be \(feature: 4\) with the coordinate 'r'"):
+        reconstruction.precision(kept[:2], features)
+    with pytest.raises(ValueError, match=r"with the coordinate 'r', as best_features returns it"):
+        reconstruction.Calibrated(Loud(), features, kept.drop_vars("r"))
 
 
 # ------------------------------------------------------------------------------------------ the command

@@ -227,11 +227,13 @@ def test_the_loss_is_the_formula(encoder) -> None:
         for k, s in shapes.items()
     }
     masks = {k: torch.from_numpy(rng.random(int(np.prod(shapes[k]))) < 0.25) for k in LAYERS}
+    deep = torch.from_numpy(rng.random(int(np.prod(shapes["penultimate"])), dtype=np.float32))
+    deep[:3] = 0.0
     loss = StructureLoss(
         encoder,
         {k: Target(decoded[k], masks[k]) for k in LAYERS},
         weighting="inverse_norm",
-        semantic=("penultimate", decoded["penultimate"]),
+        semantic=("penultimate", Target(decoded["penultimate"], deep)),
         gamma=0.3,
     )
     found = loss.total(loss.apart(images)).numpy()
@@ -242,7 +244,8 @@ def test_the_loss_is_the_formula(encoder) -> None:
         for k, norm, factor in zip(LAYERS, norms, (1.5, 1.2), strict=True):
             gap = (phi[k][row] - decoded[k][row].numpy())[masks[k].numpy()]
             expected += factor * norm / sum(norms) * np.mean(gap**2)
-        expected += 0.3 * np.mean((phi["penultimate"][row] - decoded["penultimate"][row].numpy()) ** 2)
+        gap = phi["penultimate"][row] - decoded["penultimate"][row].numpy()
+        expected += 0.3 * np.mean((deep.numpy() * gap**2)[3:])
         assert found[row] == pytest.approx(expected, rel=1e-5)
 
 
@@ -529,6 +532,28 @@ def test_masked_dimensions_have_no_say(autoencoder, encoder) -> None:
     np.testing.assert_array_equal(results[0]["loss"], results[1]["loss"])
 
 
+def test_weights_are_numbers_and_reach_the_semantic_term(autoencoder, encoder) -> None:
+    """All ones are no mask; twice the weight is twice the loss; the layer of meaning has its own."""
+    given = decoders(encoder)
+    structure = {"Linear-2": given["structure"]["Linear-2"]}
+    meaning = ("Linear-4", given["structure"]["Linear-4"])
+
+    def parts(masks):
+        stage = TwoStage(
+            autoencoder, encoder, latent=given["latent"], structure=structure, meaning=meaning, gamma=0.5, masks=masks,
+            settings=Settings(steps=0),
+        )  # fmt: skip
+        return stage.refine(responses(), progress=False)["parts"].isel(iteration=0)
+
+    def weights(factor):
+        return xr.DataArray(np.full(544, factor), dims="feature")
+
+    plain = parts(None)
+    np.testing.assert_allclose(parts({"Linear-2": weights(1.0)}), plain, rtol=1e-6)
+    both = parts({"Linear-2": weights(2.0), "Linear-4": weights(3.0)})
+    np.testing.assert_allclose(both, plain * [2.0, 3.0], rtol=1e-6)
+
+
 def test_one_decoder_of_stacked_layers_is_the_same_as_one_each(autoencoder, encoder) -> None:
     given = decoders(encoder)
     stacked = nd.brain.stack({k: d.features for k, d in given["structure"].items()})
@@ -592,10 +617,14 @@ def test_layers_and_masks_that_do_not_fit_are_refused_before_any_picture(
         stage(
             structure=given["structure"], masks={"Linear-2": xr.DataArray(np.ones(544, bool), dims="feature")}
         )
-    with pytest.raises(ValueError, match=r"must be boolean \(544,\), got bool \(3,\)"):
+    with pytest.raises(ValueError, match=r"must be boolean, or weights, \(544,\), got bool \(3,\)"):
         stage(
             structure=given["structure"], masks={"Linear-2": xr.DataArray(np.ones(3, bool), dims="feature")}
         )
+    spoiled = xr.DataArray(np.full(544, -1.0), dims="feature")
+    spoiled[:540] = 1.0
+    with pytest.raises(ValueError, match="4 of 544 weights of 'Linear-2' are negative or not finite"):
+        stage(structure={"Linear-2": given["structure"]["Linear-2"]}, masks={"Linear-2": spoiled})
     with pytest.raises(ValueError, match="without 'layer'"):
         stage(structure=Known(given["latent"].features.drop_vars("layer")))
 

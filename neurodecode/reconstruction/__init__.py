@@ -4,6 +4,7 @@
 by gradients until the pictures' features meet the decoded ones.
 """
 
+from .decoders import Calibrated, Known, Unshrunk, precision
 from .descent import Settings
 from .generators import (
     Autoencoder,
@@ -17,11 +18,12 @@ from .generators import (
 )
 from .recipes import RECIPES, Recipe
 from .structure import StructureLoss
-from .two_stage import Known, TwoStage, Unshrunk
+from .two_stage import TwoStage
 
 __all__ = [
     "RECIPES",
     "Autoencoder",
+    "Calibrated",
     "Generator",
     "Known",
     "LatentDiffusion",
@@ -35,4 +37,5 @@ __all__ = [
     "TwoStage",
     "Unshrunk",
     "load_diffusion",
+    "precision",
 ]

@@ -20,16 +20,29 @@ SEMANTIC = "semantic"
 
 @dataclass(frozen=True)
 class Target:
-    """What one layer should say: decoded ``values`` (n, p), and which of its dimensions are trusted, ``mask`` (p)."""
+    """What one layer should say: decoded ``values`` (n, p), and how far each dimension is trusted, ``weights`` (p).
+
+    Boolean weights choose dimensions; numbers, 0 or more, weigh them.
+    """
 
     values: torch.Tensor
-    mask: torch.Tensor
+    weights: torch.Tensor
+
+    def error(self, found: torch.Tensor) -> torch.Tensor:
+        """Mean over the trusted dimensions of weight times squared error, (n), of features (n, p)."""
+        kept = self.weights > 0
+        return ((found - self.values)[:, kept] ** 2 * self.weights[kept]).mean(dim=1)
+
+    def norm(self) -> torch.Tensor:
+        """Weighted norm (n) of what was decoded."""
+        return (self.values**2 * self.weights).sum(dim=1).sqrt()
 
 
 class StructureLoss:
     """Mean squared error over the trusted dimensions of every layer, a row a picture.
 
-    ``L = sum_i w_i mean((M_i Phi_i(x) - M_i Zhat_i)^2) + gamma mean((Psi(x) - Psihat)^2)``
+    ``L = sum_i w_i mean(M_i (Phi_i(x) - Zhat_i)^2) + gamma mean(M (Psi(x) - Psihat)^2)``, means over dimensions with
+    weights M above 0.
 
     Parameters
     ----------
@@ -38,7 +51,7 @@ class StructureLoss:
     targets : layer -> Target
     weighting : "equal" or "inverse_norm"
         ``w_i`` 1, or in proportion to ``1 / |Zhat_i|`` with sum 1, times 1.5, 1.2, 1, 1, 1, 1 (the first public code).
-    semantic : (layer, decoded values (n, p)), optional
+    semantic : (layer, Target), optional
         Psi: a deep layer that holds the meaning in place, such as "penultimate".
     gamma : float
         Weight of the semantic term.
@@ -50,7 +63,7 @@ class StructureLoss:
         targets: Mapping[str, Target],
         *,
         weighting: str = "equal",
-        semantic: tuple[str, torch.Tensor] | None = None,
+        semantic: tuple[str, Target] | None = None,
         gamma: float = 0.0,
     ) -> None:
         require_choice(weighting, WEIGHTINGS, what="weighting")
@@ -69,13 +82,8 @@ class StructureLoss:
 
         names = dict.fromkeys([*self.targets, *([self.semantic[0]] if self.semantic else [])])
         found = self.encoder.encode(images, list(names), grad=torch.is_grad_enabled())
-        columns = [
-            ((found[k].flatten(1) - t.values)[:, t.mask] ** 2).mean(dim=1) for k, t in self.targets.items()
-        ]
-        if self.semantic is not None:
-            layer, decoded = self.semantic
-            columns.append(((found[layer].flatten(1) - decoded) ** 2).mean(dim=1))
-        return torch.stack(columns, dim=1)
+        terms = [*self.targets.items(), *([self.semantic] if self.semantic else [])]
+        return torch.stack([target.error(found[layer].flatten(1)) for layer, target in terms], dim=1)
 
     def total(self, apart: torch.Tensor) -> torch.Tensor:
         """Sum up the terms with their weights: (n)."""
@@ -85,7 +93,7 @@ class StructureLoss:
         """Weights (n, term); a picture's follow from its own targets."""
         import torch
 
-        norms = torch.stack([t.values[:, t.mask].norm(dim=1) for t in self.targets.values()], dim=1)
+        norms = torch.stack([t.norm() for t in self.targets.values()], dim=1)
         weights = torch.ones_like(norms)
         if weighting == "inverse_norm":
             weights = 1 / norms.clamp(min=1e-12)

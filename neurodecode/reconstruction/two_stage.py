@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import xarray as xr
@@ -19,9 +19,7 @@ from ..labels import (
     FEATURE,
     LAYER,
     SAMPLE,
-    STIMULUS,
     listed,
-    match,
     require_array,
     require_dims,
     require_finite,
@@ -29,6 +27,7 @@ from ..labels import (
     require_unique,
 )
 from ..vision import Encoder
+from .decoders import Decoder
 from .descent import Path, Settings, descend
 from .generators import Generator
 from .structure import SEMANTIC, StructureLoss, Target
@@ -38,68 +37,6 @@ if TYPE_CHECKING:
 
 PICTURE = ("row", "column", "colour")
 SEED = 42
-
-
-class Decoder(Protocol):
-    """Anything fitted that turns responses (sample, ...) into features (sample, feature)."""
-
-    def predict(self, responses: xr.DataArray) -> xr.DataArray:
-        """Decode."""
-        ...
-
-
-class Known:
-    """A decoder that knows: it returns the true features of every sample's stimulus. For oracles and ceilings only.
-
-    Parameters
-    ----------
-    features : (stimulus, feature)
-    """
-
-    def __init__(self, features: xr.DataArray) -> None:
-        self.features = features
-
-    def predict(self, responses: xr.DataArray) -> xr.DataArray:
-        """Return the features (sample, feature) of the stimuli of ``responses``."""
-        return match(self.features, responses)
-
-
-class Unshrunk:
-    """A decoder whose patterns lie as far from the mean as features do.
-
-    Ridge draws what it is not sure of towards the mean of training: its patterns are pale, and no picture has such
-    features. Every pattern's distance from that mean is set to what is usual among training features,
-    ``m + (p - m) s / |p - m|``, ``s^2`` the sum of the features' variances. Its direction stays, and so does every
-    correlation of patterns that is taken around m. Nothing but training features enters.
-
-    Parameters
-    ----------
-    decoder : anything with ``predict``
-    features : (stimulus, feature)
-        Those it was trained on.
-
-    Raises
-    ------
-    ValueError
-        With fewer than 2 stimuli.
-    """
-
-    def __init__(self, decoder: Decoder, features: xr.DataArray) -> None:
-        require_dims(features, (STIMULUS, FEATURE), who="features")
-        if features.sizes[STIMULUS] < 2:
-            raise ValueError(f"a spread needs at least 2 stimuli, got {features.sizes[STIMULUS]}")
-        self.decoder = decoder
-        self.mean = features.mean(STIMULUS)
-        self.spread = float(np.sqrt(features.var(STIMULUS).sum()))
-
-    def predict(self, responses: xr.DataArray) -> xr.DataArray:
-        """Decode, and restore the distance from the mean."""
-        found = self.decoder.predict(responses).transpose(SAMPLE, FEATURE)
-        away = found.values - self.mean.values
-        length = np.linalg.norm(away, axis=1, keepdims=True)
-        # A pattern that is the mean itself has no direction to go.
-        factor = np.divide(self.spread, length, out=np.zeros_like(length), where=length > 0)
-        return found.copy(data=(self.mean.values + factor * away).astype(found.dtype))
 
 
 class TwoStage:
@@ -118,7 +55,8 @@ class TwoStage:
     structure : mapping of layer to fitted decoder, or one decoder of features with ``layer``
         Layers of ``vision``. Needed for stage 2.
     masks : boolean (feature) with ``layer``, or mapping of layer to boolean (feature)
-        Dimensions to trust, from :func:`neurodecode.selection.best_features`; all by default.
+        Dimensions to trust, from :func:`neurodecode.selection.best_features`; all by default. Numbers, 0 or more, are
+        weights, such as those of :func:`precision`. One for the layer of ``meaning`` counts too.
     meaning : (layer, fitted decoder), with ``gamma``
         A deep layer of ``vision`` and its decoder; ``gamma`` weighs its distance in the loss (eq. 6).
     weighting : "equal" or "inverse_norm"
@@ -325,7 +263,8 @@ class TwoStage:
                 meaning = (self.meaning[0], _predicted(self.meaning[1], responses, self.meaning[0]))
             self._require_layers({**layers, **(dict([meaning]) if meaning else {})})
         coords = {k: v for k, v in responses.coords.items() if v.dims == (SAMPLE,)}
-        return _Decoded(responses[SAMPLE].values, coords, latents, layers, meaning, self._masks(layers))
+        masks = self._masks(layers, meaning)
+        return _Decoded(responses[SAMPLE].values, coords, latents, layers, meaning, masks)
 
     def _layers(self, responses: xr.DataArray) -> dict[str, xr.DataArray]:
         if self.structure is None or self.vision is None:
@@ -362,12 +301,17 @@ class TwoStage:
             raise ValueError("stage 2 needs vision=...: the encoder whose layers were decoded")
         return self.vision
 
-    def _masks(self, layers: Mapping[str, xr.DataArray]) -> dict[str, np.ndarray]:
-        """Return a mask (p) for every layer."""
+    def _masks(
+        self, layers: Mapping[str, xr.DataArray], meaning: tuple[str, xr.DataArray] | None
+    ) -> dict[str, np.ndarray]:
+        """Return weights (p) for every layer, and for that of the semantic term if they are given."""
         if self.masks is None:
             return {k: np.ones(v.sizes[FEATURE], bool) for k, v in layers.items()}
         given = self.masks if isinstance(self.masks, Mapping) else brain.spaces(self.masks)
-        return {k: _mask(k, v, given) for k, v in layers.items()}
+        found = {k: _mask(k, v, given) for k, v in layers.items()}
+        if meaning is not None and meaning[0] in given:
+            found[meaning[0]] = _mask(*meaning, given)
+        return found
 
     def _batches(self, labels: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(labels), self.batch):
@@ -395,15 +339,13 @@ class TwoStage:
     def _loss(self, whole: _Decoded, here: np.ndarray) -> StructureLoss:
         import torch
 
-        targets = {
-            k: Target(
-                self._tensor(v.values[here]), torch.from_numpy(whole.masks[k]).to(self.generator.device)
-            )
-            for k, v in whole.layers.items()
-        }
-        semantic = None
-        if whole.meaning is not None:
-            semantic = (whole.meaning[0], self._tensor(whole.meaning[1].values[here]))
+        def target(layer: str, decoded: xr.DataArray) -> Target:
+            weights = whole.masks.get(layer, np.ones(decoded.sizes[FEATURE], bool))
+            on = torch.from_numpy(weights).to(self.generator.device)
+            return Target(self._tensor(decoded.values[here]), on)
+
+        targets = {k: target(k, v) for k, v in whole.layers.items()}
+        semantic = None if whole.meaning is None else (whole.meaning[0], target(*whole.meaning))
         return StructureLoss(
             self._encoder, targets, weighting=self.weighting, semantic=semantic, gamma=self.gamma
         )
@@ -477,9 +419,15 @@ def _mask(name: str, layer: xr.DataArray, given: Mapping[str, xr.DataArray]) -> 
     if name not in given:
         raise ValueError(f"masks lack the layer {name!r}; they are there for {listed(given)}")
     mask = given[name]
-    if mask.dtype != bool or mask.shape != (layer.sizes[FEATURE],):
+    if mask.dtype.kind not in "bf" or mask.shape != (layer.sizes[FEATURE],):
         raise ValueError(
-            f"the mask of {name!r} must be boolean ({layer.sizes[FEATURE]},), got {mask.dtype} {mask.shape}"
+            f"the mask of {name!r} must be boolean, or weights, ({layer.sizes[FEATURE]},), "
+            f"got {mask.dtype} {mask.shape}"
+        )
+    wrong = int((~np.isfinite(mask.values) | (mask.values < 0)).sum())
+    if wrong:
+        raise ValueError(
+            f"{wrong} of {mask.size} weights of {name!r} are negative or not finite; what is not trusted has 0"
         )
     if "unit" in mask.coords and "unit" in layer.coords:
         differ = int((mask["unit"].values != layer["unit"].values).sum())
@@ -492,7 +440,7 @@ def _mask(name: str, layer: xr.DataArray, given: Mapping[str, xr.DataArray]) -> 
         raise ValueError(
             f"the mask of {name!r} keeps none of its {mask.size} dimensions; leave the layer out"
         )
-    return mask.values
+    return mask.values if mask.dtype == bool else mask.values.astype(np.float32)
 
 
 def _piece(path: Path, row: int, terms: list[str], frames: tuple[int, ...]) -> xr.Dataset:
