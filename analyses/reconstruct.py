@@ -8,9 +8,11 @@ by the referee, an independent network that reads what a picture shows, and wher
     python analyses/reconstruct.py --subjects 1 --n 40
     python analyses/reconstruct.py --modality meg --subjects 1 --n 40
     python analyses/reconstruct.py --generator autoencoder --subjects 1
+    python analyses/reconstruct.py --generator autoencoder --oracle     # true features: how far the machinery goes
 """
 
 import argparse
+from dataclasses import replace
 
 import xarray as xr
 
@@ -25,15 +27,22 @@ GENERATORS = {
     "autoencoder": lambda: reconstruction.Autoencoder(vision.load_latents("lab"), size=(64, 64)),
     "pixels": lambda: reconstruction.Pixels(size=(64, 64)),
 }
+# With true features there is no noise to fit: on and on.
+ORACLE = reconstruction.Settings(steps=100, rate=0.1, decay=0.98)
 
 
 def main() -> None:
     args = arguments()
     generator, encoder = GENERATORS[args.generator](), vision.load("lab")
     plan = pipeline.planned(gamma=args.gamma, steps=args.steps, seed=args.seed)
-    name = f"reconstruct_{args.modality}" + (
-        "" if args.generator == "diffusion" else f"_{args.generator.replace(', ', '_').replace(' ', '_')}"
-    )
+    name = f"reconstruct_{args.modality}"
+    if args.generator != "diffusion":
+        name += f"_{args.generator.replace(', ', '_').replace(' ', '_')}"
+    if args.oracle:
+        name += "_oracle"
+        plan = replace(
+            plan, oracle=True, gamma=0.0, settings=replace(ORACLE, steps=args.steps or ORACLE.steps)
+        )
     found = []
     for number in range(1, args.subjects + 1):
         data = pipeline.lab_data(args.modality, subject=number, size=args.size, seed=args.seed)
@@ -45,7 +54,8 @@ def main() -> None:
     result = xr.concat(
         found, dim=xr.Variable("subject", names), combine_attrs="drop_conflicts", join="override"
     )
-    result.attrs |= {"simulated": True, "generator": generator.name, "modality": args.modality}
+    result.attrs |= {"simulated": True, "generator": args.generator, "modality": args.modality}
+    result.attrs |= {"oracle": args.oracle}
     parameters = {"plan": plan, "n": args.n, "generator": generator.name, "weights": generator.weights}
     stamped = nd.store.stamp(result, what="reconstruct", parameters=parameters, seed=args.seed)
     nd.save(stamped, args.out / f"{name}.nc", overwrite=True)
@@ -65,6 +75,9 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--generator", choices=GENERATORS, default="diffusion")
+    parser.add_argument(
+        "--oracle", action="store_true", help="true features of the layers: no reconstruction"
+    )
     parser.add_argument("--gamma", type=float, help="weight of the semantic term")
     return pipeline.arguments(parser, n=40, steps=None)
 

@@ -6,6 +6,7 @@ The same test stimuli of one or more subjects are reconstructed with other value
     python analyses/reconstruction_choices.py regions   # Table 5: voxels of LVC, of HVC, of both
     python analyses/reconstruction_choices.py without   # Table 6: a latent, the semantic term or a layer left out
     python analyses/reconstruction_choices.py gamma     # Table 8: weight of the semantic term
+    python analyses/reconstruction_choices.py trust     # dimensions weighed by their precision, or a mask alone
 """
 
 import argparse
@@ -29,6 +30,12 @@ CHOICES = {
         "Linear-6": {"layers": ("Linear-2", "Linear-4")},
     },
     "gamma": {str(g): {"gamma": g} for g in (0.0, 0.05, 0.2, 0.5, 1.0, 5.0)},
+    "trust": {
+        "precision": {},
+        "precision of a quarter": {"keep": 0.25},
+        "the best quarter": {"trust": "equal", "keep": 0.25},
+        "all alike": {"trust": "equal"},
+    },
 }
 
 
@@ -38,8 +45,9 @@ def main() -> None:
     subjects = []
     for number in range(1, args.subjects + 1):
         data = pipeline.lab_data(args.modality, subject=number, size=args.size, seed=args.seed)
+        fits: dict[str | None, pipeline.Fits] = {}
         found = [
-            one(data, generator, encoder, args, name, changes)
+            one(data, generator, encoder, args, name, changes, fits)
             for name, changes in CHOICES[args.choice].items()
         ]
         names = xr.Variable(args.choice, list(CHOICES[args.choice]))
@@ -58,12 +66,16 @@ def main() -> None:
     print(f"wrote {out}")
 
 
-def one(data, generator, encoder, args, name, changes) -> xr.DataArray:
-    """Scores (stage, metric, sample) of one variant."""
+def one(data, generator, encoder, args, name, changes, fits) -> xr.DataArray:
+    """Scores (stage, metric, sample) of one variant; what is fitted serves all with the same regions."""
     plan = replace(pipeline.planned(steps=args.steps, seed=args.seed), **changes)
+    if plan.regions not in fits:
+        fits[plan.regions] = pipeline.Fits(data, plan.regions)
     resume = None if args.resume is None else args.resume / f"{args.choice}-{name}-{data.subject}"
     frames = (0, plan.settings.steps)
-    found = pipeline.run(data, generator, encoder, plan, n=args.n, frames=frames, resume=resume)["value"]
+    found = pipeline.run(
+        data, generator, encoder, plan, n=args.n, frames=frames, resume=resume, fits=fits[plan.regions]
+    )["value"]
     print(f"{data.subject}, {args.choice} {name}")
     print(found.mean("sample").to_pandas().T.round(3), flush=True)
     return found

@@ -16,7 +16,7 @@ LABELS = {
     "gamma": "Weight of the semantic term",
 }
 # The value that the lab uses.
-USUAL = {"keep": "50", "gamma": "1.0"}
+USUAL = {"keep": "100", "gamma": "0.2"}
 
 
 def main() -> None:

@@ -326,6 +326,11 @@ def _reconstruct_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--meaning", default="final", metavar="LAYER", help="layer of the semantic term")
     parser.add_argument("--gamma", type=float, help="weight of the semantic term; 0 leaves it out")
     parser.add_argument("--keep", type=float, help="share of trusted dimensions a layer")
+    parser.add_argument(
+        "--trust",
+        choices=("precision", "equal"),
+        help="weigh dimensions by how well they are decoded (default), or not",
+    )
     parser.add_argument("--n", type=int, default=40, help="test pictures")
     parser.add_argument("--steps", type=int, help="iterations of stage 2")
     parser.add_argument(
@@ -347,6 +352,7 @@ def _reconstruct(args: argparse.Namespace) -> None:
         gamma=args.gamma,
         steps=args.steps,
         keep=args.keep,
+        trust=args.trust,
         meaning=args.meaning,
         seed=args.seed,
     )

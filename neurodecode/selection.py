@@ -96,6 +96,24 @@ def best_features(
     return store.stamp(result, what="selection.best_features", parameters=parameters, data=data)
 
 
+def keep_share(kept: xr.DataArray, keep: float) -> xr.DataArray:
+    """Choose another share of the dimensions that :func:`best_features` judged, without decoding again.
+
+    Parameters
+    ----------
+    kept : (feature) with ``layer``, ``unit`` and ``r``
+        From :func:`best_features`, at any share.
+    keep : float
+        As there.
+
+    Returns
+    -------
+    As :func:`best_features`, with its attrs but for ``keep``
+    """
+    _require_share(keep)
+    return _kept(kept["r"].values, kept.coords, keep).assign_attrs(kept.attrs | {"keep": float(keep)})
+
+
 def _parts(spaces: Mapping[str, xr.DataArray], block: int | None) -> Iterator[dict[str, xr.DataArray]]:
     """Yield what is fitted at a time: all spaces, or ``block`` dimensions of one."""
     if block is None:

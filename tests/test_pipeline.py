@@ -83,14 +83,18 @@ def test_both_stages_are_made_and_scored(data, generator, encoder) -> None:
 @pytest.mark.parametrize("trust", pipeline.TRUST)
 def test_the_test_stimuli_enter_no_fit(trust, data, generator, encoder) -> None:
     """Other features of the test stimuli change neither decoders nor masks."""
-    train = data.responses[:N_TRAIN]
     spoiled = {}
     for name, space in data.features.items():
         spoiled[name] = space.copy(deep=True)
         spoiled[name][N_TRAIN:] = 1e3
     test = data.responses[N_TRAIN:]
     clean, other = (
-        pipeline.two_stage(train, spaces, generator, encoder, plan(keep=0.5, trust=trust))
+        pipeline.two_stage(
+            pipeline.Fits(dataclasses.replace(data, features=spaces)),
+            generator,
+            encoder,
+            plan(keep=0.5, trust=trust),
+        )
         for spaces in (data.features, spoiled)
     )
     assert list(clean.masks) == list(other.masks)
@@ -102,9 +106,9 @@ def test_the_test_stimuli_enter_no_fit(trust, data, generator, encoder) -> None:
 
 
 def test_trust_is_a_mask_or_a_precision(data, generator, encoder) -> None:
-    train = data.responses[:N_TRAIN]
+    fits = pipeline.Fits(data)
     equal, weighed = (
-        pipeline.two_stage(train, data.features, generator, encoder, plan(keep=0.25, trust=trust))
+        pipeline.two_stage(fits, generator, encoder, plan(keep=0.25, trust=trust))
         for trust in ("equal", "precision")
     )
     assert set(equal.masks) == set(LAYERS)
@@ -119,8 +123,32 @@ def test_trust_is_a_mask_or_a_precision(data, generator, encoder) -> None:
         plan(trust="blind")
 
 
+def test_variants_share_what_is_fitted(data, generator, encoder, monkeypatch) -> None:
+    fitted = []
+    before = nd.RidgeDecoder.fit
+    monkeypatch.setattr(nd.RidgeDecoder, "fit", lambda *given: fitted.append(given) or before(*given))
+    fits = pipeline.Fits(data)
+    first = pipeline.two_stage(fits, generator, encoder, plan(keep=0.5))
+    count = len(fitted)
+    again = pipeline.two_stage(fits, generator, encoder, plan(keep=0.25, gamma=1.0))
+    assert len(fitted) == count
+    assert (again.masks["Linear-2"] > 0).sum() < (first.masks["Linear-2"] > 0).sum()
+    with pytest.raises(ValueError, match="fits are of the regions None, the plan of 'LVC'"):
+        pipeline.two_stage(fits, generator, encoder, plan(regions="LVC"))
+
+
+def test_the_oracle_takes_the_true_layers(data, generator, encoder) -> None:
+    fits = pipeline.Fits(data)
+    stage = pipeline.two_stage(fits, generator, encoder, plan(oracle=True, gamma=0.0))
+    found = stage.structure["Linear-2"].predict(fits.test)
+    np.testing.assert_array_equal(found, data.features["Linear-2"].sel(stimulus=fits.test["stimulus"].values))
+    assert not np.allclose(
+        stage.decoders["z"].predict(fits.test), data.features["z"].sel(stimulus=fits.test["stimulus"].values)
+    )
+
+
 def test_a_latent_that_is_left_out_is_the_mean_of_training(data, generator, encoder) -> None:
-    stage = pipeline.two_stage(data.responses[:N_TRAIN], data.features, generator, encoder, plan(latents=()))
+    stage = pipeline.two_stage(pipeline.Fits(data), generator, encoder, plan(latents=()))
     found = stage.decoders["z"].predict(data.responses[N_TRAIN:])
     wanted = data.features["z"][:N_TRAIN].mean("stimulus").values
     np.testing.assert_allclose(found.values, np.tile(wanted, (N_TEST, 1)), rtol=1e-5)
@@ -129,8 +157,8 @@ def test_a_latent_that_is_left_out_is_the_mean_of_training(data, generator, enco
 
 
 def test_regions_are_the_voxels_that_are_used(data) -> None:
-    assert (pipeline.prepared(data.responses, plan(regions="LVC"))["roi"] == "V1").all()
-    assert pipeline.prepared(data.responses, plan()).sizes["voxel"] == 60
+    assert (pipeline.prepared(data.responses, "LVC")["roi"] == "V1").all()
+    assert pipeline.prepared(data.responses, None).sizes["voxel"] == 60
 
 
 def test_repeats_are_averaged(data) -> None:
@@ -139,7 +167,7 @@ def test_repeats_are_averaged(data) -> None:
         sample=[f"t{i}" for i in range(twice.sizes["sample"])],
         repeat=("sample", np.repeat([0, 1], data.responses.sizes["sample"])),
     )
-    found = pipeline.prepared(twice, plan())
+    found = pipeline.prepared(twice, None)
     np.testing.assert_allclose(np.sort(found.values, axis=0), np.sort(data.responses.values + 1, axis=0))
 
 

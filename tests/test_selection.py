@@ -80,6 +80,20 @@ def test_the_percentile_is_of_each_space():
     np.testing.assert_array_equal(masks["poor"].unit, np.arange(20, 40))
 
 
+@pytest.mark.parametrize("keep", [0.1, 0.5, 1.0])
+def test_another_share_is_what_it_would_have_been(keep):
+    responses, one = planted()
+    features = nd.brain.stack({"a": one, "b": one[:, ::-1]})
+    whole = best_features(responses, features, RIDGE, keep=0.25)
+    again = selection.keep_share(whole, keep)
+    xr.testing.assert_identical(
+        again.drop_attrs(), best_features(responses, features, RIDGE, keep=keep).drop_attrs()
+    )
+    assert again.attrs["keep"] == keep
+    with pytest.raises(ValueError, match="keep must be a share above 0 and at most 1, got 0"):
+        selection.keep_share(whole, 0)
+
+
 def test_repeats_of_a_stimulus_stay_in_one_fold(monkeypatch):
     responses, features = planted(repeats=3)
     seen = []

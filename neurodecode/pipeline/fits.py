@@ -1,0 +1,167 @@
+"""Decoders on one subject's training responses, and both stages made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from .. import brain, folds, reconstruction, selection, vision
+from ..labels import SAMPLE, STIMULUS, listed
+from ..linear import RidgeDecoder
+from ..reconstruction.decoders import Decoder
+from .data import Data
+from .plan import Plan
+
+# Ridge penalties to choose from, on z-scored data; MIDDLE: for cross-validation, where one is enough.
+ALPHAS = (1.0, 1e1, 1e2, 1e3, 1e4, 1e5)
+MIDDLE = 100.0
+# Of a layer's mean variance: added to each dimension's, so that one that hardly varies does not count for all.
+TINY = 0.05
+
+
+class Fits:
+    """What is fitted on one subject's training responses: each decoder once, when it is first asked for.
+
+    Variants of a plan share it, if their regions are the same.
+
+    Parameters
+    ----------
+    data : Data
+    regions : as in :class:`Plan`
+
+    Raises
+    ------
+    ValueError
+        Responses without the splits "train" and "test".
+    """
+
+    def __init__(self, data: Data, regions: str | None = None) -> None:
+        self.data, self.regions = data, regions
+        responses = prepared(data.responses, regions)
+        self.train, self.test = (
+            responses.isel({SAMPLE: folds.select(responses, split, who="responses")})
+            for split in ("train", "test")
+        )
+        self._known = np.unique(self.train[STIMULUS].values)
+        self._ridge: dict[str, RidgeDecoder] = {}
+        self._judged: dict[str, xr.DataArray] = {}
+
+    def features(self, name: str) -> xr.DataArray:
+        """Return one feature space of the training stimuli alone."""
+        return self.data.features[name].sel({STIMULUS: self._known})
+
+    def ridge(self, name: str) -> RidgeDecoder:
+        """Return the decoder of one feature space."""
+        if name not in self._ridge:
+            self._ridge[name] = RidgeDecoder(alpha=list(ALPHAS)).fit(self.train, self.features(name))
+        return self._ridge[name]
+
+    def kept(self, name: str, share: float) -> xr.DataArray:
+        """Choose the best-decoded share of one layer, by cross-validation on training data (Algorithm 1)."""
+        if name not in self._judged:
+            every = np.ones(self.train.sizes[SAMPLE], bool)
+            self._judged[name] = selection.best_features(
+                self.train, self.features(name), RidgeDecoder(alpha=MIDDLE), train=every, keep=1.0
+            )
+        return selection.keep_share(self._judged[name], share)
+
+    def require(self, plan: Plan, latents: Sequence[str], free: Sequence[str]) -> None:
+        """Refuse a plan of other regions, and one whose feature spaces are not all there."""
+        if plan.regions != self.regions:
+            raise ValueError(f"these fits are of the regions {self.regions!r}, the plan of {plan.regions!r}")
+        needed = dict.fromkeys([*latents, *plan.judged])
+        missing = [name for name in needed if name not in self.data.features and name not in free]
+        if missing:
+            raise ValueError(
+                f"feature spaces {listed(missing)} are needed and missing; there are {listed(self.data.features)}"
+            )
+
+
+def two_stage(
+    fits: Fits, generator: reconstruction.Generator, encoder: vision.Encoder, plan: Plan
+) -> reconstruction.TwoStage:
+    """Put the decoders of a plan together; those that are not fitted yet are.
+
+    Raises
+    ------
+    ValueError
+        If a feature space that is needed is not there, or the fits are of other regions.
+    """
+    fits.require(plan, list(generator.latents), generator.free)
+    kept = {} if plan.oracle else _kept(fits, plan)
+
+    def layer(name: str) -> Decoder:
+        if plan.oracle:
+            return reconstruction.Known(fits.data.features[name])
+        if plan.trust == "precision":
+            return reconstruction.Calibrated(fits.ridge(name), fits.features(name), kept[name])
+        return _spread(fits, name, plan)
+
+    def latent(name: str) -> Decoder:
+        return _spread(fits, name, plan) if name in plan.latents else Mean(fits.features(name))
+
+    latents = {name: latent(name) for name in generator.latents if name in fits.data.features}
+    return reconstruction.TwoStage(
+        generator,
+        encoder,
+        semantic=latents.get("c"),
+        latent=latents.get("z"),
+        others={k: v for k, v in latents.items() if k not in ("c", "z")},
+        structure={name: layer(name) for name in plan.layers} or None,
+        masks=_weights(fits, kept, plan) or None,
+        meaning=(plan.meaning, layer(plan.meaning)) if plan.gamma > 0 else None,
+        gamma=plan.gamma,
+        settings=plan.settings,
+        batch=plan.batch,
+        seed=plan.seed,
+    )
+
+
+def _spread(fits: Fits, name: str, plan: Plan) -> Decoder:
+    fitted = fits.ridge(name)
+    return reconstruction.Unshrunk(fitted, fits.features(name)) if plan.unshrunk else fitted
+
+
+def _kept(fits: Fits, plan: Plan) -> dict[str, xr.DataArray]:
+    """Which dimensions of a layer are trusted; all of the deep layer of meaning."""
+    if plan.trust == "equal":
+        return {k: fits.kept(k, plan.keep) for k in plan.layers} if plan.keep < 1 else {}
+    return {k: fits.kept(k, plan.keep if k in plan.layers else 1.0) for k in plan.judged}
+
+
+def _weights(fits: Fits, kept: dict[str, xr.DataArray], plan: Plan) -> dict[str, xr.DataArray]:
+    if plan.oracle:
+        return {k: _evenly(fits.features(k)) for k in plan.judged}
+    if plan.trust == "equal":
+        return kept
+    return {k: reconstruction.precision(v, fits.features(k)) for k, v in kept.items()}
+
+
+def _evenly(features: xr.DataArray) -> xr.DataArray:
+    """Weights (feature) of what is known for certain: each dimension counts by its own spread."""
+    variance = features.var(STIMULUS)
+    return 1 / (variance + TINY * variance.mean())
+
+
+def prepared(responses: xr.DataArray, regions: str | None) -> xr.DataArray:
+    """Average repeats and take the regions; other coordinates stay."""
+    if "repeat" in responses.coords:
+        responses = brain.average_repeats(responses)
+    if regions is None:
+        return responses
+    chosen = brain.regions(responses, [regions]).isel(region=0)
+    return responses.isel({str(chosen.dims[0]): chosen.values})
+
+
+class Mean:
+    """A decoder that has learned nothing: it returns the mean of training. What a latent is without being decoded."""
+
+    def __init__(self, features: xr.DataArray) -> None:
+        self.features = features
+
+    def predict(self, responses: xr.DataArray) -> xr.DataArray:
+        """Return the mean pattern (sample, feature) of every sample."""
+        mean = self.features.mean(STIMULUS).astype(self.features.dtype)
+        return mean.expand_dims({SAMPLE: responses[SAMPLE].values}).copy()

@@ -1,0 +1,126 @@
+"""Both stages of one subject, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from .. import metrics, reconstruction, vision
+from ..labels import SAMPLE, STIMULUS, listed
+from .data import PICTURE, Data
+from .fits import Fits, two_stage
+from .plan import Plan
+
+# The two stages, by the names of their pictures.
+STAGES = {1: "imagined", 2: "images"}
+# What needs no network.
+LOW = ("PixCorr", "SSIM")
+KEPT = ("metric", SAMPLE, "better")
+
+
+def run(
+    data: Data,
+    generator: reconstruction.Generator,
+    encoder: vision.Encoder,
+    plan: Plan,
+    *,
+    n: int | None = None,
+    protocol: str = "lab",
+    frames: Sequence[int] | None = None,
+    resume: Path | None = None,
+    fits: Fits | None = None,
+) -> xr.Dataset:
+    """Fit on the training split, reconstruct the first ``n`` test stimuli (None: all) and score both stages.
+
+    ``fits``, made of the same data, spares fitting again.
+
+    Returns
+    -------
+    Dataset as :func:`scored` makes it, with the subject's name in attrs.
+
+    Raises
+    ------
+    ValueError
+        Responses without the splits "train" and "test"; feature spaces or pictures that are missing.
+    """
+    fits = fits or Fits(data, plan.regions)
+    test = fits.test.isel({SAMPLE: slice(n)})
+    _require_pictures(test, data.images)
+    stage = two_stage(fits, generator, encoder, plan)
+    last = plan.settings.steps
+    show = sorted({0, last, *range(0, last, 10)}) if frames is None else frames
+    made = stage.refine(test, show=show, resume=resume)
+    found = scored(made, data.images, protocol=protocol, encoder=encoder, truth=data.truth)
+    kept = {k: v for k, v in made.attrs.items() if k not in found.attrs}
+    return found.assign_attrs(kept | {"subject": data.subject, "simulated": data.truth is not None})
+
+
+def _require_pictures(test: xr.DataArray, images: xr.DataArray) -> None:
+    names = test[STIMULUS].values
+    missing = names[images.indexes[STIMULUS].get_indexer(names) < 0]
+    if missing.size:
+        raise ValueError(
+            f"the pictures of {missing.size} of {names.size} test stimuli are not among those given: {listed(missing)}"
+        )
+
+
+def score(
+    images: xr.DataArray,
+    truths: xr.DataArray,
+    *,
+    protocol: str = "lab",
+    encoder: vision.Encoder | None = None,
+    truth: xr.Dataset | None = None,
+) -> xr.DataArray:
+    """Score pictures (metric, sample) by a protocol, and by the lab's referee where its ``truth`` is given.
+
+    The coordinate ``better`` says whether higher or lower is better.
+    """
+    found = metrics.evaluate(images, truths, protocol=protocol, encoder=encoder)
+    parts = [found["value"].drop_vars([c for c in found["value"].coords if c not in KEPT])]
+    if truth is not None:
+        from ..datasets.lab import referee
+
+        read = referee.errors(images, truth).astype(float).drop_vars(STIMULUS)
+        judged = read.rename({k: f"referee {k}" for k in read.data_vars}).to_dataarray("metric")
+        better = ["higher" if k in ("concept", "colour") else "lower" for k in read.data_vars]
+        parts.append(judged.assign_coords({SAMPLE: parts[0][SAMPLE].values, "better": ("metric", better)}))
+    return xr.concat(parts, dim="metric")
+
+
+def scored(
+    made: xr.Dataset,
+    truths: xr.DataArray,
+    *,
+    protocol: str = "lab",
+    encoder: vision.Encoder | None = None,
+    truth: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Add to what ``TwoStage.refine`` made the scores of both stages, and PixCorr and SSIM of every frame.
+
+    Returns
+    -------
+    Dataset
+        ``value`` (stage, metric, sample), ``along`` (frame, low_metric, sample), and of ``made`` the pictures, the
+        losses, ``best`` and ``end``; ``truth`` (sample, row, column, colour), the pictures that were shown.
+    """
+    stages = [
+        score(made[name], truths, protocol=protocol, encoder=encoder, truth=truth) for name in STAGES.values()
+    ]
+    low = [
+        metrics.evaluate(made["frames"].sel(frame=f), truths, protocol=protocol, metrics=LOW)
+        for f in made["frame"].values
+    ]
+    along = xr.concat([f["value"].drop_vars(["better", "chance"]) for f in low], dim=made["frame"])
+    shown = truths.sel({STIMULUS: made[STIMULUS].values}).transpose(STIMULUS, *PICTURE)
+    return xr.Dataset(
+        {
+            "value": xr.concat(stages, dim=xr.Variable("stage", list(STAGES))),
+            "along": along.rename(metric="low_metric"),
+            "truth": ((SAMPLE, *PICTURE), shown.values),
+            **{k: made[k] for k in (*STAGES.values(), "frames", "loss", "best", "end")},
+        },
+        attrs={"protocol": protocol, "n": made.sizes[SAMPLE]},
+    )
