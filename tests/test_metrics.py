@@ -181,6 +181,18 @@ def test_a_gain_is_clear_from_twice_its_error_on() -> None:
     assert compared(start, start)["clear"].values.tolist() == [0, 0]
 
 
+def test_nothing_grows_by_a_share_of_nothing() -> None:
+    after = np.array([[0.2, 0.3, 0.4, 0.5, 0.6], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    found = compared(np.zeros((2, 5)), after)
+    assert np.isnan(found["gain"]).all()
+    assert found["clear"].values.tolist() == [1, 0]
+    assert "| no ratio (better) | no ratio |" in nd.metrics.written(found)
+    figure = nd.plot.metric_table(found.expand_dims(system=["one, two"]))
+    said = [t.get_text() for t in figure.axes[0].texts]
+    assert said.count("no ratio") == 2
+    assert "one,\ntwo" in said
+
+
 def test_one_subject_has_no_error() -> None:
     coords = {"metric": ["PixCorr"], "better": ("metric", ["higher"]), "subject": ["a"]}
     one = xr.DataArray([[1.0]], dims=("metric", "subject"), coords=coords)

@@ -21,7 +21,7 @@ from ..vision import Encoder
 from . import networks
 from .identification import correlations, distance, top, two_way
 from .pixels import pixcorr, resized, ssim
-from .protocols import DISTANCES, PROTOCOLS, Protocol, better, chance, named
+from .protocols import DISTANCES, PROTOCOLS, Protocol, better, chance, named, units
 from .tables import compare, written
 
 __all__ = [
@@ -74,7 +74,8 @@ def evaluate(
     -------
     Dataset
         ``value`` (metric, sample); ``mean``, ``sem`` (metric), over the ``n`` pictures (not over subjects); coordinates
-        ``better`` ("higher" or "lower") and ``chance`` (metric; NaN where no number is known). Attrs: protocol, n.
+        ``better`` ("higher" or "lower"), ``chance`` (NaN where no number is known) and ``units`` (metric). Attrs:
+        protocol, n.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def evaluate(
         coords={
             "better": (METRIC, [better(m) for m in wanted]),
             "chance": (METRIC, [chance(m) for m in wanted]),
+            "units": (METRIC, [units(m) for m in wanted]),
         },
         attrs={"protocol": chosen.name, "n": n, "distractors": chosen.distractors},
     )

@@ -81,3 +81,9 @@ def better(metric: str) -> str:
 def chance(metric: str) -> float:
     """Return what unrelated pictures reach where that is known: .5 for two-way identification; NaN for the rest."""
     return float("nan") if metric in (*LOW, *DISTANCES) else 0.5
+
+
+def units(metric: str) -> str:
+    """Return what a metric's numbers are, for axes."""
+    known = {"PixCorr": "Pearson r", "SSIM": "SSIM", **dict.fromkeys(DISTANCES, "1 - Pearson r")}
+    return known.get(metric, "two-way accuracy")

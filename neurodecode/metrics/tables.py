@@ -31,7 +31,8 @@ def compare(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Datas
     Returns
     -------
     Dataset (metric, ...)
-        ``before``, ``after`` and their standard errors ``before_sem``, ``after_sem``; ``gain`` and ``gain_sem`` in %;
+        ``before``, ``after`` and their standard errors ``before_sem``, ``after_sem``; ``gain`` and ``gain_sem`` in %,
+        NaN where the mean before is 0;
         ``clear``: 1 (better) or -1 (worse) where the gain is above twice its standard error, else 0. Attrs: n, over.
 
     Raises
@@ -51,9 +52,11 @@ def compare(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Datas
     sign = xr.where(after["better"] == HIGHER, 1.0, -1.0)
     mean = before.mean(over)
     change = sign * (after - before)
-    gain, error = (100 * v / abs(mean) for v in (change.mean(over), _sem(change, over)))
+    moved, error = change.mean(over), _sem(change, over)
     # A tie has no error either; it is no gain.
-    clear = xr.where(abs(gain) > CLEAR * error, np.sign(gain), 0).fillna(0).astype(int)
+    clear = xr.where(abs(moved) > CLEAR * error, np.sign(moved), 0).fillna(0).astype(int)
+    # Nothing grows by a share of 0.
+    gain, error = ((100 * v / abs(mean)).where(mean != 0) for v in (moved, error))
     return xr.Dataset(
         {
             "before": mean,
@@ -122,7 +125,7 @@ def _pair(one: xr.Dataset, stage: str, metric: str) -> str:
 
 
 def _gain(here: xr.Dataset, form: str) -> str:
-    text = f"{float(here['gain']):+.1f} %"
+    text = f"{float(here['gain']):+.1f} %" if np.isfinite(here["gain"]) else "no ratio"
     mark = _WORDS[int(here["clear"])]
     if not mark:
         return text

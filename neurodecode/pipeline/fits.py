@@ -113,7 +113,7 @@ def two_stage(
         masks=_weights(fits, kept, plan) or None,
         meaning=(plan.meaning, layer(plan.meaning)) if plan.gamma > 0 else None,
         gamma=plan.gamma,
-        settings=plan.settings,
+        settings=plan.descent(generator.latents),
         batch=plan.batch,
         seed=plan.seed,
     )

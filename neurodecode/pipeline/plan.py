@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Plan:
     regions : names or groups ("LVC") whose voxels are used; all by default.
     oracle : the layers' true features take the place of decoded ones, every dimension weighed by its variance. It shows
         how far the machinery goes; it is no reconstruction from a brain.
-    settings : of stage 2.
+    settings : of stage 2; a latent that a mapping of rates does not name moves as "z" does.
     batch : pictures at a time; seed : of the noise.
     """
 
@@ -58,6 +59,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         require_choice(self.trust, TRUST, what="trust")
+
+    def descent(self, latents: Iterable[str]) -> reconstruction.Settings:
+        """Return the settings of stage 2 with a rate for every latent."""
+        rate = self.settings.rate
+        if not isinstance(rate, Mapping):
+            return self.settings
+        return replace(self.settings, rate={k: rate.get(k, rate["z"]) for k in latents})
 
     @property
     def judged(self) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ from .plan import Plan
 STAGES = {1: "imagined", 2: "images"}
 # What needs no network.
 LOW = ("PixCorr", "SSIM")
-KEPT = ("metric", SAMPLE, "better")
+# What is said of every metric.
+SAID = ("better", "chance", "units")
+KEPT = ("metric", SAMPLE, *SAID)
 
 
 def run(
@@ -76,17 +78,19 @@ def score(
 ) -> xr.DataArray:
     """Score pictures (metric, sample) by a protocol, and by the lab's referee where its ``truth`` is given.
 
-    The coordinate ``better`` says whether higher or lower is better.
+    Coordinates of metric: ``better`` ("higher" or "lower"), ``chance`` (NaN where no number is known), ``units``.
     """
-    found = metrics.evaluate(images, truths, protocol=protocol, encoder=encoder)
-    parts = [found["value"].drop_vars([c for c in found["value"].coords if c not in KEPT])]
+    found = metrics.evaluate(images, truths, protocol=protocol, encoder=encoder)["value"]
+    parts = [found.drop_vars([c for c in found.coords if c not in KEPT])]
     if truth is not None:
         from ..datasets.lab import referee
 
-        read = referee.errors(images, truth).astype(float).drop_vars(STIMULUS)
-        judged = read.rename({k: f"referee {k}" for k in read.data_vars}).to_dataarray("metric")
-        better = ["higher" if k in ("concept", "colour") else "lower" for k in read.data_vars]
-        parts.append(judged.assign_coords({SAMPLE: parts[0][SAMPLE].values, "better": ("metric", better)}))
+        read = referee.errors(images, truth)
+        judged = read.astype(float).drop_vars(STIMULUS).rename({k: f"referee {k}" for k in read.data_vars})
+        said = {
+            key: ("metric", [v.attrs.get(key, float("nan")) for v in read.data_vars.values()]) for key in SAID
+        }
+        parts.append(judged.to_dataarray("metric").assign_coords({SAMPLE: parts[0][SAMPLE].values, **said}))
     return xr.concat(parts, dim="metric")
 
 
@@ -113,7 +117,7 @@ def scored(
         metrics.evaluate(made["frames"].sel(frame=f), truths, protocol=protocol, metrics=LOW)
         for f in made["frame"].values
     ]
-    along = xr.concat([f["value"].drop_vars(["better", "chance"]) for f in low], dim=made["frame"])
+    along = xr.concat([f["value"].drop_vars(list(SAID)) for f in low], dim=made["frame"])
     shown = truths.sel({STIMULUS: made[STIMULUS].values}).transpose(STIMULUS, *PICTURE)
     return xr.Dataset(
         {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PICTURE = ("row", "column", "colour")
 # Okabe & Ito 2008.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def reconstructions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
 from ..labels import require_dims
@@ -58,7 +59,8 @@ def metric_table(
             ax.text(column + 0.45, -0.45, f"{_broken(metric)} {arrow}", ha="center", va="center", size=6.5)
         ax.axhline(-0.05, color="black", lw=0.6)
         for row, name in enumerate(names):
-            ax.text(-1.9, row + 0.45, str(name), ha="left", va="center", size=7)
+            broken = str(name).replace(", ", ",\n", 1)
+            ax.text(-1.9, row + 0.45, broken, ha="left", va="center", size=7)
             for line, text in zip(_LINES, ("before", "after", "gain"), strict=True):
                 ax.text(-0.15, row + 0.45 + line, text, ha="right", va="center", size=5.5, color=_PLAIN)
             for column, metric in enumerate(metrics):
@@ -78,7 +80,7 @@ def _cell(ax: Axes, here: xr.Dataset, x: float, y: float) -> None:
     digits = 3 if abs(float(here["before"])) < 2 else 1
     before, after, error, gain = (float(here[k]) for k in ("before", "after", "after_sem", "gain"))
     first, second, spread = (_short(f"{v:.{digits}f}") for v in (before, after, error))
-    lines = (first, f"{second} ± {spread}", f"{gain:+.1f} %")
+    lines = (first, f"{second} ± {spread}", f"{gain:+.1f} %" if np.isfinite(gain) else "no ratio")
     for line, text in enumerate(lines):
         last = line == len(lines) - 1
         ax.text(

@@ -111,7 +111,8 @@ def errors(images: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:
     -------
     Dataset over the first dimension of ``images``
         ``concept``, ``colour`` (is the likeliest the right one); ``centre`` and ``size`` (absolute errors, % of the
-        picture's width); ``angle`` (absolute error, degrees).
+        picture's width); ``angle`` (absolute error, degrees). Attrs of each: units, better, and chance where a network
+        that guesses has one.
 
     Raises
     ------
@@ -142,10 +143,14 @@ def errors(images: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:
         "size": 100 * np.abs(found["size"].values - shown["object_size"].values),
         "angle": turn,
     }
-    units = {"centre": "% of the width", "size": "% of the width", "angle": "degrees"}
-    return xr.Dataset(
-        {k: (dim, v, {"units": units.get(k, "1")}) for k, v in columns.items()}, {STIMULUS: (dim, names)}
-    )
+    said = {
+        "concept": {"units": "share", "better": "higher", "chance": 1 / len(concepts())},
+        "colour": {"units": "share", "better": "higher", "chance": 1 / len(COLOURS)},
+        "centre": {"units": "% of the width", "better": "lower"},
+        "size": {"units": "% of the width", "better": "lower"},
+        "angle": {"units": "degrees", "better": "lower"},
+    }
+    return xr.Dataset({k: (dim, v, said[k]) for k, v in columns.items()}, {STIMULUS: (dim, names)})
 
 
 def outputs(images: np.ndarray, *, batch: int = 256) -> dict[str, np.ndarray]:

@@ -61,18 +61,20 @@ class Autoencoder:
 class Pixels:
     """Pictures themselves, through a sigmoid that keeps them in 0-1: the baseline without any prior.
 
+    The latent is called "pixels"; where no decoder gives it, pictures begin as grey.
+
     Parameters
     ----------
     size : (int, int)
         Rows and columns.
     """
 
-    free: tuple[str, ...] = ("z",)
+    free: tuple[str, ...] = ("pixels",)
     name = "pixels"
     weights = "none"
 
     def __init__(self, *, size: tuple[int, int], device: str = "cpu") -> None:
-        self.latents: Mapping[str, tuple[int, ...]] = {"z": (*size, 3)}
+        self.latents: Mapping[str, tuple[int, ...]] = {"pixels": (*size, 3)}
         self.device = device
 
     def arrange(self, name: str, features: torch.Tensor) -> torch.Tensor:
@@ -81,13 +83,13 @@ class Pixels:
 
     def draw(self, seeds: Sequence[int]) -> dict[str, torch.Tensor]:
         """Draw grey with a little noise: where no decoder gives pixels, they begin there."""
-        return {"z": 0.1 * normal(seeds, self.latents["z"], device=self.device)}
+        return {"pixels": 0.1 * normal(seeds, self.latents["pixels"], device=self.device)}
 
     def __call__(
         self, latents: Mapping[str, torch.Tensor], random: Mapping[str, torch.Tensor]
     ) -> torch.Tensor:
         """Return pictures (n, row, column, 3)."""
-        return latents["z"].sigmoid()
+        return latents["pixels"].sigmoid()
 
 
 class Module:

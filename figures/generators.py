@@ -1,0 +1,127 @@
+"""Fig. 6, Tables 3 and 4: generators and modalities side by side; from several results of analyses/reconstruct.py.
+
+python figures/generators.py results/reconstruct_fmri.nc results/reconstruct_fmri_autoencoder.nc --out results
+
+Draws both stages of every result with its gains (generators_gains), the first stimuli of each over the iterations and
+PixCorr and SSIM of all (generators_iterations), and writes the table as Markdown, LaTeX and CSV.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import neurodecode as nd
+from neurodecode import inputs
+
+SHOWN = 2
+FORMS = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+def main() -> None:
+    args = arguments()
+    results = {name_of(r): r for r in map(inputs.load_result, args.results)}
+    if len(results) < len(args.results):
+        raise SystemExit(
+            f"{len(args.results)} results share names: {', '.join(results)}; give each system once"
+        )
+    table = xr.concat([gains(r) for r in results.values()], dim=xr.Variable("system", list(results)))
+    table.attrs = {"n": n_of(results), "over": "picture"}
+    title = inputs.titled("Stage 1, stage 2, gain", next(iter(results.values())))
+    stem = args.out / args.name
+    nd.plot.save(nd.plot.metric_table(table, title=title), stem.with_name(f"{stem.name}_gains"))
+    nd.plot.save(iterations(results), stem.with_name(f"{stem.name}_iterations"))
+    for form, suffix in FORMS.items():
+        stem.with_name(f"{stem.name}_gains.{suffix}").write_text(nd.metrics.written(table, form=form))
+    print(nd.metrics.written(table))
+
+
+def name_of(result: xr.Dataset) -> str:
+    """Modality and generator."""
+    oracle = ", true layers" if result.attrs.get("oracle") else ""
+    return f"{result.attrs['modality']}, {result.attrs['generator']}{oracle}"
+
+
+def n_of(results: dict[str, xr.Dataset]) -> str:
+    """How many pictures, of how many subjects."""
+    counts = {f"{r.sizes['sample'] * r.sizes['subject']} of {r.sizes['subject']}" for r in results.values()}
+    return " or ".join(sorted(counts, key=len)) + " subjects'"
+
+
+def gains(result: xr.Dataset) -> xr.Dataset:
+    """Stage 1 against stage 2, over all pictures."""
+    flat = result["value"].stack(picture=("subject", "sample")).reset_index("picture", drop=True)
+    flat = flat.drop_vars(["stimulus"], errors="ignore").assign_coords(
+        picture=np.arange(flat.sizes["picture"])
+    )
+    return nd.metrics.compare(flat.sel(stage=1), flat.sel(stage=2), over="picture")
+
+
+def iterations(results: dict[str, xr.Dataset]):
+    """The first stimuli over the iterations of every system, and the low-level metrics of all."""
+    import matplotlib.pyplot as plt
+
+    with nd.plot.style():
+        figure = plt.figure(figsize=(nd.plot.PAGE, 0.56 * SHOWN * len(results) + 3.1))
+        top, bottom = figure.subfigures(2, 1, height_ratios=[0.56 * SHOWN * len(results) + 0.5, 2.6])
+        grids(top, results)
+        for ax, metric in zip(bottom.subplots(1, 2, gridspec_kw={"wspace": 0.35, "top": 0.78, "bottom": 0.2}),
+                              ("PixCorr", "SSIM"), strict=True):  # fmt: skip
+            nd.plot.iterations(
+                curves(results, metric), ax=ax, label=f"{metric}{' (r)' * (metric == 'PixCorr')}"
+            )
+    return figure
+
+
+def grids(figure, results: dict[str, xr.Dataset]) -> None:
+    """Pictures: a row a system and stimulus, a column an iteration."""
+    frames = next(iter(results.values()))["frame"].values.tolist()
+    columns: dict[str, list[xr.DataArray]] = {}
+    names = []
+    for name, result in results.items():
+        first = result.isel(subject=0, sample=slice(0, SHOWN), drop=True)
+        columns.setdefault("shown", []).append(first["truth"])
+        for f in frames:
+            columns.setdefault(f"iteration {f}", []).append(first["frames"].sel(frame=f, drop=True))
+        names += [name.replace(", ", "\n", 1), *[""] * (SHOWN - 1)]
+    bare = ["sample", "row", "column", "colour"]
+    stacked = {
+        k: xr.concat([a.transpose(*bare).drop_vars(list(a.coords)) for a in v], dim="sample")
+        for k, v in columns.items()
+    }
+    said = inputs.titled("The first test stimuli of the first subject", next(iter(results.values())))
+    nd.plot.reconstructions(stacked, figure=figure, names=names, note_text=f"{said}; iteration 0 is stage 1")
+
+
+def curves(results: dict[str, xr.Dataset], metric: str) -> xr.Dataset:
+    """Mean and SEM (line, iteration) over pictures, a line a system."""
+    flat = {
+        name: r["along"].sel(low_metric=metric).stack(picture=("subject", "sample"))
+        for name, r in results.items()
+    }
+    lines = xr.Variable("line", list(flat))
+    mean = xr.concat([v.mean("picture") for v in flat.values()], dim=lines)
+    sem = xr.concat(
+        [v.std("picture", ddof=1) / np.sqrt(v.sizes["picture"]) for v in flat.values()], dim=lines
+    )
+    data = xr.Dataset({"mean": mean, "sem": sem}).rename(frame="iteration")
+    return data.assign_attrs(n=n_of(results), over="pictures")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="of analyses/reconstruct.py, the same iterations in each"
+    )
+    parser.add_argument("--name", default="generators", help="stem of the files")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+if __name__ == "__main__":
+    main()
