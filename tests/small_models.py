@@ -68,3 +68,23 @@ def write_diffusion(folder, **unet):
     )  # fmt: skip
     pipeline.to(torch.float16).save_pretrained(folder / "model")
     return folder / "model"
+
+
+def write_ip_adapter(folder, unet, *, width=12):
+    """A random IP-Adapter for a U-Net, in the published form: a projection, and a key and a value an attention."""
+    torch.manual_seed(1)
+    tokens, inner = 4, unet.config.cross_attention_dim
+    weights = {
+        "image_proj.proj.weight": torch.randn(tokens * inner, width),
+        "image_proj.proj.bias": torch.randn(tokens * inner),
+        "image_proj.norm.weight": torch.ones(inner),
+        "image_proj.norm.bias": torch.zeros(inner),
+    }
+    # Numbered over all attentions, those of pictures to themselves counted too.
+    for i, (name, module) in enumerate(m for m in unet.named_modules() if m[0].endswith(("attn1", "attn2"))):
+        if name.endswith("attn2"):
+            for kind in "kv":
+                weights[f"ip_adapter.{i}.to_{kind}_ip.weight"] = 0.5 * torch.randn(module.inner_dim, inner)
+    path = folder / "ip-adapter.safetensors"
+    save_file(weights, path)
+    return path

@@ -113,6 +113,47 @@ def test_stage_one_is_what_diffusers_own_pipeline_paints(folder) -> None:
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
+def test_an_ip_adapter_paints_what_it_does_in_diffusers(folder, tmp_path) -> None:
+    from neurodecode.vision._backends import diffusers
+
+    pipe = diffusers().StableDiffusionImg2ImgPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.to(torch.float32)
+    path = small_models.write_ip_adapter(tmp_path, pipe.unet)
+    pipe.load_ip_adapter(str(tmp_path), subfolder="", weight_name=path.name, image_encoder_folder=None,
+                         low_cpu_mem_usage=False)  # fmt: skip
+    generator = reconstruction.load_diffusion(folder, schedule=SCHEDULE, ip_adapter=path)
+    assert generator.latents["image"] == (12,)
+    z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    c = generator.text.tokens(["cat"])
+    image = torch.randn(1, 12, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        ours = generator({"z": z, "c": c, "image": image}, generator.draw([11])).numpy()
+        other = generator({"z": z, "c": c, "image": -image}, generator.draw([11])).numpy()
+    theirs = pipe(
+        prompt_embeds=c,
+        negative_prompt_embeds=generator.text.empty().expand(1, -1, -1),
+        ip_adapter_image_embeds=[torch.stack([torch.zeros(1, 12), image])],
+        image=z,
+        strength=SCHEDULE.noise_to / SCHEDULE.steps,
+        num_inference_steps=SCHEDULE.steps,
+        guidance_scale=SCHEDULE.guidance,
+        generator=torch.Generator().manual_seed(11),
+        output_type="np",
+    ).images
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    assert np.abs(ours - other).max() > 1e-3  # the embedding has a say
+
+
+def test_what_is_no_ip_adapter_is_refused(folder, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"ip\.bin is no \.safetensors file; pickled weights"):
+        reconstruction.load_diffusion(folder, ip_adapter=tmp_path / "ip.bin")
+    with pytest.raises(FileNotFoundError, match="there is no IP-Adapter at"):
+        reconstruction.load_diffusion(folder, ip_adapter=tmp_path / "ip.safetensors")
+    with pytest.raises(ValueError, match="is no plain IP-Adapter: it has no image_proj"):
+        reconstruction.load_diffusion(folder, ip_adapter=next((folder / "unet").glob("*.safetensors")))
+
+
 def doubled(generator):
     """The same model in float64, where finite differences mean something."""
     generator.unet.double()
@@ -440,16 +481,29 @@ def adapters(folder, tmp_path_factory):
         "diffusion with an image embedding": reconstruction.load_diffusion(
             unclip, schedule=SCHEDULE, image=(12,)
         ),
+        "diffusion with an IP-Adapter": reconstruction.load_diffusion(
+            folder,
+            schedule=SCHEDULE,
+            ip_adapter=small_models.write_ip_adapter(
+                tmp_path_factory.mktemp("ip"), reconstruction.load_diffusion(folder).unet
+            ),
+        ),
         "Mind-Reader": styled(),
         "Gu": conditional(),
     }
 
 
-@pytest.mark.parametrize("name", list(reconstruction.RECIPES))
-def test_every_recipe_lowers_its_structural_loss(name, adapters, encoder) -> None:
+@pytest.mark.parametrize(
+    ("name", "adapter"),
+    [
+        *((k, r.adapter) for k, r in reconstruction.RECIPES.items()),
+        ("ATM", "diffusion with an image embedding"),
+    ],
+)
+def test_every_recipe_lowers_its_structural_loss(name, adapter, adapters, encoder) -> None:
     """On random weights; the steps are the recipe's own, at most ten of them."""
     recipe = reconstruction.RECIPES[name]
-    generator = adapters[name if recipe.adapter == "module" else recipe.adapter]
+    generator = adapters[name if adapter == "module" else adapter]
     assert set(recipe.latents) == set(generator.latents)
     rng = np.random.default_rng(2)
     given = {

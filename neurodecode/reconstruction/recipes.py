@@ -21,7 +21,7 @@ class Recipe:
     ----------
     source : author, year.
     generator : what makes its pictures, and the adapter for it.
-    adapter : "diffusion", "diffusion with image tokens", "diffusion with an image embedding", or "module".
+    adapter : "diffusion", "diffusion with image tokens", "diffusion with an IP-Adapter", or "module".
     latents : what is moved.
     rate, steps : of Adam.
     note : what else to know.
@@ -78,11 +78,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "EEGNetV4": Recipe("Lawhern et al. 2018", "Stable Diffusion", "diffusion", ("z", "c"), 1e-2, 30),
         "ATM": Recipe(
             "Li et al. 2024",
-            "Stable Diffusion with an IP-Adapter or unCLIP",
-            "diffusion with an image embedding",
+            "Stable Diffusion with an IP-Adapter",
+            "diffusion with an IP-Adapter",
             ("z", "c", "image"),
             1e-2,
             30,
+            "with Stable unCLIP's U-Net instead, the same latents",
         ),
         "Benchetrit": Recipe(
             "Benchetrit et al. 2024",

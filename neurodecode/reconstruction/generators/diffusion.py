@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import vision
-from ...labels import require_choice
+from ...labels import listed, require_choice
 from ...store import data_hash
 from ...vision import _backends, _files
 from .base import normal, shaped
@@ -82,6 +82,7 @@ def load_diffusion(
     memory: Memory | None = None,
     tokens: int = 15,
     image: tuple[int, ...] | None = None,
+    ip_adapter: str | Path | None = None,
     device: str = "cpu",
     local_files_only: bool = False,
 ) -> LatentDiffusion:
@@ -100,6 +101,9 @@ def load_diffusion(
         Length of c, the condition: 15 in the paper.
     image : shape
         Of the image condition, for U-Nets that take one; see :class:`LatentDiffusion`.
+    ip_adapter : path of a .safetensors file
+        An IP-Adapter (Ye et al. 2023) in its published form, such as ``ip-adapter_sd15.safetensors``: makes any Stable
+        Diffusion take an image embedding. ``image`` follows from it.
     device, local_files_only
         As in :func:`neurodecode.vision.load_latents`.
 
@@ -122,6 +126,8 @@ def load_diffusion(
     unet = diffusers.UNet2DConditionModel.from_pretrained(
         source, subfolder="unet", use_safetensors=True, low_cpu_mem_usage=False, local_files_only=local
     ).float()
+    if ip_adapter is not None:
+        image = _attach(unet, Path(ip_adapter))
     # Stable Diffusion ships another scheduler; its noise levels are the same.
     config = diffusers.DDIMScheduler.load_config(source, subfolder="scheduler", local_files_only=local)
     return LatentDiffusion(
@@ -300,6 +306,37 @@ class LatentDiffusion:
         if self.kind == "embedding":
             return {"encoder_hidden_states": c, "class_labels": image}
         return {"encoder_hidden_states": c, "added_cond_kwargs": {"image_embeds": [image[:, None]]}}
+
+
+def _attach(unet: Any, path: Path) -> tuple[int, ...]:
+    """Give a U-Net the weights of an IP-Adapter, and return the shape of the embedding that it takes."""
+    diffusers = _backends.diffusers()
+    if path.suffix != ".safetensors":
+        raise ValueError(
+            f"{path} is no .safetensors file; pickled weights can execute any code and are refused"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no IP-Adapter at {path}")
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as weights:
+        keys = list(weights.keys())
+        plain = "image_proj.proj.weight" in keys
+        shape = (int(weights.get_slice("image_proj.proj.weight").get_shape()[1]),) if plain else ()
+    if not plain:
+        raise ValueError(
+            f"{path} is no plain IP-Adapter: it has no image_proj.proj.weight, only {listed(keys)}; those that take "
+            "all tokens of a picture are not supported"
+        )
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=None, text_encoder=None, tokenizer=None, unet=unet, scheduler=None, safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.load_ip_adapter(
+        str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None, low_cpu_mem_usage=False,
+        local_files_only=True,
+    )  # fmt: skip
+    return shape
 
 
 def _without_mask(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
