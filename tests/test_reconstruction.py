@@ -408,7 +408,8 @@ def test_every_latent_has_its_own_rate(generator, encoder) -> None:
     rates = {"z": 0.02, "c": 0.3}
     stage = two_stage(generator, encoder, n=1, settings=Settings(steps=1, rate=rates))
     whole = stage._decoded(responses(1), structure=True)
-    start, random = stage._start(whole, np.arange(1), step=0)
+    begin = stage._start(whole, np.arange(1))
+    start, random = begin.latents, begin.random
     loss = stage._loss(whole, np.arange(1))
     seen = []
 
@@ -422,6 +423,30 @@ def test_every_latent_has_its_own_rate(generator, encoder) -> None:
         assert float(moved.max()) == pytest.approx(rate, rel=1e-3)
     with pytest.raises(ValueError, match="rate names 'z', but the latent 'c' is moved too"):
         two_stage(generator, encoder, n=1, settings=Settings(rate={"z": 0.1})).refine(responses(1))
+
+
+def test_of_several_starts_the_best_is_refined(generator, encoder) -> None:
+    one = two_stage(generator, encoder, settings=Settings(steps=2))
+    four = two_stage(generator, encoder, settings=Settings(steps=2, starts=4))
+    found = four.refine(responses(), progress=False)
+    plain = one.refine(responses(), progress=False)
+    assert found["tried"].shape == (5, 4)
+    np.testing.assert_allclose(found["tried"][:, 0], plain["loss"][:, 0], rtol=1e-5)
+    np.testing.assert_allclose(found["loss"][:, 0], found["tried"].min("start"), rtol=1e-5)
+    assert len(set(found["tried"].argmin("start").values.tolist())) > 1
+    np.testing.assert_allclose(found["imagined"], one.imagine(responses()), atol=1e-5)
+    single = dataclasses.replace(four.settings)
+    turned = two_stage(generator, encoder, batch=2, settings=single).refine(responses()[::-1], progress=False)
+    np.testing.assert_allclose(turned["images"][::-1], found["images"], atol=1e-4)
+
+
+def test_without_noise_there_is_one_start(autoencoder, encoder) -> None:
+    found = two_stage(autoencoder, encoder, settings=Settings(steps=1, starts=4)).refine(
+        responses(2), progress=False
+    )
+    assert found.sizes["start"] == 1
+    with pytest.raises(ValueError, match=r"starts >= 1; got .*starts=0"):
+        Settings(starts=0)
 
 
 def test_an_overflowing_scale_is_halved_until_gradients_are_finite(encoder) -> None:

@@ -15,8 +15,8 @@ from ..labels import require_choice
 LAYERS = ("Linear-2", "Linear-4", "Linear-6")
 # How dimensions of the layers are trusted.
 TRUST = ("precision", "equal")
-# c, which holds the meaning, moves a fifth as far as z: its values lie closer together, and colours and objects drift.
-SETTINGS = reconstruction.Settings(steps=30, rate={"z": 0.1, "c": 0.02}, decay=0.95)
+# c, which holds the meaning, moves a tenth as far as z: its values lie closer together, and colours and objects drift.
+SETTINGS = reconstruction.Settings(steps=20, rate={"z": 0.2, "c": 0.02}, decay=0.95, starts=8)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def scored(
             "value": xr.concat(stages, dim=xr.Variable("stage", list(STAGES))),
             "along": along.rename(metric="low_metric"),
             "truth": ((SAMPLE, *PICTURE), shown.values),
-            **{k: made[k] for k in (*STAGES.values(), "frames", "loss", "best", "end")},
+            **{k: made[k] for k in (*STAGES.values(), "frames", "loss", "tried", "best", "end")},
         },
         attrs={"protocol": protocol, "n": made.sizes[SAMPLE]},
     )

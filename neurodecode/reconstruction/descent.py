@@ -36,6 +36,8 @@ class Settings:
         multiplied with after every step.
     move : names of the latents that are moved; None: all that the generator has.
     noise : "fixed", drawn once a picture, or "redrawn" at every step (the curves fluctuate then).
+    starts : how many first pictures are made of each brain response, each with its own noise; the one of the lowest
+        loss is refined. Where an object lies follows from the noise as well, and gradients hardly carry it far.
     tolerance : a picture stops when its loss has fallen by less than this share over the last ``patience`` steps; None:
         never.
     diverged : a picture whose loss grows beyond this multiple of its first is stopped and set back to its best.
@@ -47,6 +49,7 @@ class Settings:
     decay: float = 1.0
     move: tuple[str, ...] | None = None
     noise: str = "fixed"
+    starts: int = 1
     tolerance: float | None = None
     patience: int = 10
     diverged: float = 10.0
@@ -60,10 +63,12 @@ class Settings:
             or not all(rate > 0 for rate in rates)
             or not 0 < self.decay <= 1
             or self.patience < 1
+            or self.starts < 1
         ):
             raise ValueError(
-                f"stage 2 needs steps >= 0, rate > 0, 0 < decay <= 1 and patience >= 1; got steps={self.steps}, "
-                f"rate={self.rate}, decay={self.decay}, patience={self.patience}"
+                "stage 2 needs steps >= 0, rate > 0, 0 < decay <= 1, patience >= 1 and starts >= 1; got "
+                f"steps={self.steps}, rate={self.rate}, decay={self.decay}, patience={self.patience}, "
+                f"starts={self.starts}"
             )
 
     def rate_of(self, latent: str) -> float:
@@ -93,6 +98,7 @@ class Path:
     shown : step -> pictures (n, row, column, 3), clipped to 0-1.
     best : (n) the step of the picture that is kept; images : (n, row, column, 3) those; latents : theirs.
     end : (n) why each stopped.
+    first : (n, row, column, 3) pictures of the first start; tried : (n, start) the losses of all.
     """
 
     total: np.ndarray
@@ -103,6 +109,47 @@ class Path:
     images: np.ndarray = field(default_factory=lambda: np.zeros(0))
     latents: dict[str, np.ndarray] = field(default_factory=dict)
     end: np.ndarray = field(default_factory=lambda: np.zeros(0, "U9"))
+    first: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    tried: np.ndarray = field(default_factory=lambda: np.zeros((0, 1)))
+
+
+@dataclass
+class Start:
+    """Where a picture begins: its ``latents`` and what is ``random`` about it."""
+
+    latents: Tensors
+    random: Tensors
+
+
+def choose(
+    generate: Callable[[Tensors, Tensors], torch.Tensor], loss: StructureLoss, starts: Sequence[Start]
+) -> tuple[Start, np.ndarray, np.ndarray]:
+    """Make the pictures of every start, and take for each row the start of the lowest loss.
+
+    Returns
+    -------
+    the start that is made of those rows; (n, row, column, 3) pictures of the first start, 0-1; (n, start) losses, NaN
+    where a picture is not finite
+    """
+    import torch
+
+    pictures: list[np.ndarray] = []
+    losses = []
+    with torch.no_grad():
+        for start in starts:
+            images = generate(start.latents, start.random)
+            total = loss.total(loss.apart(torch.nan_to_num(images, nan=0.5)))
+            sound = torch.isfinite(images).flatten(1).all(dim=1)
+            losses.append(torch.where(sound, total, torch.full_like(total, torch.nan)).cpu())
+            pictures = pictures or [torch.nan_to_num(images, nan=0.5).clamp(0, 1).cpu().numpy()]
+    tried = torch.stack(losses, dim=1)
+    best = torch.nan_to_num(tried, nan=torch.inf).argmin(dim=1).tolist()
+
+    def rows(parts: list[Tensors]) -> Tensors:
+        return {k: torch.stack([parts[b][k][i] for i, b in enumerate(best)]) for k in parts[0]}
+
+    chosen = Start(rows([s.latents for s in starts]), rows([s.random for s in starts]))
+    return chosen, pictures[0], tried.numpy()
 
 
 def descend(

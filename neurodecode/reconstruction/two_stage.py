@@ -28,7 +28,7 @@ from ..labels import (
 )
 from ..vision import Encoder
 from .decoders import Decoder
-from .descent import Path, Settings, descend
+from .descent import Path, Settings, Start, choose, descend
 from .generators import Generator
 from .structure import SEMANTIC, StructureLoss, Target
 
@@ -150,8 +150,8 @@ class TwoStage:
         parts = []
         for here in self._batches(whole.labels):
             with torch.no_grad():
-                latents, random = self._start(whole, here, step=0)
-                parts.append(self.generator(latents, random).clamp(0, 1).cpu().numpy())
+                start = self._start(whole, here)
+                parts.append(self.generator(start.latents, start.random).clamp(0, 1).cpu().numpy())
         values = np.concatenate(parts).astype(np.float32)
         array = xr.DataArray(values, dims=(SAMPLE, *PICTURE), coords=whole.coords, name="imagined")
         array.attrs["units"] = "0-1"
@@ -185,6 +185,7 @@ class TwoStage:
         -------
         Dataset
             ``images`` (sample, row, column, colour): the pictures of the lowest loss. ``imagined``: those of stage 1.
+            ``tried`` (sample, start): the loss of every start; iteration 0 is the lowest of them.
             ``loss`` (sample, iteration), ``term`` losses ``parts`` (sample, iteration, term) without their weights,
             ``gradient`` (sample, iteration, latent) norms; ``frames`` (sample, frame, row, column, colour); ``best``
             (sample), the iteration of ``images``; ``end`` (sample): "all steps", "converged", or "diverged" for one
@@ -228,17 +229,21 @@ class TwoStage:
         return found
 
     def _refined(self, whole: _Decoded, here: np.ndarray, frames: tuple[int, ...]) -> tuple[Path, list[str]]:
-        latents, random = self._start(whole, here, step=0)
         loss = self._loss(whole, here)
+        # Where nothing is random, all starts are one.
+        count = self.settings.starts if self.generator.draw([0]) else 1
+        starts = [self._start(whole, here, start=k) for k in range(count)]
+        start, first, tried = choose(self.generator, loss, starts)
 
         def make(now: dict[str, torch.Tensor], step: int) -> torch.Tensor:
             fresh = self.settings.noise == "redrawn" and step > 0
             # Free latents belong to the picture and are moved like the others; only noise is drawn anew.
-            drawn = self._random(whole, here, step) if fresh else random
+            drawn = self._random(whole, here, step) if fresh else start.random
             return self.generator(now, drawn)
 
-        start = {**latents, **{k: random[k] for k in self.generator.latents if k not in latents}}
-        return descend(make, loss, start, self.settings, show=frames), loss.terms
+        path = descend(make, loss, start.latents, self.settings, show=frames)
+        path.first, path.tried = first, tried
+        return path, loss.terms
 
     def _frames(self, show: Sequence[int] | None) -> tuple[int, ...]:
         last = self.settings.steps
@@ -317,19 +322,19 @@ class TwoStage:
         for start in range(0, len(labels), self.batch):
             yield np.arange(start, min(start + self.batch, len(labels)))
 
-    def _start(
-        self, whole: _Decoded, here: np.ndarray, *, step: int
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Decoded latents and what is random, for the pictures ``here``."""
+    def _start(self, whole: _Decoded, here: np.ndarray, *, start: int = 0) -> Start:
+        """Decoded latents, free ones, and what is random, for the pictures ``here``."""
         latents = {
             k: self.generator.arrange(k, self._tensor(v.values[here])) for k, v in whole.latents.items()
         }
-        random = self._random(whole, here, step)
+        random = self._random(whole, here, start=start)
         free = {k: random[k] for k in self.generator.free if k not in latents}
-        return {**latents, **free}, random
+        return Start({**latents, **free}, random)
 
-    def _random(self, whole: _Decoded, here: np.ndarray, step: int) -> dict[str, torch.Tensor]:
-        return self.generator.draw([seed_of(whole.labels[i], self.seed, step) for i in here])
+    def _random(
+        self, whole: _Decoded, here: np.ndarray, step: int = 0, *, start: int = 0
+    ) -> dict[str, torch.Tensor]:
+        return self.generator.draw([seed_of(whole.labels[i], self.seed, step, start) for i in here])
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         import torch
@@ -400,9 +405,9 @@ class _Decoded:
         return store.data_hash(names, self.labels, *values, *meaning, *self.masks.values())
 
 
-def seed_of(label: object, seed: int, step: int = 0) -> int:
+def seed_of(label: object, seed: int, step: int = 0, start: int = 0) -> int:
     """Return a picture's own seed, from its label alone, whatever its place and company."""
-    text = f"{seed} {step} {label!s}".encode()
+    text = f"{seed} {step} {label!s}{f' start {start}' * (start > 0)}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
 
 
@@ -451,16 +456,18 @@ def _piece(path: Path, row: int, terms: list[str], frames: tuple[int, ...]) -> x
     return xr.Dataset(
         {
             "images": (PICTURE, path.images[row].astype(np.float32)),
-            "imagined": (PICTURE, path.shown[0][row].astype(np.float32)),
+            "imagined": (PICTURE, path.first[row].astype(np.float32)),
             "frames": (("frame", *PICTURE), shown.astype(np.float32)),
             "loss": ("iteration", path.total[row]),
             "parts": (("iteration", "term"), path.apart[row]),
             "gradient": (("iteration", "latent"), gradient),
+            "tried": ("start", path.tried[row]),
             "best": int(path.best[row]),
             "end": str(path.end[row]),
         },
         coords={
             "iteration": np.arange(path.total.shape[1]),
+            "start": np.arange(path.tried.shape[1]),
             "frame": np.array(frames),
             "term": np.array(terms),
             "latent": np.array(latents),
