@@ -82,6 +82,7 @@ def grids(figure, results: dict[str, xr.Dataset]) -> None:
     for name, result in results.items():
         first = result.isel(subject=0, sample=slice(0, SHOWN), drop=True)
         columns.setdefault("shown", []).append(first["truth"])
+        columns.setdefault("stage 1", []).append(first["imagined"])
         for f in frames:
             columns.setdefault(f"iteration {f}", []).append(first["frames"].sel(frame=f, drop=True))
         names += [name.replace(", ", "\n", 1), *[""] * (SHOWN - 1)]
@@ -91,7 +92,9 @@ def grids(figure, results: dict[str, xr.Dataset]) -> None:
         for k, v in columns.items()
     }
     said = inputs.titled("The first test stimuli of the first subject", next(iter(results.values())))
-    nd.plot.reconstructions(stacked, figure=figure, names=names, note_text=f"{said}; iteration 0 is stage 1")
+    nd.plot.reconstructions(
+        stacked, figure=figure, names=names, note_text=f"{said}; iteration 0: the best of the starts"
+    )
 
 
 def curves(results: dict[str, xr.Dataset], metric: str) -> xr.Dataset:

@@ -27,12 +27,20 @@ def main() -> None:
 def gallery(one: xr.Dataset, subject: str):
     """The first pictures of one subject, none left out."""
     first = one.isel(sample=slice(0, ROWS))
-    columns = {"shown": first["truth"]}
+    columns = {"shown": first["truth"], "stage 1": first["imagined"]}
     columns |= {f"iteration {f}": first["frames"].sel(frame=f) for f in first["frame"].values.tolist()}
     columns["lowest loss"] = first["images"]
     said = inputs.titled(f"{subject}, the first {first.sizes['sample']} test stimuli", one)
     with nd.plot.style():
-        return nd.plot.reconstructions(columns, note_text=f"{said}; iteration 0 is stage 1")
+        return nd.plot.reconstructions(columns, note_text=f"{said}; {begun(one)}")
+
+
+def begun(result: xr.Dataset) -> str:
+    """What iteration 0 is."""
+    starts = result.sizes.get("start", 1)
+    if starts == 1:
+        return "iteration 0 is stage 1"
+    return f"iteration 0: of {starts} first pictures the one nearest to the decoded structure"
 
 
 def curves(result: xr.Dataset):
@@ -48,6 +56,7 @@ def curves(result: xr.Dataset):
         figure, ax = plt.subplots(figsize=(nd.plot.COLUMN, 2.6))
         nd.plot.iterations(data, ax=ax, label="PixCorr (r), SSIM")
         ax.set_title(inputs.titled("Refinement", result), loc="left", pad=18)
+        figure.supxlabel(begun(result), x=0.01, ha="left", size=6, color="#404040")
     return figure
 
 
