@@ -21,9 +21,6 @@ from neurodecode import pipeline, reconstruction, vision
 
 GENERATORS = {
     "diffusion": lambda: reconstruction.load_diffusion("lab"),
-    "diffusion, more noise": lambda: reconstruction.load_diffusion(
-        "lab", schedule=reconstruction.Schedule(10, 7, 7)
-    ),
     "diffusion, less noise": lambda: reconstruction.load_diffusion(
         "lab", schedule=reconstruction.Schedule(10, 5, 5)
     ),
