@@ -28,7 +28,7 @@ GENERATORS = {
     "pixels": lambda: reconstruction.Pixels(size=(64, 64)),
 }
 # With true features there is no noise to fit: on and on.
-ORACLE = reconstruction.Settings(steps=100, rate=0.1, decay=0.98)
+ORACLE = reconstruction.Settings(steps=300, rate=0.1, decay=0.99)
 
 
 def main() -> None:

@@ -38,15 +38,21 @@ def main() -> None:
 
 
 def name_of(result: xr.Dataset) -> str:
-    """Modality and generator."""
+    """Modality, generator, number of pictures."""
     oracle = ", true layers" if result.attrs.get("oracle") else ""
-    return f"{result.attrs['modality']}, {result.attrs['generator']}{oracle}"
+    generator = str(result.attrs["generator"]).removeprefix("diffusion, ")
+    return f"{result.attrs['modality']} ({count(result)}), {generator}{oracle}"
+
+
+def count(result: xr.Dataset) -> int:
+    """Pictures of all subjects."""
+    return result.sizes["sample"] * result.sizes["subject"]
 
 
 def n_of(results: dict[str, xr.Dataset]) -> str:
-    """How many pictures, of how many subjects."""
-    counts = {f"{r.sizes['sample'] * r.sizes['subject']} of {r.sizes['subject']}" for r in results.values()}
-    return " or ".join(sorted(counts, key=len)) + " subjects'"
+    """From how many to how many pictures."""
+    counts = [count(r) for r in results.values()]
+    return "-".join(map(str, sorted({min(counts), max(counts)})))
 
 
 def gains(result: xr.Dataset) -> xr.Dataset:
@@ -62,15 +68,18 @@ def iterations(results: dict[str, xr.Dataset]):
     """The first stimuli over the iterations of every system, and the low-level metrics of all."""
     import matplotlib.pyplot as plt
 
+    height = 0.56 * SHOWN * len(results) + 0.5
     with nd.plot.style():
-        figure = plt.figure(figsize=(nd.plot.PAGE, 0.56 * SHOWN * len(results) + 3.1))
-        top, bottom = figure.subfigures(2, 1, height_ratios=[0.56 * SHOWN * len(results) + 0.5, 2.6])
+        figure = plt.figure(figsize=(nd.plot.PAGE, height + 3.2))
+        top, bottom = figure.subfigures(2, 1, height_ratios=[height, 3.2])
         grids(top, results)
-        for ax, metric in zip(bottom.subplots(1, 2, gridspec_kw={"wspace": 0.35, "top": 0.78, "bottom": 0.2}),
-                              ("PixCorr", "SSIM"), strict=True):  # fmt: skip
+        for ax, metric in zip(bottom.subplots(1, 2), ("PixCorr", "SSIM"), strict=True):
             nd.plot.iterations(
                 curves(results, metric), ax=ax, label=f"{metric}{' (r)' * (metric == 'PixCorr')}"
             )
+            handles, labels = ax.get_legend_handles_labels()
+            ax.get_legend().remove()
+        bottom.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=7)
     return figure
 
 
