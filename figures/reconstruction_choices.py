@@ -69,7 +69,7 @@ def panel(ax, values: xr.DataArray, names: list[str], *, usual: str | None) -> N
     arrow = "↑" if str(values["better"].item()) == "higher" else "↓"
     ax.set_title(f"{values['metric'].item()} {arrow}", size=7)
     ax.set_ylabel(str(values["units"].item()), size=6.5)
-    turned = max(map(len, names)) > 5
+    turned = max(map(len, names)) > 3 or len(names) > 5
     ax.set_xticks(range(len(names)), names, rotation=40 if turned else 0, ha="right" if turned else "center")
 
 

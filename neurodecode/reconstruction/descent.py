@@ -5,7 +5,7 @@ Every picture goes its own way: its loss, its gradients, its best state and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -158,7 +158,7 @@ def descend(
     start: Mapping[str, torch.Tensor],
     settings: Settings,
     *,
-    show: Sequence[int] = (),
+    show: Collection[int] = (),
 ) -> Path:
     """Move latents (n, ...) down the loss of the pictures that ``make`` makes of them; see :class:`Settings`."""
     import torch

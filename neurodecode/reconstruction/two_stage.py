@@ -233,7 +233,7 @@ class TwoStage:
         # Where nothing is random, all starts are one.
         count = self.settings.starts if self.generator.draw([0]) else 1
         starts = [self._start(whole, here, start=k) for k in range(count)]
-        start, first, tried = choose(self.generator, loss, starts)
+        start, first, tried = choose(self.generator, loss, starts) if count > 1 else (starts[0], None, None)
 
         def make(now: dict[str, torch.Tensor], step: int) -> torch.Tensor:
             fresh = self.settings.noise == "redrawn" and step > 0
@@ -241,8 +241,9 @@ class TwoStage:
             drawn = self._random(whole, here, step) if fresh else start.random
             return self.generator(now, drawn)
 
-        path = descend(make, loss, start.latents, self.settings, show=frames)
-        path.first, path.tried = first, tried
+        path = descend(make, loss, start.latents, self.settings, show={0, *frames})
+        path.first = path.shown[0] if first is None else first
+        path.tried = path.total[:, :1] if tried is None else tried
         return path, loss.terms
 
     def _frames(self, show: Sequence[int] | None) -> tuple[int, ...]:
