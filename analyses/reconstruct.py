@@ -54,13 +54,20 @@ def main() -> None:
     result = xr.concat(
         found, dim=xr.Variable("subject", names), combine_attrs="drop_conflicts", join="override"
     )
-    result.attrs |= {"simulated": True, "generator": args.generator, "modality": args.modality}
-    result.attrs |= {"oracle": args.oracle}
+    said = {"generator": args.generator, "modality": args.modality, "oracle": args.oracle}
+    result.attrs |= {"simulated": True, **said}
     parameters = {"plan": plan, "n": args.n, "generator": generator.name, "weights": generator.weights}
     stamped = nd.store.stamp(result, what="reconstruct", parameters=parameters, seed=args.seed)
     nd.save(stamped, args.out / f"{name}.nc", overwrite=True)
     pipeline.write_csv(result, args.out / f"{name}.csv", modality=args.modality, generator=generator.name)
-    print(nd.metrics.written(table(result)) if args.subjects > 1 else "")
+    left = result["loss"].isel(iteration=-1) / result["loss"].isel(iteration=0)
+    print(
+        f"loss: {100 * (1 - float(left.mean())):.1f} % lower, {100 * (1 - float(left.max())):.1f} % at least"
+    )
+    if args.subjects > 1:
+        gains = table(result)
+        print(nd.metrics.written(gains))
+        print(gains[["gain", "gain_sem"]].to_dataframe()[["gain", "gain_sem"]].round(1))
     print(f"wrote {args.out / name}.nc")
 
 

@@ -1,0 +1,48 @@
+"""How well do the responses tell where an object is? The least error that a linear decoder of the place itself leaves.
+
+What stage 2 of a reconstruction can reach is bounded by it. Ridge on the training stimuli, error on the test stimuli.
+
+    python analyses/decoded_centre.py --size full --seed 1
+"""
+
+import argparse
+
+import numpy as np
+
+import neurodecode as nd
+from neurodecode import inputs, pipeline
+
+
+def main() -> None:
+    args = arguments()
+    data = pipeline.lab_data(args.modality, subject=args.subject, size=args.size, seed=args.seed)
+    fits, truth = pipeline.Fits(data), data.truth
+    place = nd.brain.features(
+        np.stack([truth["object_x"].values, truth["object_y"].values], axis=1),
+        stimulus=truth["stimulus"].values,
+        layer="centre",
+    )
+    train, test = (place.sel(stimulus=part["stimulus"].values) for part in (fits.train, fits.test))
+    decoder = nd.RidgeDecoder(alpha=[1e1, 1e2, 1e3, 1e4, 1e5])
+    decoder.fit(fits.train, place.sel(stimulus=np.unique(fits.train["stimulus"].values)))
+    found = {"ridge": decoder.predict(fits.test).values, "mean of training": train.mean("stimulus").values}
+    for name, values in found.items():
+        # -1 to 1 over the picture: 50 is a half of the width.
+        error = 50 * np.linalg.norm(values - test.values, axis=1)
+        sem = error.std(ddof=1) / np.sqrt(error.size)
+        print(f"{name}: {error.mean():.2f} +- {sem:.2f} % of the width, n = {error.size} (simulated)")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
+    parser.add_argument("--subject", type=int, default=1)
+    parser.add_argument("--size", choices=("small", "full"), default="small")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
