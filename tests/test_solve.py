@@ -274,6 +274,71 @@ def test_more_voxels_than_vary_is_an_error_that_counts_them():
     assert fit_ridge(x, y, one(k=5)).weights.nnz == 5 * 6
 
 
+def test_float32_gives_way_to_float64_where_it_would_be_inaccurate():
+    from neurodecode.solve import selected
+
+    rng = np.random.default_rng(3)
+    # Voxels of few common sources, as neighbours are, under a small alpha: nearly singular matrices.
+    sources, mix = rng.normal(size=(300, 5)), rng.normal(size=(5, 60))
+    x = (sources @ mix + 0.01 * rng.normal(size=(300, 60))).astype(np.float32)
+    y = (sources @ rng.normal(size=(5, 8)) + rng.normal(size=(300, 8))).astype(np.float32)
+    new = (rng.normal(size=(40, 5)) @ mix).astype(np.float32)
+    exact = fit_ridge(x.astype(float), y.astype(float), one(0.01, k=30))
+    found = fit_ridge(x, y, one(0.01, k=30))
+    same = np.all((exact.weights != 0).toarray() == (found.weights != 0).toarray(), axis=0)
+    assert same.any()
+    close(found.predict(new)[:, same], exact.predict(new)[:, same], rtol=2e-5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selected, "ROUNDING", np.inf)
+        careless = fit_ridge(x, y, one(0.01, k=30)).predict(new)[:, same]
+    assert np.abs(careless - exact.predict(new)[:, same]).max() > 5e-5 * np.abs(careless).max()
+
+
+@pytest.mark.parametrize("k", [9, 80])  # primal and dual
+def test_threads_change_nothing(monkeypatch, k):
+    from neurodecode.solve import selected
+
+    x, y = problem(21, 60, 100, q=30)
+    monkeypatch.setattr(selected, "BLOCK", 4)
+    monkeypatch.setattr(selected, "threads", lambda: 1)
+    alone = fit_ridge(x, y, one(3.0, k=k)).weights
+    monkeypatch.setattr(selected, "threads", lambda: 3)
+    many = fit_ridge(x, y, one(3.0, k=k)).weights
+    np.testing.assert_array_equal(alone.indices, many.indices)
+    np.testing.assert_array_equal(alone.data, many.data)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from([np.float32, np.float64]))
+def test_kernels_equal_numpy(seed, k, dtype):
+    from neurodecode.solve import _kernels
+
+    rng = np.random.default_rng(seed)
+    p, q = 12, 7
+    r = rng.integers(0, 5, size=(q, p)).astype(dtype)  # many ties
+    chosen = _kernels.best(r, np.partition(r, p - k, axis=1)[:, p - k].copy(), k)
+    expected = np.sort(np.argsort(-r, axis=1, kind="stable")[:, :k], axis=1)
+    np.testing.assert_array_equal(chosen, expected)
+    x = rng.normal(size=(30, p)).astype(dtype)
+    products, right = x.T @ x, rng.normal(size=(q, k)).astype(dtype)
+    blocks = np.zeros((q, k, k), dtype)
+    _kernels.gather(products, chosen, blocks)
+    whole = np.stack([products[np.ix_(c, c)] for c in chosen])
+    np.testing.assert_array_equal(blocks, np.triu(whole))
+    expected = np.stack([np.linalg.solve(m, b) for m, b in zip(whole.astype(float), right, strict=True)])
+    solved = right.copy()
+    assert _kernels.solve_in_place(blocks, solved) == q
+    close(solved, expected, rtol=1e-4 if dtype == np.float32 else 1e-10)
+
+
+def test_a_matrix_that_is_not_positive_definite_stops_the_solve_there():
+    from neurodecode.solve import _kernels
+
+    matrices = np.stack([np.eye(2), np.eye(2), -np.eye(2), np.eye(2)])
+    right = np.ones((4, 2))
+    assert _kernels.solve_in_place(matrices, right) == 2
+
+
 # ---------------------------------------------------------------- properties
 
 

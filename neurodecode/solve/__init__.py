@@ -3,7 +3,7 @@
 from .fit import Fitted, Settings, fit_ridge
 from .gram import cross, gram
 from .ridge import leave_one_out_errors, path_errors, ridge_weights
-from .selected import most_correlated, selected_weights
+from .selected import most_correlated
 
 __all__ = [
     "Fitted",
@@ -15,5 +15,4 @@ __all__ = [
     "most_correlated",
     "path_errors",
     "ridge_weights",
-    "selected_weights",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ from scipy import sparse
 
 from .gram import cross, threads_for
 from .ridge import Pair, leave_one_out_errors, path_errors, ridge_weights
-from .selected import most_correlated, selected_weights
+from .selected import Problem, selected_ridge
 
 # A column varies if its SD exceeds this many roundings of its largest magnitude. The threshold is relative, so that
 # fields in tesla count like any other unit.
@@ -122,7 +123,8 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:
     scale = scaling(x, y, settings)
     _require_varying(settings.k, scale.varies)
     z, t = scale.x(x, ones=not settings.centre), scale.y(y)
-    with threads_for(min(z.shape)):
+    # A selection has threads of its own.
+    with threads_for(min(z.shape)) if settings.k is None else nullcontext():
         weights, alpha, errors = _solve(x, y, z, t, scale, settings)
     y_mean = scale.y_mean
     if not settings.centre:
@@ -176,11 +178,10 @@ def _weights(
         return ridge_weights(z, t, alpha)
     always = 0 if settings.centre else 1
     p, q = z.shape[1], t.shape[1]
-    indices = most_correlated(z[:, : p - always], t, settings.k, varies=varies)
-    values = selected_weights(z, t, alpha, indices, always=always)
-    rows = np.vstack([indices, np.full((always, q), p - 1, dtype=np.int32)])
+    problem = Problem(z, lambda columns: t[:, columns], alpha, settings.k, varies, always)
+    rows, values = selected_ridge(problem)
     starts = np.arange(q + 1) * (settings.k + always)
-    return sparse.csc_array((values.T.ravel(), rows.T.ravel(), starts), shape=(p, q))
+    return sparse.csc_array((values.ravel(), rows.ravel(), starts), shape=(p, q))
 
 
 def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray:

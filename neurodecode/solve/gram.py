@@ -1,4 +1,4 @@
-"""Products of tall arrays, summed in blocks in float64."""
+"""Products of tall arrays, summed in blocks; in float64 unless another dtype is asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
 # Blocks keep the float64 copies small, and large float64 products crash some OpenBLAS builds.
@@ -19,7 +20,17 @@ SMALL = 2000
 
 def threads_for(size: int) -> AbstractContextManager[object]:
     """Hold BLAS to one thread while a problem of ``size`` (the side of its Gram matrix) is solved, if that is small."""
-    return _pools().limit(limits=1, user_api="blas") if size < SMALL else nullcontext()
+    return one_thread() if size < SMALL else nullcontext()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread."""
+    return _pools().limit(limits=1, user_api="blas")
+
+
+def threads() -> int:
+    """How many threads BLAS may use now, whoever said so."""
+    return max((int(p.num_threads) for p in _pools().select(user_api="blas").lib_controllers), default=1)
 
 
 @lru_cache(maxsize=1)
@@ -28,12 +39,12 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def gram(x: np.ndarray) -> np.ndarray:
-    """Gram matrix x^T x (p, p) of x (n, p), in float64."""
+def gram(x: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """Gram matrix x^T x (p, p) of x (n, p), computed in ``dtype``."""
     n, p = x.shape
-    out = np.zeros((p, p))
+    out = np.zeros((p, p), dtype)
     for first in range(0, n, ROWS):
-        rows = np.asarray(x[first : first + ROWS], dtype=np.float64)
+        rows = np.asarray(x[first : first + ROWS], dtype=dtype)
         for a in range(0, p, COLUMNS):
             left = rows[:, a : a + COLUMNS].T
             for b in range(a, p, COLUMNS):
@@ -43,12 +54,12 @@ def gram(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cross-product x^T y (p, q) of x (n, p) and y (n, q), in float64."""
-    out = np.zeros((x.shape[1], y.shape[1]))
+def cross(x: np.ndarray, y: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """Cross-product x^T y (p, q) of x (n, p) and y (n, q), computed in ``dtype``."""
+    out = np.zeros((x.shape[1], y.shape[1]), dtype)
     for first in range(0, x.shape[0], ROWS):
         rows = slice(first, first + ROWS)
-        out += np.asarray(x[rows], dtype=np.float64).T @ np.asarray(y[rows], dtype=np.float64)
+        out += np.asarray(x[rows], dtype=dtype).T @ np.asarray(y[rows], dtype=dtype)
     return out
 
 

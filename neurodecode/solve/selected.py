@@ -1,13 +1,188 @@
-"""Ridge on the few predictors that correlate most with each target (MindDiffuser 2025, eq. 1)."""
+"""Ridge on the few predictors that correlate most with each target (MindDiffuser 2025, eq. 1).
+
+The Gram matrix is formed once. Targets come in blocks: one product with the predictors gives the correlations that
+select and the right-hand sides; the sub-matrices of a block are gathered in one pass over the Gram matrix; each is
+solved by Cholesky. Threads take blocks, BLAS one thread in each.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 import numpy as np
 
-from .gram import cross, gram, threads_for
+from .gram import cross, gram, one_thread, threads
 from .ridge import solve_penalised
 
-BLOCK = 512
+# Targets at a time, and the bytes of their gathered matrices.
+BLOCK = 256
+GATHERED = 2**27
+# Digits of |r| that are compared: a product may give equal predictors results that differ in the last ones.
+DIGITS = {"f": 6, "d": 12}
+# Both sides count as centred if offsets change no correlation by more than this.
+CENTRED = 1e-7
+# A float32 solution is accepted where the roundings of its matrix, against its smallest pivot, come to no more: what it
+# predicts is then within about 2e-5 of float64's.
+ROUNDING = 5e-6
+
+Columns = Callable[[slice], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Predictors x (n, p) as they are solved, of which the last ``always`` join every selection; ``k`` are selected.
+
+    ``y`` gives columns of the targets (n, q), in the scale and dtype of x; ``varies`` (p - always) says which
+    predictors may be selected; ``alpha`` (q).
+    """
+
+    x: np.ndarray
+    y: Columns
+    alpha: np.ndarray
+    k: int
+    varies: np.ndarray
+    always: int = 0
+
+    @property
+    def blocks(self) -> Iterator[slice]:
+        """Blocks of targets."""
+        q = len(self.alpha)
+        return (slice(first, min(first + BLOCK, q)) for first in range(0, q, BLOCK))
+
+
+def selected_ridge(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Select and solve: rows (q, k + always) ascending and weights (q, k + always) of every target.
+
+    float32 predictors are solved in float32, and again in float64 if a matrix is too near to singular for that.
+    """
+    found = _solved(problem)
+    if found is None:
+        x, y = problem.x.astype(np.float64), problem.y
+        found = _solved(
+            Problem(
+                x, lambda c: y(c).astype(x.dtype), problem.alpha, problem.k, problem.varies, problem.always
+            )
+        )
+    if found is None:
+        raise AssertionError("float64 is always accepted")
+    return found
+
+
+def _solved(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
+    """Solve in the dtype of x; None where float32 is not accurate enough."""
+    x, width = problem.x, problem.k + problem.always
+    n, p = x.shape
+    rows = np.empty((len(problem.alpha), width), np.int32)
+    weights = np.empty((len(problem.alpha), width), x.dtype)
+    products = gram(x, x.dtype) if width <= n else None
+    norms = _norms(x[:, : p - problem.always], problem.varies)
+
+    def block(columns: slice) -> bool:
+        y = problem.y(columns)
+        right = cross(x, y, x.dtype)
+        rows[columns] = _rows(problem, right, norms, y)
+        if products is None:
+            weights[columns] = _dual(x, y, problem.alpha[columns], rows[columns])
+            return True
+        return _primal(products, right, problem.alpha[columns], rows[columns], weights[columns])
+
+    return (rows, weights) if all(_in_threads(block, problem.blocks)) else None
+
+
+def _in_threads(work: Callable[[slice], bool], blocks: Iterator[slice]) -> Iterator[bool]:
+    """Yield what ``work`` says of each block, until one says False."""
+    count = threads()
+    with one_thread():
+        if count == 1:
+            yield from map(work, blocks)
+            return
+        with ThreadPoolExecutor(count) as pool:
+            futures = [pool.submit(work, block) for block in blocks]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _norms(x: np.ndarray, varies: np.ndarray) -> np.ndarray:
+    """Return the lengths (p) of the centred columns of x; 1 where a column does not vary."""
+    length = x.std(axis=0, dtype=np.float64) * np.sqrt(len(x))
+    return np.where(varies, length, 1.0)
+
+
+def _rows(problem: Problem, right: np.ndarray, norms: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Select (q, k + always), given x^T y (p, q)."""
+    p = problem.x.shape[1] - problem.always
+    chosen = _chosen(problem.x[:, :p], y, right[:p], norms, problem.varies, problem.k)
+    last = np.arange(p, p + problem.always, dtype=np.int32)
+    return np.hstack([chosen, np.broadcast_to(last, (len(chosen), problem.always))])
+
+
+def _chosen(
+    x: np.ndarray, y: np.ndarray, products: np.ndarray, norms: np.ndarray, varies: np.ndarray, k: int
+) -> np.ndarray:
+    """Indices (q, k), ascending, of the predictors that correlate most with each target, given x^T y (p, q)."""
+    from . import _kernels
+
+    mean, off = y.mean(axis=0, dtype=np.float64), x.mean(axis=0, dtype=np.float64)
+    length = y.std(axis=0, dtype=np.float64) * np.sqrt(len(y))
+    if _offset(off, norms, len(x)) * _offset(mean, length, len(y)) > CENTRED:
+        # A product of centred sides, in float64, loses nothing to the offsets.
+        products = cross(x - off, y - mean)
+    steady = length <= 1e-12 * np.abs(y).max(axis=0) * np.sqrt(len(y))
+    scale = np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length)).astype(products.dtype)
+    r = np.abs(products.T * scale[:, None] / norms.astype(products.dtype))
+    r = np.round(r, DIGITS[r.dtype.char])
+    r[:, ~varies] = -1.0
+    p = len(norms)
+    return _kernels.best(r, np.partition(r, p - k, axis=1)[:, p - k].copy(), k)
+
+
+def _offset(mean: np.ndarray, length: np.ndarray, n: int) -> float:
+    """Return the largest offset of any column, against its length about the mean."""
+    return float(np.max(np.abs(mean) * np.sqrt(n) / np.maximum(length, np.finfo(float).tiny), initial=0.0))
+
+
+def _primal(
+    products: np.ndarray, right: np.ndarray, alpha: np.ndarray, rows: np.ndarray, out: np.ndarray
+) -> bool:
+    """Fill weights ``out`` (q, k) from the Gram matrix; say whether the dtype was accurate enough."""
+    from . import _kernels
+
+    q, k = rows.shape
+    out[:] = np.take_along_axis(right.T, rows, axis=1)
+    at_once = min(q, max(1, GATHERED // (k * k * products.itemsize)))
+    matrices = np.zeros((at_once, k, k), products.dtype)
+    for first in range(0, q, at_once):
+        part = slice(first, min(first + at_once, q))
+        block = matrices[: part.stop - first]
+        _kernels.gather(products, rows[part], block)
+        diagonal = np.einsum("tii->ti", block)
+        diagonal += alpha[part, None].astype(products.dtype)
+        size = np.sqrt([2 * np.vdot(m, m) for m in block])
+        done = _kernels.solve_in_place(block, out[part])
+        if products.dtype == np.float32:
+            rounding = np.finfo(np.float32).eps / 2 * size
+            if done < len(block) or np.any(rounding > ROUNDING * diagonal.min(axis=1) ** 2):
+                return False
+            continue
+        for t in range(first + done, part.stop):
+            # An alpha below the rounding of the matrix: not positive definite, still solvable.
+            matrix = products[np.ix_(rows[t], rows[t])]
+            out[t] = solve_penalised(matrix, right[rows[t], t], float(alpha[t]))
+    return True
+
+
+def _dual(x: np.ndarray, y: np.ndarray, alpha: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Weights (q, k) by the dual form, for more predictors than samples."""
+    out = np.empty(rows.shape)
+    for t, chosen in enumerate(rows):
+        part = np.asarray(x[:, chosen], dtype=np.float64)
+        out[t] = part.T @ solve_penalised(part @ part.T, y[:, t].astype(np.float64), float(alpha[t]))
+    return out
 
 
 def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray) -> np.ndarray:
@@ -16,59 +191,15 @@ def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray)
     Parameters
     ----------
     x : (n, p) and y : (n, q)
-        Centred here. A constant target selects by index.
+        Need not be centred. A constant target selects by index.
     varies : (p) bool
         Predictors that vary; the others are never selected.
 
     Notes
     -----
-    Ties go to the lower index; |r| is rounded to 12 digits, since a matrix product may give equal predictors results
-    that differ in the last.
+    Ties go to the lower index; |r| is rounded to 12 digits (6 in float32).
     """
-    centred = x - x.mean(axis=0, dtype=np.float64)
-    norm = np.sqrt(np.sum(centred**2, axis=0))
-    norm[~varies] = 1.0
-    out = np.empty((k, y.shape[1]), dtype=np.int32)
-    for first in range(0, y.shape[1], BLOCK):
-        block = np.array(y[:, first : first + BLOCK], dtype=np.float64)
-        largest = np.abs(block).max(axis=0)
-        block -= block.mean(axis=0)
-        length = np.sqrt(np.sum(block**2, axis=0))
-        steady = length <= 1e-12 * largest * np.sqrt(len(block))
-        block = np.where(steady, 0.0, block / np.where(steady, 1.0, length))
-        r = np.round(np.abs(cross(centred, block)) / norm[:, None], 12)
-        r[~varies] = -1.0
-        order = np.argsort(-r, axis=0, kind="stable")[:k]
-        out[:, first : first + BLOCK] = np.sort(order, axis=0)
-    return out
-
-
-def selected_weights(
-    x: np.ndarray, y: np.ndarray, alpha: np.ndarray, indices: np.ndarray, *, always: int = 0
-) -> np.ndarray:
-    """Ridge weights (k + always, q), each target on its own predictors ``indices`` (k, q) only.
-
-    x (n, p) and y (n, q) are taken as they are. The last ``always`` columns of x (a penalised intercept) join every
-    target's selection, their weights stand last. With more predictors than samples the dual form is solved.
-    """
-    n, p = x.shape
-    k, q = indices.shape
-    last = np.arange(p - always, p)
-    out = np.empty((k + always, q))
-    dual = k + always > n
-    products = None if dual else gram(x)
-    for first in range(0, q, BLOCK):
-        block = np.asarray(y[:, first : first + BLOCK], dtype=np.float64)
-        right = None if dual else cross(x, block)
-        # Thousands of small solves: starting threads for each costs more than they save.
-        with threads_for(k):
-            for j in range(block.shape[1]):
-                chosen = np.concatenate([indices[:, first + j], last])
-                a = float(alpha[first + j])
-                if products is not None and right is not None:
-                    matrix = products[np.ix_(chosen, chosen)]
-                    out[:, first + j] = solve_penalised(matrix, right[chosen, j], a)
-                else:
-                    part = np.asarray(x[:, chosen], dtype=np.float64)
-                    out[:, first + j] = part.T @ solve_penalised(part @ part.T, block[:, j], a)
-    return out
+    norms = _norms(x, varies)
+    blocks = (y[:, first : first + BLOCK] for first in range(0, y.shape[1], BLOCK))
+    chosen = [_chosen(x, block, cross(x, block, x.dtype), norms, varies, k) for block in blocks]
+    return np.concatenate(chosen).T
