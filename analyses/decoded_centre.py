@@ -23,9 +23,16 @@ def main() -> None:
         layer="centre",
     )
     train, test = (place.sel(stimulus=part["stimulus"].values) for part in (fits.train, fits.test))
-    decoder = nd.RidgeDecoder(alpha=[1e1, 1e2, 1e3, 1e4, 1e5])
-    decoder.fit(fits.train, place.sel(stimulus=np.unique(fits.train["stimulus"].values)))
-    found = {"ridge": decoder.predict(fits.test).values, "mean of training": train.mean("stimulus").values}
+    known = place.sel(stimulus=np.unique(fits.train["stimulus"].values))
+    grid = np.logspace(1, 5, 9)
+    decoders = {
+        "ridge on all responses": nd.RidgeDecoder(alpha=grid),
+        f"ridge on the {pipeline.N_VOXELS} that correlate most": nd.RidgeDecoder(
+            alpha=grid, n_voxels=pipeline.N_VOXELS, folds=5
+        ),
+    }
+    found = {k: d.fit(fits.train, known).predict(fits.test).values for k, d in decoders.items()}
+    found["mean of training"] = train.mean("stimulus").values
     for name, values in found.items():
         # -1 to 1 over the picture: 50 is a half of the width.
         error = 50 * np.linalg.norm(values - test.values, axis=1)

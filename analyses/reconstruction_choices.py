@@ -70,7 +70,7 @@ def one(data, generator, encoder, args, name, changes, fits) -> xr.DataArray:
     """Scores (stage, metric, sample) of one variant; what is fitted serves all with the same regions."""
     plan = replace(pipeline.planned(steps=args.steps, seed=args.seed), **changes)
     if plan.regions not in fits:
-        fits[plan.regions] = pipeline.Fits(data, plan.regions)
+        fits[plan.regions] = pipeline.Fits(data, plan.regions, plan.n_voxels)
     resume = None if args.resume is None else args.resume / f"{args.choice}-{name}-{data.subject}"
     frames = (0, plan.settings.steps)
     found = pipeline.run(

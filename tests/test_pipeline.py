@@ -133,8 +133,25 @@ def test_variants_share_what_is_fitted(data, generator, encoder, monkeypatch) ->
     again = pipeline.two_stage(fits, generator, encoder, plan(keep=0.25, gamma=1.0))
     assert len(fitted) == count
     assert (again.masks["Linear-2"] > 0).sum() < (first.masks["Linear-2"] > 0).sum()
-    with pytest.raises(ValueError, match="fits are of the regions None, the plan of 'LVC'"):
+    with pytest.raises(ValueError, match=r"regions and n_voxels \(None, 350\), the plan of \('LVC', 350\)"):
         pipeline.two_stage(fits, generator, encoder, plan(regions="LVC"))
+
+
+def test_each_dimension_is_decoded_from_the_voxels_that_tell_of_it(data) -> None:
+    """Planted: voxel i tells of dimension i of z; it is among the few that are taken for it."""
+    voxels, z = data.responses.sizes["voxel"], data.features["z"]
+    rng = np.random.default_rng(0)
+    true = z.sel(stimulus=data.responses["stimulus"].values).values
+    values = rng.normal(size=data.responses.shape)
+    values += 5 * true[:, :voxels] / true.std(axis=0)[:voxels]
+    planted = dataclasses.replace(data, responses=data.responses.copy(data=values))
+    fits = pipeline.Fits(planted, n_voxels=4)
+    chosen = fits.ridge("z").selected_.toarray()
+    assert (chosen.sum(axis=0) == 4).all()
+    assert chosen[np.arange(voxels), np.arange(voxels)].all()
+    assert fits.ridge("z").alpha == fits.unfitted("z").alpha
+    # More than there are: all of them.
+    assert pipeline.Fits(planted, n_voxels=voxels).ridge("z").selected_.toarray().all()
 
 
 def test_the_oracle_takes_the_true_layers(data, generator, encoder) -> None:

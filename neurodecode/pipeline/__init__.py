@@ -3,10 +3,11 @@
 from .data import Data, data_from, lab_data
 from .files import write, write_csv, write_pictures
 from .fits import Fits, Mean, prepared, two_stage
-from .plan import TRUST, Plan, arguments, planned
+from .plan import N_VOXELS, TRUST, Plan, arguments, planned
 from .run import STAGES, run, score, scored
 
 __all__ = [
+    "N_VOXELS",
     "STAGES",
     "TRUST",
     "Data",

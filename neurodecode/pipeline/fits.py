@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 from .. import brain, folds, reconstruction, selection, vision
-from ..labels import SAMPLE, STIMULUS, listed
+from ..labels import FEATURE, SAMPLE, STIMULUS, listed
 from ..linear import RidgeDecoder
 from ..reconstruction.decoders import Decoder
 from .data import Data
-from .plan import Plan
+from .plan import N_VOXELS, Plan
 
-# Ridge penalties to choose from, on z-scored data; MIDDLE: for cross-validation, where one is enough.
-ALPHAS = (1.0, 1e1, 1e2, 1e3, 1e4, 1e5)
-MIDDLE = 100.0
+# Ridge penalties to choose from, on z-scored data, and how many dimensions of a feature space choose.
+ALPHAS = tuple(float(a) for a in np.logspace(0, 6, 13).round(6))
+CHOOSERS = 64
 # Of a layer's mean variance: added to each dimension's, so that one that hardly varies does not count for all.
 TINY = 0.05
 
@@ -29,7 +30,7 @@ class Fits:
     Parameters
     ----------
     data : Data
-    regions : as in :class:`Plan`
+    regions, n_voxels : as in :class:`Plan`
 
     Raises
     ------
@@ -37,8 +38,8 @@ class Fits:
         Responses without the splits "train" and "test".
     """
 
-    def __init__(self, data: Data, regions: str | None = None) -> None:
-        self.data, self.regions = data, regions
+    def __init__(self, data: Data, regions: str | None = None, n_voxels: int | None = N_VOXELS) -> None:
+        self.data, self.regions, self.n_voxels = data, regions, n_voxels
         responses = prepared(data.responses, regions)
         self.train, self.test = (
             responses.isel({SAMPLE: folds.select(responses, split, who="responses")})
@@ -46,6 +47,7 @@ class Fits:
         )
         self._known = np.unique(self.train[STIMULUS].values)
         self._ridge: dict[str, RidgeDecoder] = {}
+        self._alpha: dict[str, float] = {}
         self._judged: dict[str, xr.DataArray] = {}
 
     def features(self, name: str) -> xr.DataArray:
@@ -55,22 +57,44 @@ class Fits:
     def ridge(self, name: str) -> RidgeDecoder:
         """Return the decoder of one feature space."""
         if name not in self._ridge:
-            self._ridge[name] = RidgeDecoder(alpha=list(ALPHAS)).fit(self.train, self.features(name))
+            self._ridge[name] = self.unfitted(name).fit(self.train, self.features(name))
         return self._ridge[name]
+
+    def unfitted(self, name: str) -> RidgeDecoder:
+        """Return the decoder of one feature space before it is fitted, its alpha chosen by 5 folds of training data.
+
+        One alpha for the space: the median of those that suit some of its dimensions, evenly spaced.
+        """
+        if name not in self._alpha:
+            features = self.features(name)
+            some = features.isel({FEATURE: slice(None, None, -(-features.sizes[FEATURE] // CHOOSERS))})
+            with warnings.catch_warnings():
+                # That a dimension which cannot be decoded asks for the largest penalty is no fault of the grid.
+                warnings.filterwarnings("ignore", message="the best alpha lies on the grid's edge")
+                fitted = RidgeDecoder(alpha=list(ALPHAS), n_voxels=self._count, folds=5).fit(self.train, some)
+            self._alpha[name] = float(np.median(fitted.alpha_))
+        return RidgeDecoder(alpha=self._alpha[name], n_voxels=self._count)
+
+    @property
+    def _count(self) -> int | None:
+        """How many predictors are selected, if there are more of them."""
+        there = self.train.size // self.train.sizes[SAMPLE]
+        return self.n_voxels if self.n_voxels is not None and self.n_voxels < there else None
 
     def kept(self, name: str, share: float) -> xr.DataArray:
         """Choose the best-decoded share of one layer, by cross-validation on training data (Algorithm 1)."""
         if name not in self._judged:
             every = np.ones(self.train.sizes[SAMPLE], bool)
             self._judged[name] = selection.best_features(
-                self.train, self.features(name), RidgeDecoder(alpha=MIDDLE), train=every, keep=1.0
+                self.train, self.features(name), self.unfitted(name), train=every, keep=1.0
             )
         return selection.keep_share(self._judged[name], share)
 
     def require(self, plan: Plan, latents: Sequence[str], free: Sequence[str]) -> None:
         """Refuse a plan of other regions, and one whose feature spaces are not all there."""
-        if plan.regions != self.regions:
-            raise ValueError(f"these fits are of the regions {self.regions!r}, the plan of {plan.regions!r}")
+        asked, there = (plan.regions, plan.n_voxels), (self.regions, self.n_voxels)
+        if asked != there:
+            raise ValueError(f"these fits are of the regions and n_voxels {there}, the plan of {asked}")
         needed = dict.fromkeys([*latents, *plan.judged])
         missing = [name for name in needed if name not in self.data.features and name not in free]
         if missing:

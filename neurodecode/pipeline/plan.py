@@ -13,6 +13,8 @@ from ..labels import require_choice
 
 # The shallow half of the method's six layers, where the miniature CLIP keeps the layout.
 LAYERS = ("Linear-2", "Linear-4", "Linear-6")
+# Responses that each dimension is decoded from, as the method takes for its encoder's layers.
+N_VOXELS = 350
 # How dimensions of the layers are trusted.
 TRUST = ("precision", "equal")
 # c, which holds the meaning, moves a tenth as far as z: its values lie closer together, and colours and objects drift.
@@ -37,6 +39,8 @@ class Plan:
     meaning : a deep layer, decoded for the semantic term; gamma : its weight.
     unshrunk : restore the distance from the mean of what is decoded and not calibrated by ``trust``, see
         :class:`neurodecode.reconstruction.Unshrunk`.
+    n_voxels : responses (in M/EEG: channels at a time) that each dimension is decoded from, those that correlate most
+        with it on training data; None: all.
     regions : names or groups ("LVC") whose voxels are used; all by default.
     oracle : the layers' true features take the place of decoded ones, every dimension weighed by its variance. It shows
         how far the machinery goes; it is no reconstruction from a brain.
@@ -51,6 +55,7 @@ class Plan:
     meaning: str = "final"
     gamma: float = 0.2
     unshrunk: bool = True
+    n_voxels: int | None = N_VOXELS
     regions: str | None = None
     oracle: bool = False
     settings: reconstruction.Settings = SETTINGS

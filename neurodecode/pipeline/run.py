@@ -47,7 +47,7 @@ def run(
     ValueError
         Responses without the splits "train" and "test"; feature spaces or pictures that are missing.
     """
-    fits = fits or Fits(data, plan.regions)
+    fits = fits or Fits(data, plan.regions, plan.n_voxels)
     test = fits.test.isel({SAMPLE: slice(n)})
     _require_pictures(test, data.images)
     stage = two_stage(fits, generator, encoder, plan)

@@ -249,8 +249,8 @@ class TwoStage:
     def _frames(self, show: Sequence[int] | None) -> tuple[int, ...]:
         last = self.settings.steps
         frames = tuple(sorted(set((0, last) if show is None else show)))
-        if any(not 0 <= f <= last for f in frames):
-            raise ValueError(f"show names iterations from 0 to {last}, got {list(frames)}")
+        if not frames or any(not 0 <= f <= last for f in frames):
+            raise ValueError(f"show names at least one iteration from 0 to {last}, got {list(frames)}")
         return frames
 
     # --- what both need ----------------------------------------------------------------------------------------

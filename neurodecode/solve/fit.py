@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -176,12 +176,20 @@ def _weights(
 ) -> Weights:
     if settings.k is None:
         return ridge_weights(z, t, alpha)
+    return next(_sparse_weights(z, t, alpha[None], settings, varies))
+
+
+def _sparse_weights(
+    z: np.ndarray, t: np.ndarray, alphas: np.ndarray, settings: Settings, varies: np.ndarray
+) -> Iterator[Weights]:
+    """Yield the weights (p, q) on selected predictors for every row of ``alphas`` (a, q)."""
     always = 0 if settings.centre else 1
     p, q = z.shape[1], t.shape[1]
-    problem = Problem(z, lambda columns: t[:, columns], alpha, settings.k, varies, always)
+    problem = Problem(z, lambda columns: t[:, columns], alphas, settings.k or p, varies, always)
     rows, values = selected_ridge(problem)
-    starts = np.arange(q + 1) * (settings.k + always)
-    return sparse.csc_array((values.ravel(), rows.ravel(), starts), shape=(p, q))
+    starts = np.arange(q + 1) * rows.shape[1]
+    for part in values:
+        yield sparse.csc_array((part.ravel(), rows.ravel(), starts), shape=(p, q))
 
 
 def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray:
@@ -203,9 +211,10 @@ def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray
 
 
 def _selected_path_errors(train: Pair, test: Pair, settings: Settings, varies: np.ndarray) -> np.ndarray:
-    errors = np.empty((settings.alphas.size, train[1].shape[1]))
-    for i, alpha in enumerate(settings.alphas):
-        weights = _weights(train[0], train[1], np.full(errors.shape[1], alpha), settings, varies)
+    q = train[1].shape[1]
+    alphas = np.repeat(settings.alphas[:, None], q, axis=1)
+    errors = np.empty(alphas.shape)
+    for i, weights in enumerate(_sparse_weights(*train, alphas, settings, varies)):
         errors[i] = np.sum((test[1] - test[0] @ weights) ** 2, axis=0)
     return errors
 

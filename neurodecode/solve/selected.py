@@ -35,7 +35,8 @@ class Problem:
     """Predictors x (n, p) as they are solved, of which the last ``always`` join every selection; ``k`` are selected.
 
     ``y`` gives columns of the targets (n, q), in the scale and dtype of x; ``varies`` (p - always) says which
-    predictors may be selected; ``alpha`` (q).
+    predictors may be selected; ``alpha`` (a, q), the penalties to
+    solve for.
     """
 
     x: np.ndarray
@@ -48,12 +49,12 @@ class Problem:
     @property
     def blocks(self) -> Iterator[slice]:
         """Blocks of targets."""
-        q = len(self.alpha)
+        q = self.alpha.shape[1]
         return (slice(first, min(first + BLOCK, q)) for first in range(0, q, BLOCK))
 
 
 def selected_ridge(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Select and solve: rows (q, k + always) ascending and weights (q, k + always) of every target.
+    """Select and solve: rows (q, k + always) ascending and weights (a, q, k + always) of every target.
 
     float32 predictors are solved in float32, and again in float64 if a matrix is too near to singular for that.
     """
@@ -74,8 +75,8 @@ def _solved(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
     """Solve in the dtype of x; None where float32 is not accurate enough."""
     x, width = problem.x, problem.k + problem.always
     n, p = x.shape
-    rows = np.empty((len(problem.alpha), width), np.int32)
-    weights = np.empty((len(problem.alpha), width), x.dtype)
+    rows = np.empty((problem.alpha.shape[1], width), np.int32)
+    weights = np.empty((*problem.alpha.shape, width), x.dtype)
     products = gram(x, x.dtype) if width <= n else None
     norms = _norms(x[:, : p - problem.always], problem.varies)
 
@@ -83,10 +84,12 @@ def _solved(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
         y = problem.y(columns)
         right = cross(x, y, x.dtype)
         rows[columns] = _rows(problem, right, norms, y)
+        parts = list(zip(problem.alpha[:, columns], weights[:, columns], strict=True))
         if products is None:
-            weights[columns] = _dual(x, y, problem.alpha[columns], rows[columns])
+            for alpha, out in parts:
+                out[:] = _dual(x, y, alpha, rows[columns])
             return True
-        return _primal(products, right, problem.alpha[columns], rows[columns], weights[columns])
+        return all(_primal(products, right, alpha, rows[columns], out) for alpha, out in parts)
 
     return (rows, weights) if all(_in_threads(block, problem.blocks)) else None
 
