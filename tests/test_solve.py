@@ -339,6 +339,78 @@ def test_a_matrix_that_is_not_positive_definite_stops_the_solve_there():
     assert _kernels.solve_in_place(matrices, right) == 2
 
 
+# ---------------------------------------------------------------- conjugate gradients
+
+
+def masked(seed: int, dtype: type, *, sources: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Simulated Gram matrix (p, p), right-hand sides (q, k), selections; ill-conditioned with common ``sources``."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(300, 90))
+    x += 3 * rng.normal(size=(300, sources)) @ rng.normal(size=(sources, 90))
+    rows = np.sort(np.stack([rng.choice(80, 40, replace=False) for _ in range(6)]), axis=1).astype(np.int32)
+    return (x.T @ x).astype(dtype), rng.normal(size=rows.shape).astype(dtype), rows
+
+
+@pytest.mark.parametrize("sources", [0, 3])
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 2e-5), (np.float64, 1e-9)])
+def test_conjugate_gradients_equal_a_factorisation(dtype, rtol, sources):
+    from neurodecode.solve import conjugate
+
+    products, right, rows = masked(0, dtype, sources=sources)
+    alpha = np.array([50.0, 100.0, 200.0, 400.0, 800.0, 1600.0])
+    low = conjugate.low_rank(products, rank=8)
+    limit = int(2 * conjugate.iterations(low, alpha.min(), dtype))
+    found, solved = conjugate.conjugate_gradients(products, right, alpha, rows, low=low, limit=limit)
+    assert solved.all()
+    for t, chosen in enumerate(rows):
+        matrix = products[np.ix_(chosen, chosen)].astype(float) + alpha[t] * np.eye(len(chosen))
+        close(found[t], np.linalg.solve(matrix, right[t].astype(float)), rtol=rtol)
+
+
+def test_preconditioning_saves_iterations_where_voxels_share_sources():
+    from neurodecode.solve import conjugate
+
+    products, right, rows = masked(1, np.float64, sources=3)
+    alpha = np.full(6, 50.0)
+    low, none = conjugate.low_rank(products, rank=8), conjugate.LowRank(np.zeros((90, 0)), np.zeros(0), 1.0)
+    few = 25
+    with_, without = (
+        conjugate.conjugate_gradients(products, right, alpha, rows, low=which, limit=few)[1]
+        for which in (low, none)
+    )
+    assert with_.all()
+    assert not without.any()
+    assert conjugate.iterations(low, 50.0, np.float64) < 2 * few
+
+
+def test_a_low_rank_approximation_has_the_leading_eigenvalues():
+    from neurodecode.solve import conjugate
+
+    products, _, _ = masked(2, np.float64, sources=3)
+    values = np.linalg.eigvalsh(products)
+    low = conjugate.low_rank(products, rank=3)
+    np.testing.assert_allclose(low.s + low.rest, values[-3:], rtol=1e-6)
+    assert low.rest == pytest.approx(values[:-3].mean())
+
+
+def test_many_predictors_under_a_large_alpha_go_to_conjugate_gradients(monkeypatch):
+    from neurodecode.solve import selected
+
+    x, y = problem(22, 200, 60, q=40)
+    k, expected = 50, fit_ridge(x, y, one(2e3, k=50)).predict(x)
+    monkeypatch.setattr(selected, "LARGE", 20)
+    monkeypatch.setattr(selected, "FEWEST", 0)
+    used = []
+    inner = selected.conjugate_gradients
+    monkeypatch.setattr(selected, "conjugate_gradients", lambda *a, **b: used.append(1) or inner(*a, **b))
+    monkeypatch.setattr(selected, "_costs_less", lambda *_: True)
+    close(fit_ridge(x, y, one(2e3, k=k)).predict(x), expected, rtol=1e-8)
+    assert used
+    # What does not converge is factorised.
+    monkeypatch.setattr(selected, "iterations", lambda *_: 1.0)
+    close(fit_ridge(x, y, one(2e3, k=k)).predict(x), expected, rtol=1e-8)
+
+
 # ---------------------------------------------------------------- properties
 
 

@@ -186,10 +186,10 @@ def _sparse_weights(
     always = 0 if settings.centre else 1
     p, q = z.shape[1], t.shape[1]
     problem = Problem(z, lambda columns: t[:, columns], alphas, settings.k or p, varies, always)
-    rows, values = selected_ridge(problem)
-    starts = np.arange(q + 1) * rows.shape[1]
-    for part in values:
-        yield sparse.csc_array((part.ravel(), rows.ravel(), starts), shape=(p, q))
+    found = selected_ridge(problem)
+    starts = np.arange(q + 1) * found.rows.shape[1]
+    for part in found.weights:
+        yield sparse.csc_array((part.ravel(), found.rows.ravel(), starts), shape=(p, q))
 
 
 def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray:

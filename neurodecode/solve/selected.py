@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients, iterations, low_rank
 from .gram import cross, gram, one_thread, threads
 from .ridge import solve_penalised
 
@@ -25,7 +26,9 @@ DIGITS = {"f": 6, "d": 12}
 CENTRED = 1e-7
 # A float32 solution is accepted where the roundings of its matrix, against its smallest pivot, come to no more: what it
 # predicts is then within about 2e-5 of float64's.
-ROUNDING = 5e-6
+ROUNDING = 8e-6
+# Conjugate gradients are thought of from here on, and take at least so many iterations.
+LARGE, FEWEST = 1000, 6
 
 Columns = Callable[[slice], np.ndarray]
 
@@ -53,31 +56,39 @@ class Problem:
         return (slice(first, min(first + BLOCK, q)) for first in range(0, q, BLOCK))
 
 
-def selected_ridge(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Select and solve: rows (q, k + always) ascending and weights (a, q, k + always) of every target.
+@dataclass(frozen=True)
+class Solution:
+    """Selected predictors ``rows`` (q, k + always), ascending, ``weights`` (a, q, k + always), and the way there."""
 
-    float32 predictors are solved in float32, and again in float64 if a matrix is too near to singular for that.
+    rows: np.ndarray
+    weights: np.ndarray
+    solver: str
+
+
+def selected_ridge(problem: Problem) -> Solution:
+    """Select and solve.
+
+    float32 predictors are solved in float32, and again in float64 if a matrix is too near to singular for that. Many
+    predictors under a large alpha are solved by conjugate gradients, where they are predicted to cost less than a
+    factorisation; more predictors than samples by the dual form.
     """
     found = _solved(problem)
     if found is None:
         x, y = problem.x.astype(np.float64), problem.y
-        found = _solved(
-            Problem(
-                x, lambda c: y(c).astype(x.dtype), problem.alpha, problem.k, problem.varies, problem.always
-            )
-        )
+        found = _solved(replace(problem, x=x, y=lambda columns: y(columns).astype(np.float64)))
     if found is None:
         raise AssertionError("float64 is always accepted")
     return found
 
 
-def _solved(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
+def _solved(problem: Problem) -> Solution | None:
     """Solve in the dtype of x; None where float32 is not accurate enough."""
     x, width = problem.x, problem.k + problem.always
     n, p = x.shape
     rows = np.empty((problem.alpha.shape[1], width), np.int32)
     weights = np.empty((*problem.alpha.shape, width), x.dtype)
     products = gram(x, x.dtype) if width <= n else None
+    low = None if products is None else _preconditioner(products, width, problem.alpha)
     norms = _norms(x[:, : p - problem.always], problem.varies)
 
     def block(columns: slice) -> bool:
@@ -89,9 +100,54 @@ def _solved(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
             for alpha, out in parts:
                 out[:] = _dual(x, y, alpha, rows[columns])
             return True
+        if low is not None:
+            return all(_iterated(products, right, alpha, rows[columns], low, out) for alpha, out in parts)
         return all(_primal(products, right, alpha, rows[columns], out) for alpha, out in parts)
 
-    return (rows, weights) if all(_in_threads(block, problem.blocks)) else None
+    if not all(_in_threads(block, problem.blocks)):
+        return None
+    way = "dual form" if products is None else "Cholesky" if low is None else "conjugate gradients"
+    return Solution(rows, weights, f"{way} on {problem.k} of {p - problem.always} predictors, {x.dtype}")
+
+
+def _preconditioner(products: np.ndarray, width: int, alpha: np.ndarray) -> LowRank | None:
+    """What conjugate gradients need, if they are predicted to cost less than factorising every target's matrix."""
+    p, smallest = len(products), float(alpha.min())
+    if width < LARGE or not _costs_less(FEWEST, width, p, alpha.size):
+        return None
+    low = low_rank(products)
+    # As for pivots: the roundings of the matrix against the least that its eigenvalues can be.
+    size = width / p * np.sqrt(float(np.sum((low.s + low.rest).astype(float) ** 2)) + p * low.rest**2)
+    if np.finfo(products.dtype).eps / 2 * size > ROUNDING * smallest:
+        return None
+    return low if _costs_less(iterations(low, smallest, products.dtype), width, p, alpha.size) else None
+
+
+def _costs_less(iterations: float, width: int, p: int, solves: int) -> bool:
+    """Whether iterations take fewer operations than factorising, the preconditioner's shared by all ``solves``."""
+    find = (PASSES + 1) * (RANK + OVERSAMPLING) / solves
+    return 2.0 * p**2 * (iterations + find) < width**3 / 3
+
+
+def _iterated(
+    products: np.ndarray,
+    right: np.ndarray,
+    alpha: np.ndarray,
+    rows: np.ndarray,
+    low: LowRank,
+    out: np.ndarray,
+) -> bool:
+    """Fill weights ``out`` (q, k) by conjugate gradients; what does not converge is factorised."""
+    b = np.take_along_axis(right.T, rows, axis=1)
+    limit = 2 * int(np.ceil(iterations(low, float(alpha.min()), products.dtype)))
+    out[:], solved = conjugate_gradients(products, b, alpha, rows, low=low, limit=limit)
+    rest = np.flatnonzero(~solved)
+    if not rest.size:
+        return True
+    again = np.empty_like(out[rest])
+    sound = _primal(products, right[:, rest], alpha[rest], rows[rest], again)
+    out[rest] = again
+    return sound
 
 
 def _in_threads(work: Callable[[slice], bool], blocks: Iterator[slice]) -> Iterator[bool]:
