@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,11 +12,17 @@ from scipy import sparse
 
 from .gram import cross, threads_for
 from .ridge import Pair, leave_one_out_errors, path_errors, ridge_weights
-from .selected import Problem, selected_ridge
+from .selected import Columns, Problem, selected_ridge
+
+LOGGER = logging.getLogger(__name__)
 
 # A column varies if its SD exceeds this many roundings of its largest magnitude. The threshold is relative, so that
 # fields in tesla count like any other unit.
 ROUNDINGS = 10
+
+# Columns whose statistics are taken at a time.
+STREAM = 1024
+ALL = slice(None)
 
 # A dense array or a sparse column array; SciPy's sparse classes bear no types.
 Weights: TypeAlias = Any
@@ -52,9 +58,10 @@ class Scaling:
         z = self._scaled(x, self.x_mean, self.x_scale, self.varies)
         return np.hstack([z, np.ones((len(z), 1), dtype=x.dtype)]) if ones else z
 
-    def y(self, y: np.ndarray) -> np.ndarray:
-        """Return y (n, q) scaled, in its own dtype."""
-        return self._scaled(y, self.y_mean, self.y_scale, self.y_varies)
+    def y(self, y: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        """Return columns of y (n, q) scaled, in its own dtype."""
+        part = np.asarray(y[:, columns])
+        return self._scaled(part, self.y_mean[columns], self.y_scale[columns], self.y_varies[columns])
 
     def _scaled(
         self, values: np.ndarray, mean: np.ndarray, scale: np.ndarray, varies: np.ndarray
@@ -72,7 +79,7 @@ class Fitted:
 
     weights (p, q) is dense, or a sparse column array where every target has its own predictors. ``x_sd`` and ``y_sd``
     are training SDs (1 where constant), ``alpha`` (q) the penalty of every target, ``errors`` (a, q) what it was
-    chosen by.
+    chosen by, ``solver`` how the weights were found.
     """
 
     weights: Weights
@@ -82,6 +89,7 @@ class Fitted:
     y_sd: np.ndarray
     alpha: np.ndarray
     errors: np.ndarray | None
+    solver: str
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Predict y (n, q) from x (n, p)."""
@@ -91,10 +99,18 @@ class Fitted:
 
 
 def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, SD and 'does it vary' of every column of x (n, p), in float64; the SD of a constant column is 1."""
-    mean = x.mean(axis=0, dtype=np.float64)
-    sd = x.std(axis=0, dtype=np.float64)
-    varies = sd > ROUNDINGS * np.finfo(x.dtype).eps * np.maximum(x.max(axis=0), -x.min(axis=0))
+    """Mean, SD and 'does it vary' of every column of x (n, p), in float64; the SD of a constant column is 1.
+
+    x is read in blocks of columns: it may lie on disk.
+    """
+    mean, sd, largest = np.empty((3, x.shape[1]))
+    for first in range(0, x.shape[1], STREAM):
+        columns = slice(first, first + STREAM)
+        part = np.asarray(x[:, columns])
+        mean[columns] = part.mean(axis=0, dtype=np.float64)
+        sd[columns] = part.std(axis=0, dtype=np.float64)
+        largest[columns] = np.maximum(part.max(axis=0), -part.min(axis=0))
+    varies = sd > ROUNDINGS * np.finfo(x.dtype).eps * largest
     return mean, np.where(varies, sd, 1.0), varies
 
 
@@ -122,10 +138,13 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:
     """
     scale = scaling(x, y, settings)
     _require_varying(settings.k, scale.varies)
-    z, t = scale.x(x, ones=not settings.centre), scale.y(y)
-    # A selection has threads of its own.
-    with threads_for(min(z.shape)) if settings.k is None else nullcontext():
-        weights, alpha, errors = _solve(x, y, z, t, scale, settings)
+    if settings.k is None:
+        # A selection has threads of its own.
+        with threads_for(min(x.shape)):
+            weights, alpha, errors, solver = _dense(x, y, scale, settings)
+    else:
+        weights, alpha, errors, solver = _selected(x, y, scale, settings)
+    LOGGER.debug("%d targets: %s", len(alpha), solver)
     y_mean = scale.y_mean
     if not settings.centre:
         y_mean = y_mean + _last_row(weights) * scale.y_scale
@@ -138,6 +157,7 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:
         y_sd=scale.y_sd,
         alpha=alpha,
         errors=errors,
+        solver=solver,
     )
 
 
@@ -149,47 +169,65 @@ def _require_varying(k: int | None, varies: np.ndarray) -> None:
         )
 
 
-def _solve(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, t: np.ndarray, scale: Scaling, settings: Settings
-) -> tuple[Weights, np.ndarray, np.ndarray | None]:
-    """Weights of the scaled problem, one alpha per target, and the errors (alpha, target) behind the choice."""
+# Weights of the scaled problem, one alpha per target, the errors (alpha, target) behind the choice, and the solver.
+Solved: TypeAlias = tuple[Weights, np.ndarray, np.ndarray | None, str]
+
+
+def _dense(x: np.ndarray, y: np.ndarray, scale: Scaling, settings: Settings) -> Solved:
+    """Fit all targets on all predictors."""
     alphas = settings.alphas
-    if alphas.size == 1:
-        alpha = np.full(t.shape[1], alphas[0])
-        return _weights(z, t, alpha, settings, scale.varies), alpha, None
-    if settings.folds is None:
-        if settings.k is not None:
-            raise ValueError(
-                "a grid of alphas with a selection of predictors needs folds=...: leave-one-out would have to select "
-                "again for every sample left out"
-            )
+    z, t = scale.x(x, ones=not settings.centre), scale.y(y)
+    form = "primal" if z.shape[1] <= z.shape[0] else "dual"
+    if alphas.size > 1 and settings.folds is None:
         errors, factors = leave_one_out_errors(z, t, alphas, centred=settings.centre)
         alpha = alphas[np.argmin(errors, axis=0)]
-        return factors.weights(cross(factors.u, t), alpha), alpha, errors
+        return (
+            factors.weights(cross(factors.u, t), alpha),
+            alpha,
+            errors,
+            f"leave-one-out, {form} eigenvectors",
+        )
+    alpha, found = _chosen_alpha(x, y, settings)
+    solver = "Cholesky" if np.ptp(alpha) == 0 else "eigenvectors"
+    return ridge_weights(z, t, alpha), alpha, found, f"{solver}, {form} form"
+
+
+def _selected(x: np.ndarray, y: np.ndarray, scale: Scaling, settings: Settings) -> Solved:
+    """Fit every target on the predictors that correlate most with it; y is read in blocks of columns."""
+    if settings.alphas.size > 1 and settings.folds is None:
+        raise ValueError(
+            "a grid of alphas with a selection of predictors needs folds=...: leave-one-out would have to select "
+            "again for every sample left out"
+        )
+    alpha, errors = _chosen_alpha(x, y, settings)
+    z = scale.x(x, ones=not settings.centre)
+    [weights], solver = _sparse_weights(
+        z, lambda columns: scale.y(y, columns), alpha[None], settings, scale.varies
+    )
+    return weights, alpha, errors, solver
+
+
+def _chosen_alpha(x: np.ndarray, y: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the penalty of every target (q), and the errors on held-out folds (a, q) if there is a choice."""
+    if settings.alphas.size == 1:
+        return np.full(y.shape[1], settings.alphas[0]), None
     errors = _fold_errors(x, y, settings)
-    alpha = alphas[np.argmin(errors, axis=0)]
-    return _weights(z, t, alpha, settings, scale.varies), alpha, errors
-
-
-def _weights(
-    z: np.ndarray, t: np.ndarray, alpha: np.ndarray, settings: Settings, varies: np.ndarray
-) -> Weights:
-    if settings.k is None:
-        return ridge_weights(z, t, alpha)
-    return next(_sparse_weights(z, t, alpha[None], settings, varies))
+    return settings.alphas[np.argmin(errors, axis=0)], errors
 
 
 def _sparse_weights(
-    z: np.ndarray, t: np.ndarray, alphas: np.ndarray, settings: Settings, varies: np.ndarray
-) -> Iterator[Weights]:
-    """Yield the weights (p, q) on selected predictors for every row of ``alphas`` (a, q)."""
+    z: np.ndarray, t: Columns, alphas: np.ndarray, settings: Settings, varies: np.ndarray
+) -> tuple[list[Weights], str]:
+    """Weights (p, q) on selected predictors for every row of ``alphas`` (a, q), and the solver."""
     always = 0 if settings.centre else 1
-    p, q = z.shape[1], t.shape[1]
-    problem = Problem(z, lambda columns: t[:, columns], alphas, settings.k or p, varies, always)
-    found = selected_ridge(problem)
+    p, q = z.shape[1], alphas.shape[1]
+    found = selected_ridge(Problem(z, t, alphas, settings.k or p, varies, always))
     starts = np.arange(q + 1) * found.rows.shape[1]
-    for part in found.weights:
-        yield sparse.csc_array((part.ravel(), found.rows.ravel(), starts), shape=(p, q))
+    shape = (p, q)
+    made = [
+        sparse.csc_array((part.ravel(), found.rows.ravel(), starts), shape=shape) for part in found.weights
+    ]
+    return made, found.solver
 
 
 def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray:
@@ -214,7 +252,8 @@ def _selected_path_errors(train: Pair, test: Pair, settings: Settings, varies: n
     q = train[1].shape[1]
     alphas = np.repeat(settings.alphas[:, None], q, axis=1)
     errors = np.empty(alphas.shape)
-    for i, weights in enumerate(_sparse_weights(*train, alphas, settings, varies)):
+    found, _ = _sparse_weights(train[0], lambda columns: train[1][:, columns], alphas, settings, varies)
+    for i, weights in enumerate(found):
         errors[i] = np.sum((test[1] - test[0] @ weights) ** 2, axis=0)
     return errors
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients, iterations, low_rank
-from .gram import cross, gram, one_thread, threads
+from .gram import COLUMNS, cross, gram, one_thread, threads
 from .ridge import solve_penalised
 
 # Targets at a time, and the bytes of their gathered matrices.
@@ -86,28 +86,46 @@ def _solved(problem: Problem) -> Solution | None:
     x, width = problem.x, problem.k + problem.always
     n, p = x.shape
     rows = np.empty((problem.alpha.shape[1], width), np.int32)
+    right = np.empty(rows.shape, x.dtype)
     weights = np.empty((*problem.alpha.shape, width), x.dtype)
-    products = gram(x, x.dtype) if width <= n else None
-    low = None if products is None else _preconditioner(products, width, problem.alpha)
-    norms = _norms(x[:, : p - problem.always], problem.varies)
+    candidates = Candidates.of(x[:, : p - problem.always], problem.varies)
+    last = np.arange(p - problem.always, p, dtype=np.int32)
 
-    def block(columns: slice) -> bool:
+    def select(columns: slice) -> bool:
         y = problem.y(columns)
-        right = cross(x, y, x.dtype)
-        rows[columns] = _rows(problem, right, norms, y)
-        parts = list(zip(problem.alpha[:, columns], weights[:, columns], strict=True))
-        if products is None:
-            for alpha, out in parts:
-                out[:] = _dual(x, y, alpha, rows[columns])
-            return True
-        if low is not None:
-            return all(_iterated(products, right, alpha, rows[columns], low, out) for alpha, out in parts)
-        return all(_primal(products, right, alpha, rows[columns], out) for alpha, out in parts)
+        products = cross(x, y, x.dtype)
+        rows[columns, : problem.k] = candidates.best(y, products[: p - problem.always], problem.k)
+        rows[columns, problem.k :] = last
+        right[columns] = np.take_along_axis(products.T, rows[columns], axis=1)
+        return True
 
-    if not all(_in_threads(block, problem.blocks)):
+    def by_dual(columns: slice) -> bool:
+        y = problem.y(columns)
+        for alpha, out in zip(problem.alpha[:, columns], weights[:, columns], strict=True):
+            out[:] = _dual(x, y, alpha, rows[columns])
+        return True
+
+    all(_in_threads(select, problem.blocks))
+    said = f"{problem.k} of {p - problem.always} predictors, {x.dtype}"
+    if width > n:
+        all(_in_threads(by_dual, problem.blocks))
+        return Solution(rows, weights, f"dual form on {said}")
+    # Predictors that nobody selected are not multiplied.
+    union, where = np.unique(rows, return_inverse=True)
+    where = where.reshape(rows.shape).astype(np.int32)
+    products = gram(x if len(union) == p else x[:, union], x.dtype)
+    low = _preconditioner(products, width, problem.alpha)
+
+    def solve(columns: slice) -> bool:
+        parts = zip(problem.alpha[:, columns], weights[:, columns], strict=True)
+        if low is not None:
+            return all(_iterated(products, right[columns], a, where[columns], low, out) for a, out in parts)
+        return all(_primal(products, right[columns], a, where[columns], out) for a, out in parts)
+
+    if not all(_in_threads(solve, problem.blocks)):
         return None
-    way = "dual form" if products is None else "Cholesky" if low is None else "conjugate gradients"
-    return Solution(rows, weights, f"{way} on {problem.k} of {p - problem.always} predictors, {x.dtype}")
+    way = "Cholesky" if low is None else "conjugate gradients"
+    return Solution(rows, weights, f"{way} on {said}")
 
 
 def _preconditioner(products: np.ndarray, width: int, alpha: np.ndarray) -> LowRank | None:
@@ -138,14 +156,13 @@ def _iterated(
     out: np.ndarray,
 ) -> bool:
     """Fill weights ``out`` (q, k) by conjugate gradients; what does not converge is factorised."""
-    b = np.take_along_axis(right.T, rows, axis=1)
     limit = 2 * int(np.ceil(iterations(low, float(alpha.min()), products.dtype)))
-    out[:], solved = conjugate_gradients(products, b, alpha, rows, low=low, limit=limit)
+    out[:], solved = conjugate_gradients(products, right, alpha, rows, low=low, limit=limit)
     rest = np.flatnonzero(~solved)
     if not rest.size:
         return True
     again = np.empty_like(out[rest])
-    sound = _primal(products, right[:, rest], alpha[rest], rows[rest], again)
+    sound = _primal(products, right[rest], alpha[rest], rows[rest], again)
     out[rest] = again
     return sound
 
@@ -166,38 +183,41 @@ def _in_threads(work: Callable[[slice], bool], blocks: Iterator[slice]) -> Itera
                 pool.shutdown(cancel_futures=True)
 
 
-def _norms(x: np.ndarray, varies: np.ndarray) -> np.ndarray:
-    """Return the lengths (p) of the centred columns of x; 1 where a column does not vary."""
-    length = x.std(axis=0, dtype=np.float64) * np.sqrt(len(x))
-    return np.where(varies, length, 1.0)
+@dataclass(frozen=True)
+class Candidates:
+    """Predictors x (n, p) to select from: their means, their lengths about them (1 where constant), and who varies."""
 
+    x: np.ndarray
+    mean: np.ndarray
+    norms: np.ndarray
+    varies: np.ndarray
 
-def _rows(problem: Problem, right: np.ndarray, norms: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Select (q, k + always), given x^T y (p, q)."""
-    p = problem.x.shape[1] - problem.always
-    chosen = _chosen(problem.x[:, :p], y, right[:p], norms, problem.varies, problem.k)
-    last = np.arange(p, p + problem.always, dtype=np.int32)
-    return np.hstack([chosen, np.broadcast_to(last, (len(chosen), problem.always))])
+    @classmethod
+    def of(cls, x: np.ndarray, varies: np.ndarray) -> Candidates:
+        """Measure x; ``varies`` (p) says who may be selected."""
+        mean, length = np.empty(x.shape[1]), np.empty(x.shape[1])
+        for first in range(0, x.shape[1], COLUMNS):
+            part = slice(first, first + COLUMNS)
+            mean[part] = x[:, part].mean(axis=0, dtype=np.float64)
+            length[part] = x[:, part].std(axis=0, dtype=np.float64) * np.sqrt(len(x))
+        return cls(x, mean, np.where(varies, length, 1.0), varies)
 
+    def best(self, y: np.ndarray, products: np.ndarray, k: int) -> np.ndarray:
+        """Indices (q, k), ascending, of those that correlate most with each target, given x^T y (p, q)."""
+        from . import _kernels
 
-def _chosen(
-    x: np.ndarray, y: np.ndarray, products: np.ndarray, norms: np.ndarray, varies: np.ndarray, k: int
-) -> np.ndarray:
-    """Indices (q, k), ascending, of the predictors that correlate most with each target, given x^T y (p, q)."""
-    from . import _kernels
-
-    mean, off = y.mean(axis=0, dtype=np.float64), x.mean(axis=0, dtype=np.float64)
-    length = y.std(axis=0, dtype=np.float64) * np.sqrt(len(y))
-    if _offset(off, norms, len(x)) * _offset(mean, length, len(y)) > CENTRED:
-        # A product of centred sides, in float64, loses nothing to the offsets.
-        products = cross(x - off, y - mean)
-    steady = length <= 1e-12 * np.abs(y).max(axis=0) * np.sqrt(len(y))
-    scale = np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length)).astype(products.dtype)
-    r = np.abs(products.T * scale[:, None] / norms.astype(products.dtype))
-    r = np.round(r, DIGITS[r.dtype.char])
-    r[:, ~varies] = -1.0
-    p = len(norms)
-    return _kernels.best(r, np.partition(r, p - k, axis=1)[:, p - k].copy(), k)
+        n, p = self.x.shape
+        mean = y.mean(axis=0, dtype=np.float64)
+        length = y.std(axis=0, dtype=np.float64) * np.sqrt(n)
+        if _offset(self.mean, self.norms, n) * _offset(mean, length, n) > CENTRED:
+            # A product of centred sides, in float64, loses nothing to the offsets.
+            products = cross(self.x - self.mean, y - mean)
+        steady = length <= 1e-12 * np.abs(y).max(axis=0) * np.sqrt(n)
+        scale = np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length)).astype(products.dtype)
+        r = np.abs(products.T * scale[:, None] / self.norms.astype(products.dtype))
+        r = np.round(r, DIGITS[r.dtype.char])
+        r[:, ~self.varies] = -1.0
+        return _kernels.best(r, np.partition(r, p - k, axis=1)[:, p - k].copy(), k)
 
 
 def _offset(mean: np.ndarray, length: np.ndarray, n: int) -> float:
@@ -212,7 +232,7 @@ def _primal(
     from . import _kernels
 
     q, k = rows.shape
-    out[:] = np.take_along_axis(right.T, rows, axis=1)
+    out[:] = right
     at_once = min(q, max(1, GATHERED // (k * k * products.itemsize)))
     matrices = np.zeros((at_once, k, k), products.dtype)
     for first in range(0, q, at_once):
@@ -231,7 +251,7 @@ def _primal(
         for t in range(first + done, part.stop):
             # An alpha below the rounding of the matrix: not positive definite, still solvable.
             matrix = products[np.ix_(rows[t], rows[t])]
-            out[t] = solve_penalised(matrix, right[rows[t], t], float(alpha[t]))
+            out[t] = solve_penalised(matrix, right[t], float(alpha[t]))
     return True
 
 
@@ -258,7 +278,6 @@ def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray)
     -----
     Ties go to the lower index; |r| is rounded to 12 digits (6 in float32).
     """
-    norms = _norms(x, varies)
+    candidates = Candidates.of(x, varies)
     blocks = (y[:, first : first + BLOCK] for first in range(0, y.shape[1], BLOCK))
-    chosen = [_chosen(x, block, cross(x, block, x.dtype), norms, varies, k) for block in blocks]
-    return np.concatenate(chosen).T
+    return np.concatenate([candidates.best(block, cross(x, block, x.dtype), k) for block in blocks]).T
