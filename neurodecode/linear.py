@@ -417,7 +417,9 @@ def _same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray,
 
 def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | None) -> None:
     # A constant target is predicted equally well by every alpha: it says nothing about the grid.
-    chosen = chosen if errors is None else chosen[np.ptp(errors, axis=0) > 0]
+    if errors is not None:
+        lowest, highest = errors.min(axis=0), np.where(np.isfinite(errors), errors, -np.inf).max(axis=0)
+        chosen = chosen[highest > lowest]
     low, high = int((chosen == grid[0]).sum()), int((chosen == grid[-1]).sum())
     if grid.size > 2 and low + high:
         warnings.warn(

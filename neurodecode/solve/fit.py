@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from .gram import cross, threads_for
+from .gram import threads_for
 from .ridge import Pair, leave_one_out_errors, path_errors, ridge_weights
 from .selected import Columns, Problem, selected_ridge
 
@@ -30,13 +30,18 @@ Weights: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fit. ``folds`` are index pairs for choosing alpha, None for leave-one-out."""
+    """How to fit.
+
+    ``folds`` are index pairs for choosing alpha, None for leave-one-out; of that, ``every`` computes all errors, not
+    only those around the least.
+    """
 
     alphas: np.ndarray
     k: int | None = None
     standardise: bool = True
     centre: bool = True
     folds: Sequence[Pair] | None = None
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,17 +184,13 @@ def _dense(x: np.ndarray, y: np.ndarray, scale: Scaling, settings: Settings) -> 
     z, t = scale.x(x, ones=not settings.centre), scale.y(y)
     form = "primal" if z.shape[1] <= z.shape[0] else "dual"
     if alphas.size > 1 and settings.folds is None:
-        errors, factors = leave_one_out_errors(z, t, alphas, centred=settings.centre)
-        alpha = alphas[np.argmin(errors, axis=0)]
-        return (
-            factors.weights(cross(factors.u, t), alpha),
-            alpha,
-            errors,
-            f"leave-one-out, {form} eigenvectors",
-        )
-    alpha, found = _chosen_alpha(x, y, settings)
+        found = leave_one_out_errors(z, t, alphas, centred=settings.centre, every=settings.every)
+        alpha = alphas[np.argmin(found.errors, axis=0)]
+        weights = found.factors.weights(found.uty, alpha)
+        return weights, alpha, found.errors, f"leave-one-out, {form} eigenvectors"
+    alpha, errors = _chosen_alpha(x, y, settings)
     solver = "Cholesky" if np.ptp(alpha) == 0 else "eigenvectors"
-    return ridge_weights(z, t, alpha), alpha, found, f"{solver}, {form} form"
+    return ridge_weights(z, t, alpha), alpha, errors, f"{solver}, {form} form"
 
 
 def _selected(x: np.ndarray, y: np.ndarray, scale: Scaling, settings: Settings) -> Solved:

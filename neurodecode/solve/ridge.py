@@ -13,6 +13,9 @@ from scipy import linalg
 
 from .gram import COLUMNS, cross, gram, outer_gram
 
+# Relative difference of two leave-one-out errors from which float32 says which is less.
+TIE = 1e-4
+
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -77,29 +80,94 @@ def solve_penalised(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.n
     return linalg.cho_solve(factor, right, check_finite=False)
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Mean squared leave-one-out errors (a, q), infinite where none was computed, and what they came from.
+
+    ``uty`` (r, q) is u^T y of the ``factors``.
+    """
+
+    errors: np.ndarray
+    factors: Factors
+    uty: np.ndarray
+
+
 def leave_one_out_errors(
-    x: np.ndarray, y: np.ndarray, alphas: np.ndarray, *, centred: bool
-) -> tuple[np.ndarray, Factors]:
-    """Exact mean squared leave-one-out error (a, q) of every alpha, and the factorisation it came from.
+    x: np.ndarray, y: np.ndarray, alphas: np.ndarray, *, centred: bool, every: bool = True
+) -> LeftOut:
+    """Exact mean squared leave-one-out errors of ridges with ``alphas`` (a), ascending.
 
     For x (n, p), y (n, q) and the smoother H: e_i = (y_i - yhat_i) / (1 - H_ii). With ``centred`` x and y, H includes
-    the mean, so the intercept is left out too (Allen 1974; Golub, Heath & Wahba 1979).
+    the mean, so the intercept is left out too (Allen 1974). ``every`` computes all; otherwise generalised
+    cross-validation (Golub, Heath & Wahba 1979), which needs no product per alpha, says where every target's search
+    begins, and exact errors are computed from there until the least of them has both neighbours.
     """
     factors = factorise(x)
-    mean_leverage = 1.0 / x.shape[0] if centred else 0.0
-    shrinks = [factors.s2 / (factors.s2 + alpha) for alpha in alphas]
-    leverages = [mean_leverage + (factors.u**2) @ shrink for shrink in shrinks]
+    smoother = _Smoother(factors, alphas, 1.0 / x.shape[0] if centred else 0.0)
     errors = np.empty((len(alphas), y.shape[1]))
+    uty = np.empty((factors.s2.size, y.shape[1]))
     for first in range(0, y.shape[1], COLUMNS):
         columns = slice(first, first + COLUMNS)
         block = np.asarray(y[:, columns], dtype=np.float64)
-        uty = factors.u.T @ block
-        for i, (shrink, leverage) in enumerate(zip(shrinks, leverages, strict=True)):
-            # A leverage of one means that a sample is fitted by itself alone: its held-out error is unbounded.
-            left_out = np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
-            residual = (block - factors.u @ (shrink[:, None] * uty)) / left_out[:, None]
-            errors[i, columns] = np.mean(residual**2, axis=0)
-    return errors, factors
+        uty[:, columns] = factors.u.T @ block
+        find = smoother.errors if every else smoother.bracketed
+        errors[:, columns] = find(block, uty[:, columns])
+    return LeftOut(errors, factors, uty)
+
+
+class _Smoother:
+    """The ridge smoothers u diag(shrink) u^T of several alphas, and what their diagonals leave of a sample."""
+
+    def __init__(self, factors: Factors, alphas: np.ndarray, mean_leverage: float) -> None:
+        self.u, self.single = factors.u, factors.u.astype(np.float32)
+        self.shrinks = factors.s2 / (factors.s2 + alphas[:, None])
+        leverages = mean_leverage + self.shrinks @ (factors.u**2).T
+        # A leverage of one means that a sample is fitted by itself alone: its held-out error is unbounded.
+        self.left_out = np.maximum(1.0 - leverages, np.finfo(np.float64).eps)
+
+    def one(self, i: int, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
+        """Exact errors (q) of the i-th alpha, for y (n, q), computed in the dtype of y."""
+        u = self.u if y.dtype == np.float64 else self.single
+        residual = y - u @ (self.shrinks[i][:, None] * uty).astype(y.dtype)
+        residual /= self.left_out[i][:, None].astype(y.dtype)
+        return np.asarray(np.einsum("nq,nq->q", residual, residual) / len(y))
+
+    def errors(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
+        """Exact errors (a, q) of all alphas."""
+        return np.stack([self.one(i, y, uty) for i in range(len(self.shrinks))])
+
+    def bracketed(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
+        """Errors (a, q) around each target's least one, infinite elsewhere; float64 where float32 cannot tell."""
+        # |y|^2 less what the smoother takes, over the mean of what it leaves: generalised cross-validation.
+        left = np.einsum("nq,nq->q", y, y) - (1 - (1 - self.shrinks) ** 2) @ uty**2
+        start = np.argmin(left / self.left_out.mean(axis=1, keepdims=True) ** 2, axis=0)
+        scale = np.abs(y).max(axis=0)
+        scale[scale == 0] = 1.0
+        errors = np.full(left.shape, np.inf)
+        self._descend(errors, (y / scale).astype(np.float32), uty / scale, start)
+        errors *= scale**2
+        close = np.isfinite(errors) & (errors <= (1 + TIE) * errors.min(axis=0))
+        doubtful = np.flatnonzero(close.sum(axis=0) > 1)
+        if doubtful.size:
+            exact = np.full((len(errors), doubtful.size), np.inf)
+            first = np.argmin(errors[:, doubtful], axis=0)
+            self._descend(exact, y[:, doubtful], uty[:, doubtful], first)
+            errors[:, doubtful] = exact
+        return errors
+
+    def _descend(self, errors: np.ndarray, y: np.ndarray, uty: np.ndarray, start: np.ndarray) -> None:
+        """Fill ``errors`` (a, q) from ``start`` (q) on, until each target's least has both its neighbours."""
+        last, targets, best = len(errors) - 1, np.arange(y.shape[1]), start
+        while targets.size:
+            missing = np.zeros((len(errors), targets.size), bool)
+            for step in (-1, 0, 1):
+                missing[np.clip(best + step, 0, last), np.arange(targets.size)] = True
+            missing &= np.isinf(errors[:, targets])
+            for i in np.flatnonzero(missing.any(axis=1)).tolist():
+                these = targets[missing[i]]
+                errors[i, these] = self.one(i, y[:, these], uty[:, these])
+            moved = np.argmin(errors[:, targets], axis=0)
+            targets, best = targets[moved != best], moved[moved != best]
 
 
 def path_errors(train: Pair, test: Pair, alphas: np.ndarray) -> np.ndarray:
