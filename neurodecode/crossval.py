@@ -64,7 +64,7 @@ class Task:
         """Refit every space on every fold of ``view(responses)`` and score it: (layer | feature, fold)."""
         seen, truths = view(self.responses), self.truths()
         scored = [self._tested(self._fitted(seen, fold), seen, fold, truths) for fold in self.folds]
-        return self._by_feature(scored) if by == FEATURE else self._by_layer(scored)
+        return self._by_feature(scored) if by == FEATURE else self.by_layer(scored)
 
     def cross_scores(self, train_view: View, test_views: Sequence[View]) -> xr.DataArray:
         """Fit on one view and score on others, relabelled by the caller: (other, layer, fold)."""
@@ -74,14 +74,14 @@ class Task:
         def tested(view: View) -> xr.DataArray:
             other = view(self.responses)
             pairs = zip(fitted, self.folds, strict=True)
-            return self._by_layer([self._tested(decoders, other, fold, truths) for decoders, fold in pairs])
+            return self.by_layer([self._tested(decoders, other, fold, truths) for decoders, fold in pairs])
 
         return joined([tested(view) for view in test_views], dim="other")
 
     def _fitted(self, seen: xr.DataArray, fold: Fold) -> list[Any]:
         """One fitted decoder a group."""
         learned = seen.isel({SAMPLE: fold.train})
-        return [clone(g.decoder).fit(learned, _rows(g.features, fold.train)) for g in self.groups]
+        return [clone(g.decoder).fit(learned, rows_of(g.features, fold.train)) for g in self.groups]
 
     def truths(self) -> dict[tuple[str, str], xr.DataArray]:
         """Features of the test samples of every space and fold; views change no sample, so once is enough."""
@@ -90,7 +90,7 @@ class Task:
     def features_of(self, space: str, rows: np.ndarray) -> xr.DataArray:
         """Features (sample, feature) of some samples, by position."""
         labels = self.responses.isel({d: 0 for d in self.responses.dims if d != SAMPLE}, drop=True)
-        return match(_rows(self.spaces[space], rows), labels.isel({SAMPLE: rows}))
+        return match(rows_of(self.spaces[space], rows), labels.isel({SAMPLE: rows}))
 
     def _tested(
         self,
@@ -101,9 +101,17 @@ class Task:
     ) -> dict[str, xr.DataArray]:
         """Scores (feature) or (sample) of every space on the fold's test part."""
         tested = seen.isel({SAMPLE: fold.test})
+        return self.judged([decoder.predict(tested) for decoder in fitted], fold, truths)
+
+    def judged(
+        self,
+        predictions: Sequence[xr.DataArray],
+        fold: Fold,
+        truths: Mapping[tuple[str, str], xr.DataArray],
+    ) -> dict[str, xr.DataArray]:
+        """Scores (feature) or (sample) of every space, from predictions of every group for the fold's test part."""
         scores = {}
-        for group, decoder in zip(self.groups, fitted, strict=True):
-            predicted = decoder.predict(tested)
+        for group, predicted in zip(self.groups, predictions, strict=True):
             first = 0
             for name in group.names:
                 true = truths[name, fold.name]
@@ -112,7 +120,7 @@ class Task:
                 first += true.sizes[FEATURE]
         return scores
 
-    def _by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
+    def by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Mean score of every space and fold."""
         values = [[_finite_mean(fold[space].values) for fold in scored] for space in self.spaces]
         return self._labelled(
@@ -172,7 +180,7 @@ def _fit_together(spaces: Sequence[xr.DataArray], decoders: Sequence[Any]) -> bo
     )
 
 
-def _rows(space: xr.DataArray, rows: np.ndarray) -> xr.DataArray:
+def rows_of(space: xr.DataArray, rows: np.ndarray) -> xr.DataArray:
     """Features per stimulus are matched by label later; features per sample follow their samples."""
     return space.isel({SAMPLE: rows}) if SAMPLE in space.dims else space
 

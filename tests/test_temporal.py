@@ -277,6 +277,54 @@ def test_the_diagonal_of_generalise_is_the_sweep():
     assert square.fold.values.tolist() == ["run=0", "run=1", "run=2", "run=3"]
 
 
+class OneByOne(nd.RidgeDecoder):
+    """The same ridge, of which windows cannot know that they may share it: every window is fitted on its own."""
+
+
+@pytest.mark.parametrize("scheme", ["sliding", "growing", "shrinking"])
+@pytest.mark.parametrize("width", [0.05, 0.2])  # 30 predictors (primal), 120 (dual)
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-9), (np.float32, 1e-4)])
+@pytest.mark.parametrize("standardise", [True, False])
+def test_windows_that_share_score_as_windows_one_by_one(scheme, width, dtype, rtol, standardise):
+    data, features = epochs()
+    data = (data + 40.0).astype(dtype)  # an offset
+    data[:, 2, 7:19] = 3.0  # a channel that is constant for a while
+    options = {"width": width, "step": 0.03, "folds": "run", "score": "profile", "scheme": scheme}
+    shared, single = (
+        temporal.sweep(data, features, decoder(alpha=7.0, standardise=standardise), **options)
+        for decoder in (nd.RidgeDecoder, OneByOne)
+    )
+    np.testing.assert_allclose(shared, single, rtol=rtol, atol=rtol)
+    xr.testing.assert_equal(shared.drop_attrs() * 0, single.drop_attrs() * 0)  # the same labels
+
+
+@pytest.mark.parametrize("width", [0.05, 0.2])
+def test_generalising_by_sharing_equals_one_by_one(width):
+    data, features = epochs()
+    options = {"width": width, "step": 0.06, "score": "top1"}
+    shared, single = (
+        temporal.generalise(data + 40.0, features, decoder(alpha=7.0), **options)
+        for decoder in (nd.RidgeDecoder, OneByOne)
+    )
+    np.testing.assert_allclose(shared, single, rtol=1e-9)
+
+
+def test_what_windows_share_is_computed_once(monkeypatch):
+    """Sliding by a quarter of a window: of each further window only a quarter of the samples is multiplied."""
+    from neurodecode.temporal import shared
+
+    data, features = epochs()
+    made = []
+    before = shared.SharedRidge.products
+    monkeypatch.setattr(
+        shared.SharedRidge, "products", lambda self, x, new: made.append(new) or before(self, x, new)
+    )
+    temporal.sweep(data, features["late"], nd.RidgeDecoder(), width=0.08, step=0.02, score="profile")
+    sizes = [new.stop - new.start for new in made]
+    assert sizes[0] == 8 * 6
+    assert set(sizes[1:]) == {2 * 6}
+
+
 # ---------------------------------------------------------------- patterns
 
 

@@ -7,6 +7,7 @@ x^T x and x x^T. All penalties share it: weights are v diag(s / (s^2 + alpha)) u
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg
@@ -21,15 +22,30 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Factors:
-    """The thin factorisation of x (n, p): eigenvalues s^2 (r) and left vectors u (n, r) of x x^T."""
+    """The thin factorisation of x (n, p): eigenvalues s^2 (r) and left vectors u (n, r) of x x^T, in float64.
+
+    ``single`` is u in float32. Products with float32 data are made in float32: they only sum, nothing is solved.
+    """
 
     x: np.ndarray
     u: np.ndarray
     s2: np.ndarray
 
+    @cached_property
+    def single(self) -> np.ndarray:
+        """Return u in float32."""
+        return self.u.astype(np.float32)
+
+    def along(self, y: np.ndarray) -> np.ndarray:
+        """Return u^T y (r, q), in the dtype of y (n, q)."""
+        u = self.single if y.dtype == np.float32 else self.u
+        return np.asarray(u.T @ y)
+
     def weights(self, uty: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Weights (p, q) from u^T y (r, q) and one alpha per target (q)."""
-        return cross(self.x, self.u @ (uty / (self.s2[:, None] + alpha[None, :])))
+        """Weights (p, q) from u^T y (r, q) and one alpha per target (q), in the dtype of both."""
+        u = self.single if uty.dtype == np.float32 else self.u
+        scaled = (uty / (self.s2[:, None] + alpha[None, :])).astype(uty.dtype)
+        return cross(self.x, u @ scaled, uty.dtype)
 
 
 def factorise(x: np.ndarray) -> Factors:
@@ -84,7 +100,7 @@ def solve_penalised(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.n
 class LeftOut:
     """Mean squared leave-one-out errors (a, q), infinite where none was computed, and what they came from.
 
-    ``uty`` (r, q) is u^T y of the ``factors``.
+    ``uty`` (r, q) is u^T y of the ``factors``, in the dtype of y.
     """
 
     errors: np.ndarray
@@ -105,59 +121,79 @@ def leave_one_out_errors(
     factors = factorise(x)
     smoother = _Smoother(factors, alphas, 1.0 / x.shape[0] if centred else 0.0)
     errors = np.empty((len(alphas), y.shape[1]))
-    uty = np.empty((factors.s2.size, y.shape[1]))
+    uty = np.empty((factors.s2.size, y.shape[1]), y.dtype)
     for first in range(0, y.shape[1], COLUMNS):
         columns = slice(first, first + COLUMNS)
-        block = np.asarray(y[:, columns], dtype=np.float64)
-        uty[:, columns] = factors.u.T @ block
+        block = np.asarray(y[:, columns])
+        uty[:, columns] = factors.along(block)
         find = smoother.errors if every else smoother.bracketed
         errors[:, columns] = find(block, uty[:, columns])
     return LeftOut(errors, factors, uty)
 
 
 class _Smoother:
-    """The ridge smoothers u diag(shrink) u^T of several alphas, and what their diagonals leave of a sample."""
+    """What ridge smoothers leave: u diag(rest) u^T of the span of u, all of what lies outside.
+
+    Nothing is written as one less what is smoothed: where alpha is small, that would leave rounding alone.
+    """
 
     def __init__(self, factors: Factors, alphas: np.ndarray, mean_leverage: float) -> None:
-        self.u, self.single = factors.u, factors.u.astype(np.float32)
-        self.shrinks = factors.s2 / (factors.s2 + alphas[:, None])
-        leverages = mean_leverage + self.shrinks @ (factors.u**2).T
-        # A leverage of one means that a sample is fitted by itself alone: its held-out error is unbounded.
-        self.left_out = np.maximum(1.0 - leverages, np.finfo(np.float64).eps)
+        self.u, self.single = factors.u, factors.single
+        self.rests = alphas[:, None] / (factors.s2 + alphas[:, None])
+        squares = factors.u**2
+        outside = np.maximum(1.0 - mean_leverage - squares.sum(axis=1), 0.0)
+        # Nothing left means that a sample is fitted by itself alone: its held-out error is unbounded.
+        self.left_out = np.maximum(outside + self.rests @ squares.T, np.finfo(np.float64).eps)
+        n, r = factors.u.shape
+        self.spans = r >= n - (mean_leverage > 0)
 
-    def one(self, i: int, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
-        """Exact errors (q) of the i-th alpha, for y (n, q), computed in the dtype of y."""
+    def outside(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
+        """Return the part (n, q) of y that lies outside the span of u."""
         u = self.u if y.dtype == np.float64 else self.single
-        residual = y - u @ (self.shrinks[i][:, None] * uty).astype(y.dtype)
-        residual /= self.left_out[i][:, None].astype(y.dtype)
-        return np.asarray(np.einsum("nq,nq->q", residual, residual) / len(y))
+        return np.zeros_like(y) if self.spans else y - u @ uty
+
+    def one(self, i: int, outside: np.ndarray, uty: np.ndarray) -> np.ndarray:
+        """Exact errors (q) of the i-th alpha, computed in the dtype of ``outside`` (n, q)."""
+        dtype = outside.dtype
+        u = self.u if dtype == np.float64 else self.single
+        residual = u @ (self.rests[i][:, None] * uty).astype(dtype)
+        residual += outside
+        residual /= self.left_out[i][:, None].astype(dtype)
+        return np.asarray(np.einsum("nq,nq->q", residual, residual) / len(residual))
 
     def errors(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
-        """Exact errors (a, q) of all alphas."""
-        return np.stack([self.one(i, y, uty) for i in range(len(self.shrinks))])
+        """Exact errors (a, q) of all alphas, in float64."""
+        if y.dtype != np.float64:
+            y = y.astype(np.float64)
+            uty = self.u.T @ y
+        outside = self.outside(y, uty)
+        return np.stack([self.one(i, outside, uty) for i in range(len(self.rests))])
 
     def bracketed(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
         """Errors (a, q) around each target's least one, infinite elsewhere; float64 where float32 cannot tell."""
-        # |y|^2 less what the smoother takes, over the mean of what it leaves: generalised cross-validation.
-        left = np.einsum("nq,nq->q", y, y) - (1 - (1 - self.shrinks) ** 2) @ uty**2
+        outside = self.outside(y, uty)
+        # The square of what is left over the mean leverage that is left: generalised cross-validation.
+        left = np.einsum("nq,nq->q", outside, outside) + self.rests**2 @ uty.astype(np.float64) ** 2
         start = np.argmin(left / self.left_out.mean(axis=1, keepdims=True) ** 2, axis=0)
-        scale = np.abs(y).max(axis=0)
+        scale = np.abs(y).max(axis=0).astype(np.float64)
         scale[scale == 0] = 1.0
         errors = np.full(left.shape, np.inf)
-        self._descend(errors, (y / scale).astype(np.float32), uty / scale, start)
+        self._descend(errors, (outside / scale).astype(np.float32), (uty / scale).astype(np.float32), start)
         errors *= scale**2
         close = np.isfinite(errors) & (errors <= (1 + TIE) * errors.min(axis=0))
         doubtful = np.flatnonzero(close.sum(axis=0) > 1)
         if doubtful.size:
             exact = np.full((len(errors), doubtful.size), np.inf)
             first = np.argmin(errors[:, doubtful], axis=0)
-            self._descend(exact, y[:, doubtful], uty[:, doubtful], first)
+            part = y[:, doubtful].astype(np.float64)
+            along = self.u.T @ part
+            self._descend(exact, self.outside(part, along), along, first)
             errors[:, doubtful] = exact
         return errors
 
-    def _descend(self, errors: np.ndarray, y: np.ndarray, uty: np.ndarray, start: np.ndarray) -> None:
+    def _descend(self, errors: np.ndarray, outside: np.ndarray, uty: np.ndarray, start: np.ndarray) -> None:
         """Fill ``errors`` (a, q) from ``start`` (q) on, until each target's least has both its neighbours."""
-        last, targets, best = len(errors) - 1, np.arange(y.shape[1]), start
+        last, targets, best = len(errors) - 1, np.arange(uty.shape[1]), start
         while targets.size:
             missing = np.zeros((len(errors), targets.size), bool)
             for step in (-1, 0, 1):
@@ -165,7 +201,7 @@ class _Smoother:
             missing &= np.isinf(errors[:, targets])
             for i in np.flatnonzero(missing.any(axis=1)).tolist():
                 these = targets[missing[i]]
-                errors[i, these] = self.one(i, y[:, these], uty[:, these])
+                errors[i, these] = self.one(i, outside[:, these], uty[:, these])
             moved = np.argmin(errors[:, targets], axis=0)
             targets, best = targets[moved != best], moved[moved != best]
 

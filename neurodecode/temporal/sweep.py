@@ -25,9 +25,11 @@ from ..crossval import (
     with_chance,
 )
 from ..labels import listed, require_coord, require_dims
+from .shared import SharedTask, Span, shares
 from .windows import windows
 
-View = Callable[[xr.DataArray], xr.DataArray]
+# Scores in one window, by its number.
+Work = Callable[[int], xr.DataArray]
 
 
 def sweep(
@@ -85,7 +87,14 @@ def sweep(
         tmax=tmax,
     )
     made = _Run(todo, laid, "temporal.sweep", resume)
-    result = made.each(lambda task, view: task.scores(view))
+
+    def within(task: Task) -> Work:
+        if all(shares(g.decoder) for g in task.groups):
+            shared = SharedTask(task, made.spans)
+            return lambda i: shared.scores(made.spans[i])
+        return lambda i: task.scores(made.views[i])
+
+    result = made.each(within)
     return made.finish(result.transpose("window", "layer", "subject", "fold"))
 
 
@@ -122,10 +131,17 @@ def generalise(
     )
     made = _Run(todo, laid, "temporal.generalise", resume)
 
-    def across(task: Task, view: View) -> xr.DataArray:
-        # A decoder fitted in one window takes the others under that window's times.
-        times = view(task.responses).coords["time"].values
-        return task.cross_scores(view, [partial(other, times=times) for other in made.views()])
+    def across(task: Task) -> Work:
+        if all(shares(g.decoder) for g in task.groups):
+            shared = SharedTask(task, made.spans)
+            return lambda i: shared.cross_scores(made.spans[i], made.spans)
+
+        def one(i: int) -> xr.DataArray:
+            # A decoder fitted in one window takes the others under that window's times.
+            times = made.views[i](task.responses).coords["time"].values
+            return task.cross_scores(made.views[i], [partial(other, times=times) for other in made.views])
+
+        return one
 
     result = made.each(across).rename(
         window="train_window", start="train_start", stop="train_stop", other="test_window"
@@ -158,22 +174,20 @@ class _Run:
             "stop": laid.stop.values.tolist(),
             **identity(todo),
         }
+        firsts, sizes = laid["first"].values.tolist(), laid["size"].values.tolist()
+        self.spans = [Span(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+        # Functions that cut a window out of epochs.
+        self.views = [partial(_cut, span=span) for span in self.spans]
         self.pieces = None if resume is None else store.Pieces(resume, key=key)
 
-    def views(self) -> list[partial[xr.DataArray]]:
-        """One function a window that cuts it out of epochs."""
-        parts = zip(self.laid["first"].values, self.laid["size"].values, strict=True)
-        return [partial(_cut, first=int(first), size=int(size)) for first, size in parts]
-
-    def each(self, work: Callable[[Task, View], xr.DataArray]) -> xr.DataArray:
-        """Collect ``work`` over windows and subjects."""
-        views = self.views()
+    def each(self, work: Callable[[Task], Work]) -> xr.DataArray:
+        """Collect what ``work`` makes of every window, for every subject."""
         subjects = []
-        with tqdm(total=len(self.todo) * len(views), desc=self.what, disable=None, leave=False) as bar:
+        with tqdm(total=len(self.todo) * len(self.spans), desc=self.what, disable=None, leave=False) as bar:
             for task in self.todo:
-                parts = []
-                for i, view in enumerate(views):
-                    parts.append(kept(self.pieces, f"{task.subject}-{i:04d}", partial(work, task, view)))
+                parts, one = [], work(task)
+                for i in range(len(self.spans)):
+                    parts.append(kept(self.pieces, f"{task.subject}-{i:04d}", partial(one, i)))
                     bar.update()
                 windows = xr.Variable("window", self.laid.window.values, {"units": "s"})
                 subjects.append(joined(parts, dim=windows))
@@ -201,7 +215,7 @@ def common_time(epochs: Mapping[str, xr.DataArray]) -> np.ndarray:
     return np.asarray(first)
 
 
-def _cut(responses: xr.DataArray, *, first: int, size: int, times: np.ndarray | None = None) -> xr.DataArray:
+def _cut(responses: xr.DataArray, *, span: Span, times: np.ndarray | None = None) -> xr.DataArray:
     """One window of epochs, under other times if given."""
-    window = responses.isel(time=slice(first, first + size))
+    window = responses.isel(time=slice(span.first, span.last))
     return window if times is None else window.assign_coords(time=times)

@@ -1,0 +1,208 @@
+"""Ridge in many windows of the same epochs: what overlapping windows share is computed once.
+
+Predictors are laid out time-major, so that a window is a run of neighbouring columns and the Gram matrix of the next
+window holds a block of this one's. Where a window has more predictors than there are samples, kernels of the pieces
+between window borders are summed instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ..crossval import Group, Task, joined, rows_of
+from ..folds import Fold
+from ..labels import FEATURE, SAMPLE, match, require_memory
+from ..linear import RidgeDecoder
+from ..solve.fit import statistics
+from ..solve.gram import threads_for
+from ..solve.ridge import solve_penalised
+
+
+def shares(decoder: object) -> bool:
+    """Whether a decoder is a ridge on all predictors with one penalty, which windows can share."""
+    return (
+        type(decoder) is RidgeDecoder
+        and decoder.n_voxels is None
+        and decoder.intercept == "centre"
+        and np.ndim(decoder.alpha) == 0
+        and isinstance(decoder.alpha, int | float | np.integer | np.floating)
+        and 0 < decoder.alpha < np.inf
+    )
+
+
+@dataclass(frozen=True)
+class Span:
+    """Time samples ``first`` to ``last``, the end left out."""
+
+    first: int
+    last: int
+
+    def within(self, other: Span) -> bool:
+        """Whether all of it lies in ``other``."""
+        return other.first <= self.first and self.last <= other.last
+
+    def columns(self, channels: int, origin: int = 0) -> slice:
+        """Return its predictors, time-major, counted from the time sample ``origin``."""
+        return slice((self.first - origin) * channels, (self.last - origin) * channels)
+
+
+class SharedRidge:
+    """Ridge from windows of epochs to features, one fit a window.
+
+    The same numbers as :class:`neurodecode.RidgeDecoder` fitted on each window. Give windows in order of time: what
+    one shares with the one before is not computed again.
+
+    Parameters
+    ----------
+    epochs : (n, channel, time), training samples
+    y : (n, q)
+    spans : of all windows
+    decoder : for which :func:`shares` is true
+    """
+
+    def __init__(
+        self, epochs: np.ndarray, y: np.ndarray, spans: Sequence[Span], decoder: RidgeDecoder
+    ) -> None:
+        self.epochs, self.channels = epochs, epochs.shape[1]
+        self.alpha, self.standardise = float(np.asarray(decoder.alpha)), decoder.standardise
+        self.mean, self.sd, self.varies = _by_time(epochs)
+        self.y_mean, y_sd, varies = statistics(y)
+        self.y_sd = y_sd if self.standardise else np.ones_like(y_sd)
+        self.y = ((y - self.y_mean) / self.y_sd).astype(np.float64)
+        self.y[:, ~varies] = 0.0
+        if not self.standardise:
+            self.sd = np.ones_like(self.sd)
+        borders = sorted({b for s in spans for b in (s.first, s.last)})
+        self.pieces = [Span(a, b) for a, b in zip(borders, borders[1:], strict=False)]
+        self.kernels: dict[Span, np.ndarray] = {}
+        self.before: tuple[Span, np.ndarray, np.ndarray] | None = None
+
+    def scaled(self, span: Span) -> np.ndarray:
+        """Training predictors (n, p) of a window, time-major, in the units of the penalty, in float64."""
+        part = time_major(self.epochs, span).astype(np.float64)
+        columns = span.columns(self.channels)
+        part -= self.mean[columns]
+        part /= self.sd[columns]
+        part[:, ~self.varies[columns]] = 0.0
+        return part
+
+    def weights(self, span: Span) -> np.ndarray:
+        """Weights (p, q) of one window, time-major, in the units of the data."""
+        n, p = len(self.epochs), (span.last - span.first) * self.channels
+        require_memory(
+            8 * (3 * min(n, p) ** 2 + 2 * n * p),
+            what=f"a ridge on a window of {p} predictors, {n} samples",
+            remedy="take shorter windows, fewer channels, or average trials",
+        )
+        with threads_for(min(n, p)):
+            w = self._primal(span) if p <= n else self._dual(span)
+        return w * (self.y_sd / self.sd[span.columns(self.channels), None])
+
+    def _primal(self, span: Span) -> np.ndarray:
+        x = self.scaled(span)
+        gram, right = np.empty((x.shape[1], x.shape[1])), np.empty((x.shape[1], self.y.shape[1]))
+        fresh = [span]
+        if self.before is not None:
+            old, old_gram, old_right = self.before
+            common = Span(max(old.first, span.first), min(old.last, span.last))
+            if common.first < common.last:
+                here = common.columns(self.channels, span.first)
+                there = common.columns(self.channels, old.first)
+                gram[here, here], right[here] = old_gram[there, there], old_right[there]
+                fresh = [Span(span.first, common.first), Span(common.last, span.last)]
+        for part in fresh:
+            new = part.columns(self.channels, span.first)
+            if new.start == new.stop:
+                continue
+            gram[:, new], right[new] = self.products(x, new)
+            gram[new] = gram[:, new].T
+        self.before = span, gram, right
+        return np.asarray(solve_penalised(gram.copy(), right, self.alpha))
+
+    def products(self, x: np.ndarray, new: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return x^T x and x^T y for some columns of x: (p, new), (new, q)."""
+        return x.T @ x[:, new], x[:, new].T @ self.y
+
+    def _dual(self, span: Span) -> np.ndarray:
+        # Pieces that lie before this window are in none that follows.
+        self.kernels = {s: k for s, k in self.kernels.items() if s.within(span)}
+        kernel = np.zeros((len(self.epochs), len(self.epochs)))
+        for piece in self.pieces:
+            if piece.within(span):
+                if piece not in self.kernels:
+                    part = self.scaled(piece)
+                    self.kernels[piece] = part @ part.T
+                kernel += self.kernels[piece]
+        return self.scaled(span).T @ np.asarray(solve_penalised(kernel, self.y, self.alpha))
+
+
+def time_major(epochs: np.ndarray, span: Span) -> np.ndarray:
+    """Predictors (n, p) of one window of epochs (n, channel, time)."""
+    part = epochs[:, :, span.first : span.last].transpose(0, 2, 1)
+    return part.reshape(len(epochs), -1)
+
+
+def _by_time(epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, SD and 'does it vary' of every predictor, time-major; read a few time samples at a time."""
+    found = [
+        statistics(time_major(epochs, Span(first, min(first + 8, epochs.shape[2]))))
+        for first in range(0, epochs.shape[2], 8)
+    ]
+    mean, sd, varies = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return mean, sd, varies
+
+
+class SharedTask:
+    """A task of :mod:`neurodecode.crossval` whose decoders are all such ridges: its scores, window by window."""
+
+    def __init__(self, task: Task, spans: Sequence[Span]) -> None:
+        self.task, self.truths = task, task.truths()
+        epochs = task.responses.transpose(SAMPLE, "channel", "time")
+        self.parts = [[_Part(epochs, group, fold, spans) for group in task.groups] for fold in task.folds]
+
+    def scores(self, span: Span) -> xr.DataArray:
+        """Fit and score in one window: (layer, fold)."""
+        return self.cross_scores(span, [span]).isel(other=0)
+
+    def cross_scores(self, span: Span, others: Sequence[Span]) -> xr.DataArray:
+        """Fit in one window and score in others: (other, layer, fold)."""
+        weights = [[part.ridge.weights(span) for part in parts] for parts in self.parts]
+
+        def tested(other: Span) -> xr.DataArray:
+            scored = []
+            for parts, fold, found in zip(self.parts, self.task.folds, weights, strict=True):
+                predicted = [part.predicted(w, span, other) for part, w in zip(parts, found, strict=True)]
+                scored.append(self.task.judged(predicted, fold, self.truths))
+            return self.task.by_layer(scored)
+
+        return joined([tested(other) for other in others], dim="other")
+
+
+class _Part:
+    """One group of feature spaces in one fold: its ridge, and the epochs it is tested on."""
+
+    def __init__(self, epochs: xr.DataArray, group: Group, fold: Fold, spans: Sequence[Span]) -> None:
+        train = epochs.isel({SAMPLE: fold.train})
+        features = match(rows_of(group.features, fold.train), train).transpose(SAMPLE, FEATURE)
+        self.ridge = SharedRidge(train.values, features.values, spans, group.decoder)
+        tested = epochs.isel({SAMPLE: fold.test})
+        every = Span(0, epochs.sizes["time"])
+        # About the mean of training, so that float32 loses nothing to an offset.
+        self.test = time_major(tested.values, every)
+        self.test = (self.test - self.ridge.mean).astype(tested.dtype)
+        coords = {k: v for k, v in tested.coords.items() if v.dims == (SAMPLE,)}
+        coords |= {k: v for k, v in features.coords.items() if v.dims == (FEATURE,)}
+        empty = np.empty((tested.sizes[SAMPLE], features.sizes[FEATURE]), self.test.dtype)
+        self.empty = xr.DataArray(empty, dims=(SAMPLE, FEATURE), coords=coords)
+
+    def predicted(self, weights: np.ndarray, trained: Span, tested: Span) -> xr.DataArray:
+        """Predictions (sample, feature) of a fit in one window for another of the same width."""
+        ridge = self.ridge
+        here, there = tested.columns(ridge.channels), trained.columns(ridge.channels)
+        values = self.test[:, here] @ weights.astype(self.test.dtype)
+        values += ((ridge.mean[here] - ridge.mean[there]) @ weights + ridge.y_mean).astype(values.dtype)
+        return self.empty.copy(data=values)
