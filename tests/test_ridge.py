@@ -415,3 +415,18 @@ def test_fitting_does_not_change_its_input():
     nd.RidgeDecoder(n_voxels=3, standardise=False, intercept="penalised").fit(responses, features)
     xr.testing.assert_identical(responses, before[0])
     xr.testing.assert_identical(features, before[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"alpha": 3.0}, "Cholesky, primal form"),
+        ({"alpha": [1.0, 3.0]}, "leave-one-out, primal eigenvectors"),
+        ({"n_voxels": 3}, "Cholesky on 3 of 5 predictors, float64"),
+    ],
+)
+def test_a_fit_says_how_it_was_solved(options, said):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 5)), rng.normal(size=(30, 2))
+    assert nd.RidgeDecoder(**options).fit(x, y).solver_ == said
+    assert nd.RidgeDecoder(n_voxels=3).fit(x[:2], y[:2]).solver_.startswith("dual form on 3 of 5")

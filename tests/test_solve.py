@@ -316,6 +316,19 @@ def test_float32_gives_way_to_float64_where_it_would_be_inaccurate():
     assert np.abs(careless - exact.predict(new)[:, same]).max() > 5e-5 * np.abs(careless).max()
 
 
+def test_float32_selects_what_float64_does():
+    """Many predictors that correlate almost alike: rounding of a product alone would decide."""
+    rng = np.random.default_rng(23)
+    base = rng.normal(size=(500, 1))
+    x = (base + 3e-4 * rng.normal(size=(500, 300))).astype(np.float32)
+    y = (base + rng.normal(size=(500, 20))).astype(np.float32)
+    found, exact = (
+        solve.most_correlated(x.astype(t), y.astype(t), 40, varies=np.ones(300, bool))
+        for t in (np.float32, np.float64)
+    )
+    np.testing.assert_array_equal(found, exact)
+
+
 @pytest.mark.parametrize("k", [9, 80])  # primal and dual
 def test_threads_change_nothing(monkeypatch, k):
     from neurodecode.solve import selected

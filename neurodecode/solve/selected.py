@@ -20,8 +20,9 @@ from .ridge import solve_penalised
 # Targets at a time, and the bytes of their gathered matrices.
 BLOCK = 256
 GATHERED = 2**27
-# Digits of |r| that are compared: a product may give equal predictors results that differ in the last ones.
-DIGITS = {"f": 6, "d": 12}
+# Digits of |r| that are compared in float64: a product may give equal predictors results that differ in the last ones.
+# In float32, whatever lies so near to the last one selected is compared again in float64.
+DIGITS, DOUBT = 12, 1e-6
 # Both sides count as centred if offsets change no correlation by more than this.
 CENTRED = 1e-7
 # A float32 solution is accepted where the roundings of its matrix, against its smallest pivot, come to no more: what it
@@ -215,9 +216,27 @@ class Candidates:
         steady = length <= 1e-12 * np.abs(y).max(axis=0) * np.sqrt(n)
         scale = np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length)).astype(products.dtype)
         r = np.abs(products.T * scale[:, None] / self.norms.astype(products.dtype))
-        r = np.round(r, DIGITS[r.dtype.char])
+        if r.dtype == np.float64:
+            r = np.round(r, DIGITS)
         r[:, ~self.varies] = -1.0
-        return _kernels.best(r, np.partition(r, p - k, axis=1)[:, p - k].copy(), k)
+        threshold = np.partition(r, p - k, axis=1)[:, p - k].copy()
+        rows = _kernels.best(r, threshold, k)
+        if r.dtype == np.float32:
+            for t in np.flatnonzero(np.sum(np.abs(r - threshold[:, None]) <= DOUBT, axis=1) > 1):
+                rows[t] = self._again(r[t], threshold[t], y[:, t], k)
+        return rows
+
+    def _again(self, r: np.ndarray, threshold: float, y: np.ndarray, k: int) -> np.ndarray:
+        """Select (k) for one target y (n) whose correlations r (p) were rounded too much to tell."""
+        sure = np.flatnonzero(r > threshold + DOUBT)
+        doubtful = np.flatnonzero(np.abs(r - threshold) <= DOUBT)
+        part = np.asarray(self.x[:, doubtful], dtype=np.float64) - self.mean[doubtful]
+        target = y.astype(np.float64) - y.mean(dtype=np.float64)
+        length = np.sqrt(target @ target)
+        exact = np.abs(part.T @ target) / self.norms[doubtful] / (length if length > 0 else 1.0)
+        exact[~self.varies[doubtful]] = -1.0
+        best = np.argsort(-np.round(exact, DIGITS), kind="stable")[: k - len(sure)]
+        return np.sort(np.concatenate([sure, doubtful[best]]))
 
 
 def _offset(mean: np.ndarray, length: np.ndarray, n: int) -> float:
@@ -276,7 +295,7 @@ def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray)
 
     Notes
     -----
-    Ties go to the lower index; |r| is rounded to 12 digits (6 in float32).
+    Ties go to the lower index; |r| is rounded to 12 digits.
     """
     candidates = Candidates.of(x, varies)
     blocks = (y[:, first : first + BLOCK] for first in range(0, y.shape[1], BLOCK))
