@@ -21,8 +21,9 @@ from .ridge import solve_penalised
 BLOCK = 256
 GATHERED = 2**27
 # Digits of |r| that are compared in float64: a product may give equal predictors results that differ in the last ones.
-# In float32, whatever lies so near to the last one selected is compared again in float64.
-DIGITS, DOUBT = 12, 1e-6
+# In float32, whatever lies so near to the last one selected is compared again in float64: relative to it, and to no
+# less than a small correlation.
+DIGITS, DOUBT, LEAST = 12, 4e-6, 0.05
 # Both sides count as centred if offsets change no correlation by more than this.
 CENTRED = 1e-7
 # A float32 solution is accepted where the roundings of its matrix, against its smallest pivot, come to no more: what it
@@ -222,14 +223,15 @@ class Candidates:
         threshold = np.partition(r, p - k, axis=1)[:, p - k].copy()
         rows = _kernels.best(r, threshold, k)
         if r.dtype == np.float32:
-            for t in np.flatnonzero(np.sum(np.abs(r - threshold[:, None]) <= DOUBT, axis=1) > 1):
-                rows[t] = self._again(r[t], threshold[t], y[:, t], k)
+            doubt = DOUBT * np.maximum(threshold, LEAST)[:, None]
+            near = np.abs(r - threshold[:, None]) <= doubt
+            for t in np.flatnonzero(near.sum(axis=1) > 1):
+                sure = np.flatnonzero((r[t] > threshold[t]) & ~near[t])
+                rows[t] = self._again(sure, np.flatnonzero(near[t]), y[:, t], k)
         return rows
 
-    def _again(self, r: np.ndarray, threshold: float, y: np.ndarray, k: int) -> np.ndarray:
-        """Select (k) for one target y (n) whose correlations r (p) were rounded too much to tell."""
-        sure = np.flatnonzero(r > threshold + DOUBT)
-        doubtful = np.flatnonzero(np.abs(r - threshold) <= DOUBT)
+    def _again(self, sure: np.ndarray, doubtful: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
+        """Select (k) for one target y (n) of the doubtful, whose correlations were rounded too much to tell."""
         part = np.asarray(self.x[:, doubtful], dtype=np.float64) - self.mean[doubtful]
         target = y.astype(np.float64) - y.mean(dtype=np.float64)
         length = np.sqrt(target @ target)
