@@ -1,25 +1,28 @@
 """Speed against the libraries that people use today, on problems that both solve to the same numbers.
 
-    make bench                 all comparisons
-    python bench/run.py ridge  those whose name contains "ridge"
+    make bench                              all comparisons
+    python bench/run.py ridge               those whose name contains "ridge"
+    python bench/run.py --threads 2         with two threads (BLAS and ours)
 
 Ours and theirs run in turns, so that a busy moment of the machine hits both; the medians are compared. A ratio is
 printed only after the two results were found to agree; where they do not, the disagreement is printed instead, and the
-command fails. Threads are pinned to one. Everything is generated here: sizes are small enough for a laptop, and ratios
-at other sizes differ.
+command fails. Threads are pinned, to one by default. Everything is generated here, and ratios at other sizes differ.
+Leaves a table and a plot, results/bench.csv and results/bench.png.
 """
 
 from __future__ import annotations
 
+import argparse
+import csv
 import os
 import platform
-import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import peers
@@ -29,7 +32,8 @@ from threadpoolctl import threadpool_limits
 import neurodecode as nd
 
 TURNS = 5
-ALPHAS = np.logspace(0, 6, 13)
+ALPHAS = np.logspace(0, 5, 20)
+FOLDS = 5
 PACKAGES = ("numpy", "scipy", "scikit-learn", "mne", "himalaya", "fastl2lir")
 
 Result = tuple[np.ndarray, ...]
@@ -44,27 +48,47 @@ class Comparison:
     ours: Callable[[], Result]
     theirs: Callable[[], Result]
     tolerance: float = 1e-6
+    turns: int = TURNS
 
 
-def main(wanted: str = "") -> int:
-    print(_machine())
-    failed = False
-    for make in (ridge_leave_one_out, ridge_selected_voxels, windows_sweep, windows_generalise):
-        if wanted not in make.__name__:
+def main() -> int:
+    args = arguments()
+    print(_machine(args.threads))
+    failed, rows = False, []
+    for make in COMPARISONS:
+        if args.wanted not in make.__name__:
             continue
         comparison = make()
         if comparison is None:
             continue
-        with threadpool_limits(1):
-            line, agree = _run(comparison)
-        print(line, flush=True)
-        failed |= not agree
+        with threadpool_limits(args.threads):
+            found = _run(comparison)
+        if isinstance(found, str):
+            print(f"{comparison.name}: DISAGREES with {comparison.peer}: {found}", flush=True)
+            failed = True
+            continue
+        rows.append(
+            {"comparison": comparison.name, "peer": comparison.peer, "threads": args.threads, **found}
+        )
+        print(_line(comparison, found), flush=True)
+    if rows:
+        _write(rows, args.out)
     return int(failed)
 
 
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("wanted", nargs="?", default="", help="part of a comparison's name")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    return parser.parse_args()
+
+
 def ridge_leave_one_out() -> Comparison:
-    """Fit 300 targets from 600 predictors, 13 penalties, one chosen per target by exact leave-one-out."""
-    x, y = _planted(n=500, p=600, q=300)
+    """Fit 2,000 targets from 1,500 predictors, 20 penalties, one chosen per target by exact leave-one-out."""
+    x, y = _planted(n=1000, p=1500, q=2000)
     decoder = nd.RidgeDecoder(alpha=ALPHAS, standardise=False)
 
     def ours() -> Result:
@@ -75,22 +99,56 @@ def ridge_leave_one_out() -> Comparison:
         weights, alphas = peers.sklearn_ridge_cv(x, y, ALPHAS)
         return weights, np.log(alphas)
 
-    return Comparison("ridge, leave-one-out per target", "scikit-learn RidgeCV", ours, theirs)
+    return Comparison("ridge, leave-one-out per target", "scikit-learn RidgeCV", ours, theirs, turns=3)
 
 
-def ridge_selected_voxels() -> Comparison | None:
-    """Fit 400 targets, each from the 100 of 1,500 predictors that correlate most with it."""
-    if find_spec("fastl2lir") is None:
-        print("ridge, selected voxels: fastl2lir is not installed, left out")
+def ridge_folds() -> Comparison | None:
+    """Fit 1,000 targets from 1,500 predictors, 20 penalties, one chosen per target by 5 folds."""
+    if find_spec("himalaya") is None:
+        print("ridge, folds: himalaya is not installed, left out")
         return None
-    x, y = _planted(n=400, p=1500, q=400)
-    decoder = nd.RidgeDecoder(alpha=100.0, n_voxels=100, standardise=False, intercept="penalised")
-    return Comparison(
-        "ridge, selected voxels",
-        "fastl2lir",
-        lambda: (decoder.fit(x, y).weights_,),
-        lambda: (peers.fastl2lir_weights(x, y, 100.0, 100),),
-    )
+    x, y = _planted(n=1000, p=1500, q=1000)
+    decoder = nd.RidgeDecoder(alpha=ALPHAS, standardise=False, folds=FOLDS)
+
+    def ours() -> Result:
+        fitted = decoder.fit(x, y)
+        return fitted.weights_, np.log(fitted.alpha_)
+
+    def theirs() -> Result:
+        weights, alphas = peers.himalaya_ridge_cv(x, y, ALPHAS, FOLDS)
+        return weights, np.log(alphas)
+
+    return Comparison("ridge, 5 folds per target", "himalaya RidgeCV", ours, theirs, turns=3)
+
+
+def ridge_selected_250() -> Comparison | None:
+    """Fit 2,000 targets, each from the 250 of 4,000 predictors that correlate most with it."""
+    return _selected(250)
+
+
+def ridge_selected_350() -> Comparison | None:
+    """The same from 350."""
+    return _selected(350)
+
+
+def _selected(k: int) -> Comparison | None:
+    """Ours in float32, whose predictions must be the peer's; the peer in float64, as it computes by itself."""
+    if find_spec("fastl2lir") is None:
+        print(f"ridge, {k} selected voxels: fastl2lir is not installed, left out")
+        return None
+    x, y = _planted(n=2000, p=4000, q=2000)
+    new = np.random.default_rng(1).normal(size=(200, 4000))
+    single = [a.astype(np.float32) for a in (x, y, new)]
+    decoder = nd.RidgeDecoder(alpha=100.0, n_voxels=k, standardise=False)
+
+    def ours() -> Result:
+        return (decoder.fit(*single[:2]).predict(single[2]),)
+
+    def theirs() -> Result:
+        return (new @ peers.fastl2lir_weights(x, y, 100.0, k),)
+
+    name = f"ridge, {k} selected of 4,000 voxels (ours float32)"
+    return Comparison(name, "fastl2lir", ours, theirs, tolerance=2e-5, turns=3)
 
 
 def windows_sweep() -> Comparison:
@@ -163,20 +221,51 @@ def _profile(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     return ((p * t).sum(axis=0) / np.sqrt((p**2).sum(axis=0) * (t**2).sum(axis=0))).mean(axis=-1)
 
 
-def _run(comparison: Comparison) -> tuple[str, bool]:
+def _run(comparison: Comparison) -> dict[str, float] | str:
     """Run both in turns after one untimed call each, which is also the one whose results are compared."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some targets have their best penalty at the grid's edge
         problem = _disagreement(comparison.ours(), comparison.theirs(), comparison.tolerance)
         if problem:
-            return f"{comparison.name}: DISAGREES with {comparison.peer}: {problem}", False
-        seconds = np.array([[_timed(comparison.ours), _timed(comparison.theirs)] for _ in range(TURNS)])
+            return problem
+        turns = range(comparison.turns)
+        seconds = np.array([[_timed(comparison.ours), _timed(comparison.theirs)] for _ in turns])
     ours, theirs = np.median(seconds, axis=0)
     low, high = np.percentile(seconds[:, 1] / seconds[:, 0], [0, 100])
+    return {"ours": ours, "theirs": theirs, "ratio": theirs / ours, "low": low, "high": high}
+
+
+def _line(comparison: Comparison, found: dict[str, float]) -> str:
     return (
-        f"{comparison.name}: {ours:.3f} s, {comparison.peer} {theirs:.3f} s, ratio {theirs / ours:.1f} "
-        f"({low:.1f}-{high:.1f} over {TURNS} turns); equal to {comparison.tolerance:g}"
-    ), True
+        f"{comparison.name}: {found['ours']:.3f} s, {comparison.peer} {found['theirs']:.3f} s, "
+        f"ratio {found['ratio']:.1f} ({found['low']:.1f}-{found['high']:.1f} over {comparison.turns} turns); "
+        f"equal to {comparison.tolerance:g}"
+    )
+
+
+def _write(rows: list[dict[str, object]], folder: Path) -> None:
+    """Leave a table and a plot of the ratios."""
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "bench.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with nd.plot.style():
+        figure, axes = plt.subplots(figsize=(6.5, 0.5 * len(rows) + 1.1), layout="constrained")
+        ratio = np.array([[r["ratio"], r["low"], r["high"]] for r in rows], dtype=float)
+        spread = np.abs(ratio[:, 1:] - ratio[:, :1]).T
+        axes.barh(range(len(rows)), ratio[:, 0], xerr=spread, color="#0072B2", error_kw={"lw": 1})
+        axes.axvline(1, color="0.4", ls="--", lw=1)
+        axes.set_yticks(
+            range(len(rows)), [f"{r['comparison']}\nagainst {r['peer']}" for r in rows], fontsize=6
+        )
+        axes.invert_yaxis()
+        axes.set_xlabel("times as fast (bar: median, line: slowest to fastest turn; dashed: equal)")
+        figure.savefig(folder / "bench.png", dpi=200)
+        plt.close(figure)
+    print(f"wrote {folder / 'bench.csv'} and {folder / 'bench.png'}")
 
 
 def _disagreement(ours: Result, theirs: Result, tolerance: float) -> str | None:
@@ -195,14 +284,23 @@ def _timed(call: Callable[[], Result]) -> float:
     return time.perf_counter() - start
 
 
-def _machine() -> str:
+def _machine(threads: int) -> str:
     installed = [p for p in PACKAGES if find_spec(p.replace("scikit-learn", "sklearn"))]
     versions = ", ".join(f"{p} {metadata.version(p)}" for p in installed)
     return (
         f"neurodecode {nd.__version__}, Python {platform.python_version()}, {versions}\n"
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, one thread used"
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {threads} thread(s) used"
     )
 
 
+COMPARISONS = (
+    ridge_leave_one_out,
+    ridge_folds,
+    ridge_selected_250,
+    ridge_selected_350,
+    windows_sweep,
+    windows_generalise,
+)
+
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+    raise SystemExit(main())
