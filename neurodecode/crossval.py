@@ -64,7 +64,7 @@ class Task:
         """Refit every space on every fold of ``view(responses)`` and score it: (layer | feature, fold)."""
         seen, truths = view(self.responses), self.truths()
         scored = [self._tested(self._fitted(seen, fold), seen, fold, truths) for fold in self.folds]
-        return self._by_feature(scored) if by == FEATURE else self.by_layer(scored)
+        return self._by_feature(scored) if by == FEATURE else self._by_layer(scored)
 
     def cross_scores(self, train_view: View, test_views: Sequence[View]) -> xr.DataArray:
         """Fit on one view and score on others, relabelled by the caller: (other, layer, fold)."""
@@ -74,7 +74,7 @@ class Task:
         def tested(view: View) -> xr.DataArray:
             other = view(self.responses)
             pairs = zip(fitted, self.folds, strict=True)
-            return self.by_layer([self._tested(decoders, other, fold, truths) for decoders, fold in pairs])
+            return self._by_layer([self._tested(decoders, other, fold, truths) for decoders, fold in pairs])
 
         return joined([tested(view) for view in test_views], dim="other")
 
@@ -101,17 +101,9 @@ class Task:
     ) -> dict[str, xr.DataArray]:
         """Scores (feature) or (sample) of every space on the fold's test part."""
         tested = seen.isel({SAMPLE: fold.test})
-        return self.judged([decoder.predict(tested) for decoder in fitted], fold, truths)
-
-    def judged(
-        self,
-        predictions: Sequence[xr.DataArray],
-        fold: Fold,
-        truths: Mapping[tuple[str, str], xr.DataArray],
-    ) -> dict[str, xr.DataArray]:
-        """Scores (feature) or (sample) of every space, from predictions of every group for the fold's test part."""
         scores = {}
-        for group, predicted in zip(self.groups, predictions, strict=True):
+        for group, decoder in zip(self.groups, fitted, strict=True):
+            predicted = decoder.predict(tested)
             first = 0
             for name in group.names:
                 true = truths[name, fold.name]
@@ -120,9 +112,9 @@ class Task:
                 first += true.sizes[FEATURE]
         return scores
 
-    def by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
+    def _by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Mean score of every space and fold."""
-        values = [[_finite_mean(fold[space].values) for fold in scored] for space in self.spaces]
+        values = [[finite_mean(fold[space].values) for fold in scored] for space in self.spaces]
         return self._labelled(
             values, np.array(_chances(scored, self.spaces)), {LAYER: list(self.spaces)}, scored
         )
@@ -185,7 +177,7 @@ def rows_of(space: xr.DataArray, rows: np.ndarray) -> xr.DataArray:
     return space.isel({SAMPLE: rows}) if SAMPLE in space.dims else space
 
 
-def _finite_mean(values: Any) -> float:
+def finite_mean(values: Any) -> float:
     """Mean of the entries that are there: a constant feature has no score, a user's function may have no chance."""
     array = np.asarray(values, dtype=np.float64)
     return float(np.nanmean(array)) if np.isfinite(array).any() else float("nan")

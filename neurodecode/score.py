@@ -28,16 +28,23 @@ from .labels import (
 )
 
 Function = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
+# Scores predictions (sample, feature) against truths that it has taken in: values, and their chance level.
+Against = Callable[[np.ndarray], tuple[np.ndarray, float]]
 NAMES = ("profile", "pattern", "r2", "top1", "top5", "top<k>", "pairwise", "auc", "accuracy")
 UNITS = {"profile": "Pearson r", "pattern": "Pearson r", "r2": "r2", "auc": "AUC"}
 
 
 @dataclass(frozen=True)
 class Score:
-    """A named score: ``function(predicted, true)`` returns (feature) or (sample) with its chance in attrs."""
+    """A named score: ``function(predicted, true)`` returns (feature) or (sample) with its chance in attrs.
+
+    ``prepare(true)``, where there is one, does once what many predictions of the same truths share, and returns a
+    function from bare values (sample, feature), float64 and of the same labels, to the same scores and their chance.
+    """
 
     name: str
     function: Function
+    prepare: Callable[[xr.DataArray], Against] | None = None
 
 
 def profile(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -46,8 +53,14 @@ def profile(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     A feature that is constant over the samples has no correlation (NaN); a constant prediction of one that varies
     carries nothing (0).
     """
-    p, t = _checked(predicted, true, least_samples=3)
-    return _result(_pearson(p, t, axis=0), true, FEATURE, "profile", chance=0.0)
+    p, _ = _checked(predicted, true, least_samples=3)
+    values, chance = _profile_of(true)(p)
+    return _result(values, true, FEATURE, "profile", chance=chance)
+
+
+def _profile_of(true: xr.DataArray) -> Against:
+    t, varies = _standard(_matrix(true, SAMPLE, who="true features"), 0)
+    return lambda p: (_pearson(p, t, varies, axis=0), 0.0)
 
 
 def pattern(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -56,8 +69,23 @@ def pattern(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     Features share a mean pattern that any prediction has, so chance is not 0: it is the mean r of every prediction with
     the true patterns of the other stimuli.
     """
-    p, t = _checked(predicted, true, least_features=3)
-    return _result(_pearson(p, t, axis=1), true, SAMPLE, "pattern", chance=_mismatched(p, t, true))
+    p, _ = _checked(predicted, true, least_features=3)
+    values, chance = _pattern_of(true)(p)
+    return _result(values, true, SAMPLE, "pattern", chance=chance)
+
+
+def _pattern_of(true: xr.DataArray) -> Against:
+    t, varies = _standard(_matrix(true, SAMPLE, who="true features"), 1)
+    labels = true.coords[STIMULUS].values if STIMULUS in true.coords else np.arange(len(t))
+    other = labels[:, None] != labels[None, :]
+
+    def against_true(p: np.ndarray) -> tuple[np.ndarray, float]:
+        # Mean r between predictions and the true patterns of other stimuli (NaN if there are none).
+        mismatched = (_standard(p, 1)[0] @ t.T)[other]
+        chance = float(mismatched.mean()) if mismatched.size else float("nan")
+        return _pearson(p, t, varies, axis=1), chance
+
+    return against_true
 
 
 def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -65,12 +93,16 @@ def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     NaN for a feature that is constant over the samples.
     """
-    p, t = _checked(predicted, true, least_samples=2)
+    p, _ = _checked(predicted, true, least_samples=2)
+    values, chance = _r2_of(true)(p)
+    return _result(values, true, FEATURE, "r2", chance=chance)
+
+
+def _r2_of(true: xr.DataArray) -> Against:
+    t = _matrix(true, SAMPLE, who="true features")
     _, varies = _standard(t, axis=0)
-    residual = np.sum((t - p) ** 2, axis=0)
-    total = np.sum((t - t.mean(axis=0)) ** 2, axis=0)
-    values = np.where(varies, 1.0 - residual / np.where(varies, total, 1.0), np.nan)
-    return _result(values, true, FEATURE, "r2", chance=0.0)
+    total = np.where(varies, np.sum((t - t.mean(axis=0)) ** 2, axis=0), 1.0)
+    return lambda p: (np.where(varies, 1.0 - np.sum((t - p) ** 2, axis=0) / total, np.nan), 0.0)
 
 
 def top_k(
@@ -89,9 +121,20 @@ def top_k(
     -------
     (sample) of 0 and 1; chance is k / number of candidates. Equal candidates share the places that they tie for.
     """
+    answers = require_coord(predicted, answer, who="predictions", dim=SAMPLE).values
+    p = _matrix(predicted, SAMPLE, who="predictions")
+    if FEATURE in candidates.sizes and p.shape[1] != candidates.sizes[FEATURE]:
+        raise ValueError(
+            f"predictions have {p.shape[1]} features but candidates {candidates.sizes[FEATURE]}; use the same space"
+        )
+    values, chance = _top_of(answers, candidates, k=k, answer=answer)(p)
+    n = candidates.sizes[STIMULUS]
+    return _result(values, predicted, SAMPLE, f"top{k}", chance=chance, candidates=n)
+
+
+def _top_of(answers: np.ndarray, candidates: xr.DataArray, *, k: int, answer: str) -> Against:
     require_dims(candidates, [STIMULUS, FEATURE], who="candidates")
     require_unique(candidates, STIMULUS, who="candidates")
-    answers = require_coord(predicted, answer, who="predictions", dim=SAMPLE).values
     right = candidates.indexes[STIMULUS].get_indexer(answers)
     if (right < 0).any():
         missing = answers[right < 0]
@@ -102,10 +145,13 @@ def top_k(
     n = candidates.sizes[STIMULUS]
     if not 1 <= k < n:
         raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
-    r = _correlations(predicted, candidates)
-    better, tied, _ = _places(r, right)
-    values = np.clip((k - better) / tied, 0.0, 1.0)
-    return _result(values, predicted, SAMPLE, f"top{k}", chance=k / n, candidates=n)
+    c = _standard(_comparable(candidates), 1)[0]
+
+    def among(p: np.ndarray) -> tuple[np.ndarray, float]:
+        better, tied, _ = _places(_rounded(p, c), right)
+        return np.clip((k - better) / tied, 0.0, 1.0), k / n
+
+    return among
 
 
 def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -119,7 +165,8 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     others = candidates.sizes[STIMULUS] - 1
     if others < 1:
         raise ValueError("pairwise identification needs at least 2 different stimuli in the test part")
-    _, tied, worse = _places(_correlations(predicted, candidates), right)
+    p = _matrix(predicted, SAMPLE, who="predictions")
+    _, tied, worse = _places(_rounded(p, _standard(_comparable(candidates), 1)[0]), right)
     wins = worse + 0.5 * (tied - 1)
     return _result(wins / others, predicted, SAMPLE, "pairwise", chance=0.5)
 
@@ -194,10 +241,12 @@ def named(score: str | Function) -> Score:
         "accuracy": accuracy,
     }
     if isinstance(score, str):
+        prepared = {"profile": _profile_of, "pattern": _pattern_of, "r2": _r2_of}
         if score in simple:
-            return Score(score, simple[score])
+            return Score(score, simple[score], prepared.get(score))
         if found := re.fullmatch(r"top([1-9]\d*)", score):
-            return Score(score, against(k=int(found[1])))
+            k = int(found[1])
+            return Score(score, against(k=k), lambda true: _top_among(true, k=k))
     raise ValueError(f"unknown score {score!r}; choose one of {listed(NAMES, most=20)}, or give a function")
 
 
@@ -224,6 +273,11 @@ def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str =
 
     top.__name__ = f"top{k}"
     return top
+
+
+def _top_among(true: xr.DataArray, *, k: int) -> Against:
+    answers = require_coord(true, STIMULUS, who="true features", dim=SAMPLE).values
+    return _top_of(answers, _candidates(true), k=k, answer=STIMULUS)
 
 
 def _candidates(true: xr.DataArray) -> xr.DataArray:
@@ -280,35 +334,28 @@ def _standard(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.where(varies, centred / np.where(varies, norm, 1.0), 0.0), np.squeeze(varies, axis=axis)
 
 
-def _pearson(p: np.ndarray, t: np.ndarray, axis: int) -> np.ndarray:
-    p_standard, _ = _standard(p, axis)
-    t_standard, varies = _standard(t, axis)
-    r = np.clip(np.sum(p_standard * t_standard, axis=axis), -1.0, 1.0)
+def _pearson(p: np.ndarray, t: np.ndarray, varies: np.ndarray, axis: int) -> np.ndarray:
+    """Pearson r along ``axis``, given truths as :func:`_standard` returns them."""
+    r = np.clip(np.sum(_standard(p, axis)[0] * t, axis=axis), -1.0, 1.0)
     return np.where(varies, r, np.nan)
 
 
-def _mismatched(p: np.ndarray, t: np.ndarray, true: xr.DataArray) -> float:
-    """Mean r between predictions and the true patterns of other stimuli (NaN if there are none)."""
-    r = _standard(p, 1)[0] @ _standard(t, 1)[0].T
-    labels = true.coords[STIMULUS].values if STIMULUS in true.coords else np.arange(len(t))
-    other = labels[:, None] != labels[None, :]
-    return float(r[other].mean()) if other.any() else float("nan")
-
-
-def _correlations(predicted: xr.DataArray, candidates: xr.DataArray) -> np.ndarray:
-    """Pearson r over features between every prediction and every candidate (sample, stimulus)."""
-    p = _matrix(predicted, SAMPLE, who="predictions")
+def _comparable(candidates: xr.DataArray) -> np.ndarray:
+    """Values (stimulus, feature) of candidates, refused if too few to correlate."""
     c = _matrix(candidates, STIMULUS, who="candidates")
-    if p.shape[1] != c.shape[1]:
+    if c.shape[1] < 3:
         raise ValueError(
-            f"predictions have {p.shape[1]} features but candidates {c.shape[1]}; use the same space"
+            f"identification by correlation needs at least 3 features, got {c.shape[1]}; try 'accuracy'"
         )
-    if p.shape[1] < 3:
-        raise ValueError(
-            f"identification by correlation needs at least 3 features, got {p.shape[1]}; try 'accuracy'"
-        )
-    # Rounded, so that equal candidates tie whatever the order of summation.
-    return np.round(_standard(p, 1)[0] @ _standard(c, 1)[0].T, 12)
+    return c
+
+
+def _rounded(p: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Pearson r of every prediction with every candidate, which is standard: (sample, stimulus).
+
+    Rounded, so that equal candidates tie whatever the order of summation.
+    """
+    return np.round(_standard(p, 1)[0] @ c.T, 12)
 
 
 def _result(

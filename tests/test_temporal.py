@@ -298,6 +298,18 @@ def test_windows_that_share_score_as_windows_one_by_one(scheme, width, dtype, rt
     xr.testing.assert_equal(shared.drop_attrs() * 0, single.drop_attrs() * 0)  # the same labels
 
 
+def test_float32_windows_give_way_to_float64_where_they_would_be_inaccurate():
+    """Channels that nearly repeat each other under a tiny penalty."""
+    data, features = epochs()
+    data = data.copy(data=data.values[:, :1] + 1e-3 * data.values).astype(np.float32)
+    options = {"width": 0.05, "step": 0.05, "score": "profile"}
+    found, exact = (
+        temporal.sweep(a, features, nd.RidgeDecoder(alpha=1e-4), **options)
+        for a in (data, data.astype(float))
+    )
+    np.testing.assert_allclose(found, exact, atol=1e-4)
+
+
 @pytest.mark.parametrize("width", [0.05, 0.2])
 def test_generalising_by_sharing_equals_one_by_one(width):
     data, features = epochs()

@@ -14,6 +14,8 @@ from scipy import linalg
 
 from .gram import COLUMNS, cross, gram, outer_gram
 
+# Rounding that is accepted of a float32 solution, relative to its smallest pivot.
+ROUNDING = 8e-6
 # Relative difference of two leave-one-out errors from which float32 says which is less.
 TIE = 1e-4
 
@@ -94,6 +96,25 @@ def solve_penalised(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.n
         # An alpha below the rounding of the matrix: not positive definite, still solvable.
         return linalg.solve(matrix, right, assume_a="sym", check_finite=False)
     return linalg.cho_solve(factor, right, check_finite=False)
+
+
+def solve_sound(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarray | None:
+    """Solve (matrix + alpha I) z = right as :func:`solve_penalised`; None where float32 would be inaccurate.
+
+    The roundings of the matrix, against its smallest pivot, must come to no more than ``ROUNDING``: what is predicted
+    from the solution is then within about 2e-5 of float64's.
+    """
+    if matrix.dtype != np.float32:
+        return np.asarray(solve_penalised(matrix, right, alpha))
+    size = float(np.sqrt(np.vdot(matrix, matrix)))
+    matrix[np.diag_indices_from(matrix)] += np.float32(alpha)
+    try:
+        factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    except linalg.LinAlgError:
+        return None
+    if np.finfo(np.float32).eps / 2 * size > ROUNDING * float(np.diag(factor[0]).min()) ** 2:
+        return None
+    return np.asarray(linalg.cho_solve(factor, right, check_finite=False))
 
 
 @dataclass(frozen=True)

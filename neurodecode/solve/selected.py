@@ -15,7 +15,7 @@ import numpy as np
 
 from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients, iterations, low_rank
 from .gram import COLUMNS, cross, gram, one_thread, threads
-from .ridge import solve_penalised
+from .ridge import ROUNDING, solve_penalised
 
 # Targets at a time, and the bytes of their gathered matrices.
 BLOCK = 256
@@ -26,9 +26,6 @@ GATHERED = 2**27
 DIGITS, DOUBT, LEAST = 12, 4e-6, 0.05
 # Both sides count as centred if offsets change no correlation by more than this.
 CENTRED = 1e-7
-# A float32 solution is accepted where the roundings of its matrix, against its smallest pivot, come to no more: what it
-# predicts is then within about 2e-5 of float64's.
-ROUNDING = 8e-6
 # Conjugate gradients are thought of from here on, and take at least so many iterations.
 LARGE, FEWEST = 1000, 6
 

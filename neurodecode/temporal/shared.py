@@ -7,19 +7,23 @@ between window borders are summed instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-from ..crossval import Group, Task, joined, rows_of
+from ..crossval import Group, Task, finite_mean, rows_of
 from ..folds import Fold
-from ..labels import FEATURE, SAMPLE, match, require_memory
+from ..labels import FEATURE, LAYER, SAMPLE, match, require_memory
 from ..linear import RidgeDecoder
+from ..score import Against, Score
 from ..solve.fit import statistics
 from ..solve.gram import threads_for
-from ..solve.ridge import solve_penalised
+from ..solve.ridge import solve_sound
+
+# Bytes up to which scaled epochs are kept; larger ones are scaled again for every window.
+WHOLE = 2**28
 
 
 def shares(decoder: object) -> bool:
@@ -72,23 +76,31 @@ class SharedRidge:
         self.mean, self.sd, self.varies = _by_time(epochs)
         self.y_mean, y_sd, varies = statistics(y)
         self.y_sd = y_sd if self.standardise else np.ones_like(y_sd)
-        self.y = ((y - self.y_mean) / self.y_sd).astype(np.float64)
-        self.y[:, ~varies] = 0.0
+        scaled = (y - self.y_mean) / self.y_sd
+        scaled[:, ~varies] = 0.0
         if not self.standardise:
             self.sd = np.ones_like(self.sd)
         borders = sorted({b for s in spans for b in (s.first, s.last)})
         self.pieces = [Span(a, b) for a, b in zip(borders, borders[1:], strict=False)]
+        self._begin(scaled, np.dtype(np.float32 if epochs.dtype == np.float32 else np.float64))
+
+    def _begin(self, y: np.ndarray, dtype: np.dtype) -> None:
+        """Start with nothing computed, in a dtype."""
+        self.dtype, self.y = dtype, y.astype(dtype)
+        self.whole: np.ndarray | None = None
+        if dtype.itemsize * self.epochs.size <= WHOLE:
+            self.whole = self.scaled(Span(0, self.epochs.shape[2]))
         self.kernels: dict[Span, np.ndarray] = {}
         self.before: tuple[Span, np.ndarray, np.ndarray] | None = None
 
     def scaled(self, span: Span) -> np.ndarray:
-        """Training predictors (n, p) of a window, time-major, in the units of the penalty, in float64."""
-        part = time_major(self.epochs, span).astype(np.float64)
+        """Training predictors (n, p) of a window, time-major, in the units of the penalty."""
         columns = span.columns(self.channels)
-        part -= self.mean[columns]
-        part /= self.sd[columns]
+        if self.whole is not None:
+            return self.whole[:, columns]
+        part = (time_major(self.epochs, span) - self.mean[columns]) / self.sd[columns]
         part[:, ~self.varies[columns]] = 0.0
-        return part
+        return part.astype(self.dtype, copy=False)
 
     def weights(self, span: Span) -> np.ndarray:
         """Weights (p, q) of one window, time-major, in the units of the data."""
@@ -98,13 +110,22 @@ class SharedRidge:
             what=f"a ridge on a window of {p} predictors, {n} samples",
             remedy="take shorter windows, fewer channels, or average trials",
         )
+        solve = self._primal if p <= n else self._dual
         with threads_for(min(n, p)):
-            w = self._primal(span) if p <= n else self._dual(span)
+            w = solve(span)
+            if w is None:
+                self._begin(self.y, np.dtype(np.float64))
+                w = solve(span)
+        if w is None:
+            raise AssertionError("float64 is always accepted")
         return w * (self.y_sd / self.sd[span.columns(self.channels), None])
 
-    def _primal(self, span: Span) -> np.ndarray:
+    def _primal(self, span: Span) -> np.ndarray | None:
         x = self.scaled(span)
-        gram, right = np.empty((x.shape[1], x.shape[1])), np.empty((x.shape[1], self.y.shape[1]))
+        gram, right = (
+            np.empty((x.shape[1], x.shape[1]), x.dtype),
+            np.empty((x.shape[1], self.y.shape[1]), x.dtype),
+        )
         fresh = [span]
         if self.before is not None:
             old, old_gram, old_right = self.before
@@ -121,23 +142,24 @@ class SharedRidge:
             gram[:, new], right[new] = self.products(x, new)
             gram[new] = gram[:, new].T
         self.before = span, gram, right
-        return np.asarray(solve_penalised(gram.copy(), right, self.alpha))
+        return solve_sound(gram.copy(), right, self.alpha)
 
     def products(self, x: np.ndarray, new: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return x^T x and x^T y for some columns of x: (p, new), (new, q)."""
         return x.T @ x[:, new], x[:, new].T @ self.y
 
-    def _dual(self, span: Span) -> np.ndarray:
+    def _dual(self, span: Span) -> np.ndarray | None:
         # Pieces that lie before this window are in none that follows.
         self.kernels = {s: k for s, k in self.kernels.items() if s.within(span)}
-        kernel = np.zeros((len(self.epochs), len(self.epochs)))
+        kernel = np.zeros((len(self.epochs), len(self.epochs)), self.dtype)
         for piece in self.pieces:
             if piece.within(span):
                 if piece not in self.kernels:
                     part = self.scaled(piece)
                     self.kernels[piece] = part @ part.T
                 kernel += self.kernels[piece]
-        return self.scaled(span).T @ np.asarray(solve_penalised(kernel, self.y, self.alpha))
+        found = solve_sound(kernel, self.y, self.alpha)
+        return None if found is None else self.scaled(span).T @ found
 
 
 def time_major(epochs: np.ndarray, span: Span) -> np.ndarray:
@@ -160,9 +182,15 @@ class SharedTask:
     """A task of :mod:`neurodecode.crossval` whose decoders are all such ridges: its scores, window by window."""
 
     def __init__(self, task: Task, spans: Sequence[Span]) -> None:
-        self.task, self.truths = task, task.truths()
+        self.task = task
         epochs = task.responses.transpose(SAMPLE, "channel", "time")
-        self.parts = [[_Part(epochs, group, fold, spans) for group in task.groups] for fold in task.folds]
+        self.parts = [
+            [_Part(epochs, group, task.spaces, fold, spans) for group in task.groups] for fold in task.folds
+        ]
+        truths = task.truths()
+        self.judges = {key: _judge(task.score, true) for key, true in truths.items()}
+        some = task.score.function(true := next(iter(truths.values())), true)
+        self.attrs = {"score": task.score.name, "units": xr.DataArray(some).attrs.get("units", "a.u.")}
 
     def scores(self, span: Span) -> xr.DataArray:
         """Fit and score in one window: (layer, fold)."""
@@ -170,22 +198,45 @@ class SharedTask:
 
     def cross_scores(self, span: Span, others: Sequence[Span]) -> xr.DataArray:
         """Fit in one window and score in others: (other, layer, fold)."""
-        weights = [[part.ridge.weights(span) for part in parts] for parts in self.parts]
+        names, folds = list(self.task.spaces), [fold.name for fold in self.task.folds]
+        values, chances = np.empty((2, len(others), len(names), len(folds)))
+        for f, parts in enumerate(self.parts):
+            for part in parts:
+                fitted = part.fitted(span)
+                for o, other in enumerate(others):
+                    predicted = fitted(other)
+                    for name, columns in part.columns.items():
+                        found, chance = self.judges[name, folds[f]](predicted[:, columns])
+                        place = o, names.index(name), f
+                        values[place], chances[place] = finite_mean(found), chance
+        dims = ("other", LAYER, "fold")
+        coords = {LAYER: names, "fold": folds, "chance": (dims, chances)}
+        return xr.DataArray(values, dims=dims, coords=coords, attrs=self.attrs)
 
-        def tested(other: Span) -> xr.DataArray:
-            scored = []
-            for parts, fold, found in zip(self.parts, self.task.folds, weights, strict=True):
-                predicted = [part.predicted(w, span, other) for part, w in zip(parts, found, strict=True)]
-                scored.append(self.task.judged(predicted, fold, self.truths))
-            return self.task.by_layer(scored)
 
-        return joined([tested(other) for other in others], dim="other")
+def _judge(score: Score, true: xr.DataArray) -> Against:
+    """A function from bare predictions of ``true`` to scores and chance, whether or not the score can prepare."""
+    if score.prepare is not None:
+        return score.prepare(true)
+
+    def labelled(predicted: np.ndarray) -> tuple[np.ndarray, float]:
+        found = xr.DataArray(score.function(true.copy(data=predicted), true))
+        return found.values, float(found.attrs.get("chance", np.nan))
+
+    return labelled
 
 
 class _Part:
     """One group of feature spaces in one fold: its ridge, and the epochs it is tested on."""
 
-    def __init__(self, epochs: xr.DataArray, group: Group, fold: Fold, spans: Sequence[Span]) -> None:
+    def __init__(
+        self,
+        epochs: xr.DataArray,
+        group: Group,
+        spaces: Mapping[str, xr.DataArray],
+        fold: Fold,
+        spans: Sequence[Span],
+    ) -> None:
         train = epochs.isel({SAMPLE: fold.train})
         features = match(rows_of(group.features, fold.train), train).transpose(SAMPLE, FEATURE)
         self.ridge = SharedRidge(train.values, features.values, spans, group.decoder)
@@ -194,15 +245,21 @@ class _Part:
         # About the mean of training, so that float32 loses nothing to an offset.
         self.test = time_major(tested.values, every)
         self.test = (self.test - self.ridge.mean).astype(tested.dtype)
-        coords = {k: v for k, v in tested.coords.items() if v.dims == (SAMPLE,)}
-        coords |= {k: v for k, v in features.coords.items() if v.dims == (FEATURE,)}
-        empty = np.empty((tested.sizes[SAMPLE], features.sizes[FEATURE]), self.test.dtype)
-        self.empty = xr.DataArray(empty, dims=(SAMPLE, FEATURE), coords=coords)
+        self.columns, first = {}, 0
+        for name in group.names:
+            size = spaces[name].sizes[FEATURE]
+            self.columns[name] = slice(first, first + size)
+            first += size
 
-    def predicted(self, weights: np.ndarray, trained: Span, tested: Span) -> xr.DataArray:
-        """Predictions (sample, feature) of a fit in one window for another of the same width."""
+    def fitted(self, trained: Span) -> Callable[[Span], np.ndarray]:
+        """Fit in one window; return what predicts (sample, feature) from another of the same width."""
         ridge = self.ridge
-        here, there = tested.columns(ridge.channels), trained.columns(ridge.channels)
-        values = self.test[:, here] @ weights.astype(self.test.dtype)
-        values += ((ridge.mean[here] - ridge.mean[there]) @ weights + ridge.y_mean).astype(values.dtype)
-        return self.empty.copy(data=values)
+        weights, there = ridge.weights(trained), trained.columns(ridge.channels)
+        bare = weights.astype(self.test.dtype, copy=False)
+        base = ridge.y_mean - ridge.mean[there] @ weights
+
+        def predict(tested: Span) -> np.ndarray:
+            here = tested.columns(ridge.channels)
+            return np.asarray(self.test[:, here] @ bare + (base + ridge.mean[here] @ weights))
+
+        return predict
