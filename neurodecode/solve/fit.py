@@ -71,7 +71,11 @@ class Scaling:
     def _scaled(
         self, values: np.ndarray, mean: np.ndarray, scale: np.ndarray, varies: np.ndarray
     ) -> np.ndarray:
-        z = ((values - mean) / scale).astype(values.dtype, copy=False)
+        z = np.empty(values.shape, values.dtype)
+        # A block at a time: the statistics are float64, and so would whole copies be.
+        for first in range(0, values.shape[1], STREAM):
+            part = slice(first, first + STREAM)
+            z[:, part] = (values[:, part] - mean[part]) / scale[part]
         if self.centred:
             # What rounding leaves of a constant column must not earn weights, nor a correlation later.
             z[:, ~varies] = 0.0

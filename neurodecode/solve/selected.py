@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients, iterations, low_rank
-from .gram import COLUMNS, cross, gram, one_thread, threads
+from .gram import cross, gram, one_thread, threads
 from .ridge import ROUNDING, solve_penalised
 
 # Targets at a time, and the bytes of their gathered matrices.
@@ -195,8 +195,8 @@ class Candidates:
     def of(cls, x: np.ndarray, varies: np.ndarray) -> Candidates:
         """Measure x; ``varies`` (p) says who may be selected."""
         mean, length = np.empty(x.shape[1]), np.empty(x.shape[1])
-        for first in range(0, x.shape[1], COLUMNS):
-            part = slice(first, first + COLUMNS)
+        for first in range(0, x.shape[1], BLOCK):
+            part = slice(first, first + BLOCK)
             mean[part] = x[:, part].mean(axis=0, dtype=np.float64)
             length[part] = x[:, part].std(axis=0, dtype=np.float64) * np.sqrt(len(x))
         return cls(x, mean, np.where(varies, length, 1.0), varies)
