@@ -17,9 +17,9 @@ from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients,
 from .gram import cross, gram, one_thread, threads
 from .ridge import ROUNDING, solve_penalised
 
-# Targets at a time, and the bytes of their gathered matrices.
+# Targets at a time, and the bytes of their gathered matrices in every thread.
 BLOCK = 256
-GATHERED = 2**27
+GATHERED = 2**26
 # Digits of |r| that are compared in float64: a product may give equal predictors results that differ in the last ones.
 # In float32, whatever lies so near to the last one selected is compared again in float64: relative to it, and to no
 # less than a small correlation.
@@ -37,8 +37,7 @@ class Problem:
     """Predictors x (n, p) as they are solved, of which the last ``always`` join every selection; ``k`` are selected.
 
     ``y`` gives columns of the targets (n, q), in the scale and dtype of x; ``varies`` (p - always) says which
-    predictors may be selected; ``alpha`` (a, q), the penalties to
-    solve for.
+    predictors may be selected; ``alpha`` (a, q) holds the penalties to solve for.
     """
 
     x: np.ndarray
