@@ -2,6 +2,7 @@
 
     python bench/full_layer.py --threads 2             ours, whole
     python bench/full_layer.py --threads 2 --peer      and the published library on a few targets, extrapolated
+    python bench/full_layer.py --selected 4000 --features 512 --alpha 1e4 --few 4 12 --each --peer     many voxels a target
 
 Everything is simulated. The features lie in a file on disk, and are read a block of columns at a time; the peak is that
 of the whole process, with the voxels in memory. The published library (float64) forms the Gram matrix again for every
@@ -24,8 +25,8 @@ from tqdm import tqdm
 from neurodecode.solve import Settings, fit_ridge
 
 BLOCK = 1024
-# Targets that the peer is timed with, and the size of its chunks for all: what fits 16 GiB.
-FEW, CHUNK = (32, 160), 4000
+# Targets in a chunk of the peer's: what fits 16 GiB.
+CHUNK = 4000
 
 
 def main() -> None:
@@ -42,8 +43,15 @@ def main() -> None:
         size = f"n {args.samples}, V {args.voxels}, T {args.features}, K {args.selected}"
         print(f"{size}, {args.threads} thread(s), float32: {seconds:.1f} s, {fitted.solver}")
         print(f"peak of the process {peak():.2f} GiB ({before:.2f} before the fit)")
+        each = None
+        if args.each:
+            start, part = time.perf_counter(), y[:, : args.features // 4]
+            with threadpool_limits(args.threads):
+                fit_ridge(x, part, settings)
+            each = (seconds - (time.perf_counter() - start)) / (args.features - part.shape[1])
+            print(f"ours: {each * 1e3:.1f} ms a target, from all and a quarter of them")
         if args.peer:
-            extrapolated(x, y, args, seconds)
+            extrapolated(x, y, args, seconds, each)
 
 
 def targets(path: Path, x: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -61,26 +69,30 @@ def targets(path: Path, x: np.ndarray, count: int, rng: np.random.Generator) -> 
     return np.load(path, mmap_mode="r")
 
 
-def extrapolated(x: np.ndarray, y: np.ndarray, args: argparse.Namespace, ours: float) -> None:
+def extrapolated(
+    x: np.ndarray, y: np.ndarray, args: argparse.Namespace, ours: float, ours_each: float | None
+) -> None:
     """Say what the published library would take for all targets, from two short runs."""
     if not peers.has_fastl2lir():
         print("no environment with fastl2lir (see bench/fastl2lir_peer.py): no ratio")
         return
     double, seconds = x.astype(np.float64), []
-    for few in FEW:
+    for few in args.few:
         part = np.asarray(y[:, :few], dtype=np.float64)
         _, took = peers.fastl2lir_weights(
             double, part, alpha=args.alpha, n_voxels=args.selected, threads=args.threads
         )
         seconds.append(took)
-    each = (seconds[1] - seconds[0]) / (FEW[1] - FEW[0])
-    fixed = seconds[0] - each * FEW[0]
+    each = (seconds[1] - seconds[0]) / (args.few[1] - args.few[0])
+    fixed = seconds[0] - each * args.few[0]
     chunks = -(-args.features // CHUNK)
     whole = chunks * fixed + args.features * each
     print(
         f"fastl2lir, float64: {each * 1e3:.1f} ms a target and {fixed:.1f} s a chunk; {chunks} chunks of {CHUNK}: "
         f"{whole:.0f} s EXTRAPOLATED, ratio {whole / ours:.1f}"
     )
+    if ours_each is not None:
+        print(f"a target: ratio {each / ours_each:.1f}")
 
 
 def peak() -> float:
@@ -98,6 +110,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--selected", type=int, default=350)
     parser.add_argument("--alpha", type=float, default=1000.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--few", type=int, nargs=2, default=(32, 160), help="targets that the peer is timed with"
+    )
+    parser.add_argument("--each", action="store_true", help="the time of one target, too")
     parser.add_argument("--peer", action="store_true", help="extrapolate the published library too")
     return parser.parse_args()
 
