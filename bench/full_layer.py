@@ -2,7 +2,7 @@
 
     python bench/full_layer.py --threads 2             ours, whole
     python bench/full_layer.py --threads 2 --peer      and the published library on a few targets, extrapolated
-    python bench/full_layer.py --selected 4000 --features 512 --alpha 1e4 --few 4 12 --each --peer     many voxels a target
+    python bench/full_layer.py --selected 4000 --features 512 --alpha 1e4 --few 4 12 --each --peer
 
 Everything is simulated. The features lie in a file on disk, and are read a block of columns at a time; the peak is that
 of the whole process, with the voxels in memory. The published library (float64) forms the Gram matrix again for every
