@@ -7,6 +7,7 @@
 Everything is simulated. The features lie in a file on disk, and are read a block of columns at a time; the peak is that
 of the whole process, with the voxels in memory. The published library (float64) forms the Gram matrix again for every
 chunk of targets: its time is measured at two numbers of targets, which gives a chunk's fixed cost and that of a target.
+Some OpenBLAS builds crash on its product with several threads: --peer-threads 1.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def extrapolated(
     for few in args.few:
         part = np.asarray(y[:, :few], dtype=np.float64)
         _, took = peers.fastl2lir_weights(
-            double, part, alpha=args.alpha, n_voxels=args.selected, threads=args.threads
+            double, part, alpha=args.alpha, n_voxels=args.selected, threads=args.peer_threads or args.threads
         )
         seconds.append(took)
     each = (seconds[1] - seconds[0]) / (args.few[1] - args.few[0])
@@ -113,6 +114,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--few", type=int, nargs=2, default=(32, 160), help="targets that the peer is timed with"
     )
+    parser.add_argument("--peer-threads", type=int, help="1 where its BLAS crashes with more")
     parser.add_argument("--each", action="store_true", help="the time of one target, too")
     parser.add_argument("--peer", action="store_true", help="extrapolate the published library too")
     return parser.parse_args()
