@@ -310,6 +310,19 @@ def test_float32_windows_give_way_to_float64_where_they_would_be_inaccurate():
     np.testing.assert_allclose(found, exact, atol=1e-4)
 
 
+def test_whole_numbers_are_fitted_as_such():
+    data, features = epochs()
+    counts, classes = (data * 20).round(), {"late": (features["late"] * 3).round()}
+    options = {"width": 0.05, "step": 0.05, "score": "profile"}
+    found, exact = (
+        temporal.sweep(
+            counts.astype(t), {k: v.astype(t) for k, v in classes.items()}, nd.RidgeDecoder(), **options
+        )
+        for t in (np.int16, np.float64)
+    )
+    np.testing.assert_allclose(found, exact, rtol=1e-9)
+
+
 @pytest.mark.parametrize("width", [0.05, 0.2])
 def test_generalising_by_sharing_equals_one_by_one(width):
     data, features = epochs()

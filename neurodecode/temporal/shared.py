@@ -183,7 +183,7 @@ class SharedTask:
 
     def __init__(self, task: Task, spans: Sequence[Span]) -> None:
         self.task = task
-        epochs = task.responses.transpose(SAMPLE, "channel", "time")
+        epochs = _floating(task.responses.transpose(SAMPLE, "channel", "time"))
         self.parts = [
             [_Part(epochs, group, task.spaces, fold, spans) for group in task.groups] for fold in task.folds
         ]
@@ -214,6 +214,11 @@ class SharedTask:
         return xr.DataArray(values, dims=dims, coords=coords, attrs=self.attrs)
 
 
+def _floating(array: xr.DataArray) -> xr.DataArray:
+    """Return whole numbers and other widths as float64."""
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
 def _judge(score: Score, true: xr.DataArray) -> Against:
     """A function from bare predictions of ``true`` to scores and chance, whether or not the score can prepare."""
     if score.prepare is not None:
@@ -238,7 +243,7 @@ class _Part:
         spans: Sequence[Span],
     ) -> None:
         train = epochs.isel({SAMPLE: fold.train})
-        features = match(rows_of(group.features, fold.train), train).transpose(SAMPLE, FEATURE)
+        features = _floating(match(rows_of(group.features, fold.train), train).transpose(SAMPLE, FEATURE))
         self.ridge = SharedRidge(train.values, features.values, spans, group.decoder)
         tested = epochs.isel({SAMPLE: fold.test})
         every = Span(0, epochs.sizes["time"])
