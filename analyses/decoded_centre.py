@@ -1,6 +1,6 @@
-"""How well do the responses tell where an object is? The least error that a linear decoder of the place itself leaves.
+"""How well do the responses tell where an object is? The error that a linear decoder of the place itself leaves.
 
-What stage 2 of a reconstruction can reach is bounded by it. Ridge on the training stimuli, error on the test stimuli.
+What stage 2 of a reconstruction is to be compared with. Ridge on the training stimuli, error on the test stimuli.
 
     python analyses/decoded_centre.py --size full --seed 1
 """

@@ -297,7 +297,7 @@ def test_more_voxels_than_vary_is_an_error_that_counts_them():
 
 
 def test_float32_gives_way_to_float64_where_it_would_be_inaccurate():
-    from neurodecode.solve import selected
+    from neurodecode.solve import ridge
 
     rng = np.random.default_rng(3)
     # Voxels of few common sources, as neighbours are, under a small alpha: nearly singular matrices.
@@ -311,7 +311,7 @@ def test_float32_gives_way_to_float64_where_it_would_be_inaccurate():
     assert same.any()
     close(found.predict(new)[:, same], exact.predict(new)[:, same], rtol=2e-5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selected, "ROUNDING", np.inf)
+        patch.setattr(ridge, "ROUNDING", np.inf)
         careless = fit_ridge(x, y, one(0.01, k=30)).predict(new)[:, same]
     assert np.abs(careless - exact.predict(new)[:, same]).max() > 5e-5 * np.abs(careless).max()
 

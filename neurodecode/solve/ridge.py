@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from .gram import COLUMNS, cross, gram, outer_gram
@@ -26,7 +27,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 class Factors:
     """The thin factorisation of x (n, p): eigenvalues s^2 (r) and left vectors u (n, r) of x x^T, in float64.
 
-    ``single`` is u in float32. Products with float32 data are made in float32: they only sum, nothing is solved.
+    Products with float32 data are made in float32: they only sum, nothing is solved.
     """
 
     x: np.ndarray
@@ -34,20 +35,21 @@ class Factors:
     s2: np.ndarray
 
     @cached_property
-    def single(self) -> np.ndarray:
-        """Return u in float32."""
+    def _single(self) -> np.ndarray:
         return self.u.astype(np.float32)
+
+    def vectors(self, dtype: np.dtype) -> np.ndarray:
+        """Return u in float32 or float64."""
+        return self._single if dtype == np.float32 else self.u
 
     def along(self, y: np.ndarray) -> np.ndarray:
         """Return u^T y (r, q), in the dtype of y (n, q)."""
-        u = self.single if y.dtype == np.float32 else self.u
-        return np.asarray(u.T @ y)
+        return np.asarray(self.vectors(y.dtype).T @ y)
 
     def weights(self, uty: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """Weights (p, q) from u^T y (r, q) and one alpha per target (q), in the dtype of both."""
-        u = self.single if uty.dtype == np.float32 else self.u
         scaled = (uty / (self.s2[:, None] + alpha[None, :])).astype(uty.dtype)
-        return cross(self.x, u @ scaled, uty.dtype)
+        return cross(self.x, self.vectors(uty.dtype) @ scaled, uty.dtype)
 
 
 def factorise(x: np.ndarray) -> Factors:
@@ -98,11 +100,18 @@ def solve_penalised(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.n
     return linalg.cho_solve(factor, right, check_finite=False)
 
 
+def rounds_too_much(size: ArrayLike, least: ArrayLike, dtype: np.dtype) -> bool:
+    """Whether roundings of any matrix of ``size`` (Frobenius norm) matter against ``least`` (its squared pivot).
+
+    Up to ``ROUNDING`` what is predicted from a float32 solution is within about 2e-5 of float64's.
+    """
+    return bool(np.any(np.finfo(dtype).eps / 2 * np.asarray(size) > ROUNDING * np.asarray(least)))
+
+
 def solve_sound(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarray | None:
     """Solve (matrix + alpha I) z = right as :func:`solve_penalised`; None where float32 would be inaccurate.
 
-    The roundings of the matrix, against its smallest pivot, must come to no more than ``ROUNDING``: what is predicted
-    from the solution is then within about 2e-5 of float64's.
+    See :func:`rounds_too_much`.
     """
     if matrix.dtype != np.float32:
         return np.asarray(solve_penalised(matrix, right, alpha))
@@ -112,7 +121,7 @@ def solve_sound(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarr
         factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
     except linalg.LinAlgError:
         return None
-    if np.finfo(np.float32).eps / 2 * size > ROUNDING * float(np.diag(factor[0]).min()) ** 2:
+    if rounds_too_much(size, np.diag(factor[0]).min() ** 2, matrix.dtype):
         return None
     return np.asarray(linalg.cho_solve(factor, right, check_finite=False))
 
@@ -159,7 +168,7 @@ class _Smoother:
     """
 
     def __init__(self, factors: Factors, alphas: np.ndarray, mean_leverage: float) -> None:
-        self.u, self.single = factors.u, factors.single
+        self.factors = factors
         self.rests = alphas[:, None] / (factors.s2 + alphas[:, None])
         squares = factors.u**2
         outside = np.maximum(1.0 - mean_leverage - squares.sum(axis=1), 0.0)
@@ -170,14 +179,12 @@ class _Smoother:
 
     def outside(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
         """Return the part (n, q) of y that lies outside the span of u."""
-        u = self.u if y.dtype == np.float64 else self.single
-        return np.zeros_like(y) if self.spans else y - u @ uty
+        return np.zeros_like(y) if self.spans else y - self.factors.vectors(y.dtype) @ uty
 
     def one(self, i: int, outside: np.ndarray, uty: np.ndarray) -> np.ndarray:
         """Exact errors (q) of the i-th alpha, computed in the dtype of ``outside`` (n, q)."""
         dtype = outside.dtype
-        u = self.u if dtype == np.float64 else self.single
-        residual = u @ (self.rests[i][:, None] * uty).astype(dtype)
+        residual = self.factors.vectors(dtype) @ (self.rests[i][:, None] * uty).astype(dtype)
         residual += outside
         residual /= self.left_out[i][:, None].astype(dtype)
         return np.asarray(np.einsum("nq,nq->q", residual, residual) / len(residual))
@@ -186,7 +193,7 @@ class _Smoother:
         """Exact errors (a, q) of all alphas, in float64."""
         if y.dtype != np.float64:
             y = y.astype(np.float64)
-            uty = self.u.T @ y
+            uty = self.factors.along(y)
         outside = self.outside(y, uty)
         return np.stack([self.one(i, outside, uty) for i in range(len(self.rests))])
 
@@ -207,7 +214,7 @@ class _Smoother:
             exact = np.full((len(errors), doubtful.size), np.inf)
             first = np.argmin(errors[:, doubtful], axis=0)
             part = y[:, doubtful].astype(np.float64)
-            along = self.u.T @ part
+            along = self.factors.along(part)
             self._descend(exact, self.outside(part, along), along, first)
             errors[:, doubtful] = exact
         return errors

@@ -15,7 +15,7 @@ import numpy as np
 
 from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients, iterations, low_rank
 from .gram import cross, gram, one_thread, threads
-from .ridge import ROUNDING, solve_penalised
+from .ridge import rounds_too_much, solve_penalised
 
 # Targets at a time, and the bytes of their gathered matrices in every thread.
 BLOCK = 256
@@ -134,7 +134,7 @@ def _preconditioner(products: np.ndarray, width: int, alpha: np.ndarray) -> LowR
     low = low_rank(products)
     # As for pivots: the roundings of the matrix against the least that its eigenvalues can be.
     size = width / p * np.sqrt(float(np.sum((low.s + low.rest).astype(float) ** 2)) + p * low.rest**2)
-    if np.finfo(products.dtype).eps / 2 * size > ROUNDING * smallest:
+    if rounds_too_much(size, smallest, products.dtype):
         return None
     return low if _costs_less(iterations(low, smallest, products.dtype), width, p, alpha.size) else None
 
@@ -261,8 +261,7 @@ def _primal(
         size = np.sqrt([2 * np.vdot(m, m) for m in block])
         done = _kernels.solve_in_place(block, out[part])
         if products.dtype == np.float32:
-            rounding = np.finfo(np.float32).eps / 2 * size
-            if done < len(block) or np.any(rounding > ROUNDING * diagonal.min(axis=1) ** 2):
+            if done < len(block) or rounds_too_much(size, diagonal.min(axis=1) ** 2, products.dtype):
                 return False
             continue
         for t in range(first + done, part.stop):
