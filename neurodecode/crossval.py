@@ -5,15 +5,16 @@ Everything a user can have got wrong is checked for all subjects and folds befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from sklearn.base import clone
+from tqdm.auto import tqdm
 
-from . import brain, store
+from . import brain, lazy, store
 from .folds import Fold, splits
 from .labels import (
     FEATURE,
@@ -345,13 +346,55 @@ def _fingerprint(function: Any) -> str:
     return store.data_hash(np.array([repr(part) for part in parts]))
 
 
-def kept(pieces: store.Pieces | None, name: str, work: Callable[[], xr.DataArray]) -> xr.DataArray:
-    """Load a finished piece of long work, or do it and keep it."""
+def pieced(
+    function: Callable[[Task, list[Any]], Iterator[xr.DataArray]],
+    task: Task,
+    jobs: Mapping[str, Any],
+    *,
+    pieces: store.Pieces | None,
+    bar: tqdm,
+) -> list[xr.DataArray]:
+    """Do jobs of one subject, by name, and keep each as soon as it is done; kept ones are loaded.
+
+    ``function(task, jobs)`` yields their results in order. Where the data are dask arrays and a client of
+    dask.distributed is active, its workers take runs of neighbouring jobs and read what they need by themselves.
+    """
+    missing = [name for name in jobs if pieces is None or name not in pieces]
+    bar.update(len(jobs) - len(missing))
+    client = lazy.cluster(task.responses, *task.spaces.values())
+    runs = _runs(missing, lazy.workers(client)) if client else [missing]
+    handed = lazy.whole(task, client=client)
+    calls = ((function, handed, [jobs[name] for name in run]) for run in runs)
+    done: dict[str, xr.DataArray] = {}
+    for run, results in zip(
+        runs, lazy.each(_all if client else _one_by_one, calls, client=client), strict=True
+    ):
+        for name, result in zip(run, results, strict=True):
+            done[name] = result
+            if pieces is not None:
+                pieces.save(name, result)
+            bar.update()
+    return [done[name] if name in done else xr.DataArray(_loaded(pieces, name)) for name in jobs]
+
+
+def _runs(names: list[str], workers: int) -> list[list[str]]:
+    """Cut a list into runs, a few for every worker, so that none waits long for another."""
+    size = max(1, len(names) // (3 * workers))
+    return [names[first : first + size] for first in range(0, len(names), size)]
+
+
+def _one_by_one(function: Any, task: Task, jobs: list[Any]) -> Iterator[xr.DataArray]:
+    return iter(function(task, jobs))
+
+
+def _all(function: Any, task: Task, jobs: list[Any]) -> list[xr.DataArray]:
+    return list(function(task, jobs))
+
+
+def _loaded(pieces: store.Pieces | None, name: str) -> Any:
     if pieces is None:
-        return work()
-    if name not in pieces:
-        pieces.save(name, work())
-    return xr.DataArray(pieces.load(name))
+        raise AssertionError("without a store every job was done")
+    return pieces.load(name)
 
 
 def by_subject(responses: Responses) -> dict[str, xr.DataArray]:

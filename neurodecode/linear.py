@@ -18,6 +18,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import folds as folding
+from . import lazy
 from .labels import (
     FEATURE,
     LAYER,
@@ -33,7 +34,7 @@ from .labels import (
     require_same,
     require_unique,
 )
-from .solve import Settings, fit_ridge
+from .solve import Fitted, Settings, fit_ridge
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
@@ -162,7 +163,10 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             _require_axis(inner, predictors, str(dim), who=self._who[0])
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
-        values = self._fitted.predict(_matrix(predictors))
+        matrix = _matrix(predictors)
+        values = (
+            _predict_lazily(self._fitted, matrix) if lazy.is_dask(matrix) else self._fitted.predict(matrix)
+        )
         return xr.DataArray(
             values.reshape(len(values), *outer.shape),
             dims=(first, *outer.dims),
@@ -438,10 +442,31 @@ def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | Non
         )
 
 
-def _matrix(array: xr.DataArray) -> np.ndarray:
-    values = array.values
+def _matrix(array: xr.DataArray) -> Any:
+    """Floating values (n, p) of (n, ...); a dask array stays one."""
+    values = array.data if lazy.is_dask(array) else array.values
     values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
     return values.reshape(len(values), -1)
+
+
+def _predict_lazily(fitted: Fitted, x: Any) -> Any:
+    """Predictions (n, q) as a dask array, from a dask array x (n, p), in its blocks of rows."""
+    import dask
+
+    rows = x.rechunk({1: -1})
+    dtype, q = fitted.weights.dtype, fitted.weights.shape[1]
+    return rows.map_blocks(
+        _predict_rows,
+        # One task for all blocks, however large the weights are.
+        fitted=dask.delayed(fitted, traverse=False),
+        chunks=(rows.chunks[0], q),
+        dtype=dtype,
+        meta=np.empty((0, 0), dtype),
+    )
+
+
+def _predict_rows(x: np.ndarray, fitted: Fitted) -> np.ndarray:
+    return fitted.predict(x)
 
 
 def _axes(array: xr.DataArray) -> xr.DataArray:

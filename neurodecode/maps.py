@@ -14,7 +14,7 @@ import xarray as xr
 
 from . import store
 from .labels import FEATURE, LAYER, SAMPLE, require_choice, require_dims, require_finite, require_same
-from .solve.fit import statistics
+from .solve.sides import statistics
 
 KINDS = ("filter", "pattern", "selection")
 REDUCTIONS = ("mean_abs", "l2", "mean")

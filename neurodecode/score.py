@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from . import lazy
 from .labels import (
     FEATURE,
     SAMPLE,
@@ -23,6 +24,7 @@ from .labels import (
     require_coord,
     require_dims,
     require_finite,
+    require_memory,
     require_same,
     require_unique,
 )
@@ -31,6 +33,8 @@ Function = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 # Scores predictions (sample, feature) against truths that it has taken in: values, and their chance level.
 Against = Callable[[np.ndarray], tuple[np.ndarray, float]]
 NAMES = ("profile", "pattern", "r2", "top1", "top5", "top<k>", "pairwise", "auc", "accuracy")
+# Features of dask arrays that are scored at a time, and the number of values from which memory is looked at.
+BLOCK, LARGE = 2048, 10**7
 UNITS = {"profile": "Pearson r", "pattern": "Pearson r", "r2": "r2", "auc": "AUC"}
 
 
@@ -53,6 +57,8 @@ def profile(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     A feature that is constant over the samples has no correlation (NaN); a constant prediction of one that varies
     carries nothing (0).
     """
+    if lazy.is_dask(predicted) or lazy.is_dask(true):
+        return _by_feature(profile, predicted, true)
     p, _ = _checked(predicted, true, least_samples=3)
     values, chance = _profile_of(true)(p)
     return _result(values, true, FEATURE, "profile", chance=chance)
@@ -93,6 +99,8 @@ def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     NaN for a feature that is constant over the samples.
     """
+    if lazy.is_dask(predicted) or lazy.is_dask(true):
+        return _by_feature(r2, predicted, true)
     p, _ = _checked(predicted, true, least_samples=2)
     values, chance = _r2_of(true)(p)
     return _result(values, true, FEATURE, "r2", chance=chance)
@@ -176,6 +184,8 @@ def auc(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     The probability that a positive sample is ranked above a negative one, ties half (Mann & Whitney 1947).
     """
+    if lazy.is_dask(predicted) or lazy.is_dask(true):
+        return _by_feature(auc, predicted, true)
     p, t = _checked(predicted, true, least_samples=2)
     positive = t == t.max(axis=0)
     kinds = [np.unique(column).size for column in t.T]
@@ -315,8 +325,31 @@ def _same_labels(predicted: xr.DataArray, true: xr.DataArray) -> None:
 def _matrix(array: xr.DataArray, rows: str, *, who: str) -> np.ndarray:
     """Finite float64 values (rows, feature)."""
     require_dims(array, [rows, FEATURE], who=who)
+    if array.size > LARGE:
+        require_memory(
+            3 * 8 * array.size,
+            what=f"a score of {who} {dict(array.sizes)}",
+            remedy="score fewer features or samples at a time; profile, r2 and auc take dask arrays in blocks",
+        )
     require_finite(array, who=who)
     return np.asarray(array.transpose(rows, FEATURE).values.astype(np.float64))
+
+
+def _by_feature(function: Function, predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
+    """Score dask arrays some features at a time."""
+    for array, who in ((predicted, "predictions"), (true, "true features")):
+        require_dims(array, [SAMPLE, FEATURE], who=who)
+    if predicted.sizes != true.sizes:
+        raise ValueError(f"predictions have {dict(predicted.sizes)} but true features {dict(true.sizes)}")
+    _same_labels(predicted, true)
+    parts = [{FEATURE: slice(first, first + BLOCK)} for first in range(0, true.sizes[FEATURE], BLOCK)]
+    client = lazy.cluster(predicted, true)
+    calls = ((function, predicted.isel(part), true.isel(part)) for part in parts)
+    return xr.concat(lazy.each(_in_memory, calls, client=client), dim=FEATURE, combine_attrs="override")
+
+
+def _in_memory(function: Function, predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
+    return function(predicted.compute(), true.compute())
 
 
 def _places(r: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,31 +1,35 @@
-"""From two arrays to a fitted ridge: statistics, selection, the penalty of every target, the solve."""
+"""From two arrays to a fitted ridge: statistics, selection, the penalty of every target, the solve.
+
+Targets are fitted in blocks of columns, so that they may lie on disk; what all blocks share is computed once.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 
-from .gram import threads_for
-from .ridge import Pair, leave_one_out_errors, path_errors, ridge_weights
-from .selected import Columns, Problem, selected_ridge
+from .. import lazy
+from .gram import cross, gram, outer_gram, threads_for
+from .ridge import Factors, Pair, Smoother, factorise, left_out_errors, solve_penalised
+from .selected import Pool, Problem, selected_ridge
+from .sides import Side
 
 LOGGER = logging.getLogger(__name__)
 
-# A column varies if its SD exceeds this many roundings of its largest magnitude. The threshold is relative, so that
-# fields in tesla count like any other unit.
-ROUNDINGS = 10
-
-# Columns whose statistics are taken at a time.
-STREAM = 1024
-ALL = slice(None)
+# Targets that are fitted at a time.
+TARGETS = 4096
 
 # A dense array or a sparse column array; SciPy's sparse classes bear no types.
 Weights: TypeAlias = Any
+# A NumPy array, a memory-mapped file or a dask array.
+Columns: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -43,43 +47,14 @@ class Settings:
     folds: Sequence[Pair] | None = None
     every: bool = False
 
+    @property
+    def chooses(self) -> bool:
+        """Whether there is more than one alpha."""
+        return self.alphas.size > 1
 
-@dataclass(frozen=True)
-class Scaling:
-    """What maps data to the units in which the penalty applies: training means and SDs of both sides."""
-
-    x_mean: np.ndarray
-    x_scale: np.ndarray
-    y_mean: np.ndarray
-    y_scale: np.ndarray
-    varies: np.ndarray
-    y_varies: np.ndarray
-    x_sd: np.ndarray
-    y_sd: np.ndarray
-    centred: bool
-
-    def x(self, x: np.ndarray, *, ones: bool) -> np.ndarray:
-        """Return x (n, p) scaled, in its own dtype, with a column of ones for a penalised intercept."""
-        z = self._scaled(x, self.x_mean, self.x_scale, self.varies)
-        return np.hstack([z, np.ones((len(z), 1), dtype=x.dtype)]) if ones else z
-
-    def y(self, y: np.ndarray, columns: slice = ALL) -> np.ndarray:
-        """Return columns of y (n, q) scaled, in its own dtype."""
-        part = np.asarray(y[:, columns])
-        return self._scaled(part, self.y_mean[columns], self.y_scale[columns], self.y_varies[columns])
-
-    def _scaled(
-        self, values: np.ndarray, mean: np.ndarray, scale: np.ndarray, varies: np.ndarray
-    ) -> np.ndarray:
-        z = np.empty(values.shape, values.dtype)
-        # A block at a time: the statistics are float64, and so would whole copies be.
-        for first in range(0, values.shape[1], STREAM):
-            part = slice(first, first + STREAM)
-            z[:, part] = (values[:, part] - mean[part]) / scale[part]
-        if self.centred:
-            # What rounding leaves of a constant column must not earn weights, nor a correlation later.
-            z[:, ~varies] = 0.0
-        return z
+    def side(self, values: np.ndarray) -> Side:
+        """Measure predictors or targets as far as these settings use it."""
+        return Side.of(values, standardise=self.standardise, centred=self.centre or self.standardise)
 
 
 @dataclass(frozen=True)
@@ -107,63 +82,177 @@ class Fitted:
             return (centred @ self.weights + self.y_mean).astype(self.weights.dtype, copy=False)
 
 
-def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, SD and 'does it vary' of every column of x (n, p), in float64; the SD of a constant column is 1.
+class Predictors:
+    """Training predictors x (n, p) as they are solved, and what all targets share: made when first asked for.
 
-    x is read in blocks of columns: it may lie on disk.
-    """
-    mean, sd, largest = np.empty((3, x.shape[1]))
-    for first in range(0, x.shape[1], STREAM):
-        columns = slice(first, first + STREAM)
-        part = np.asarray(x[:, columns])
-        mean[columns] = part.mean(axis=0, dtype=np.float64)
-        sd[columns] = part.std(axis=0, dtype=np.float64)
-        largest[columns] = np.maximum(part.max(axis=0), -part.min(axis=0))
-    varies = sd > ROUNDINGS * np.finfo(x.dtype).eps * largest
-    return mean, np.where(varies, sd, 1.0), varies
-
-
-def scaling(x: np.ndarray, y: np.ndarray, settings: Settings) -> Scaling:
-    """Statistics of training data x (n, p), y (n, q) as far as the settings use them."""
-    x_mean, x_sd, varies = statistics(x)
-    y_mean, y_sd, y_varies = statistics(y)
-    x_scale, y_scale = (x_sd, y_sd) if settings.standardise else (np.ones_like(x_sd), np.ones_like(y_sd))
-    centred = settings.centre or settings.standardise
-    if not centred:
-        x_mean, y_mean = np.zeros_like(x_mean), np.zeros_like(y_mean)
-    return Scaling(x_mean, x_scale, y_mean, y_scale, varies, y_varies, x_sd, y_sd, centred)
-
-
-def fit_ridge(x: np.ndarray, y: np.ndarray, settings: Settings) -> Fitted:
-    """Fit ridge from x (n, p) to y (n, q) and return the map in the data's units and the dtype of x.
-
-    Minimises |y_z - x_z w|^2 + alpha |w|^2 per target, with z-scored data where ``standardise``; the intercept is
-    the mean (``centre``), or the weight of a column of ones that is penalised like every other.
+    ``many``: whether more than one block of targets will ask.
 
     Raises
     ------
     ValueError
         If fewer than ``k`` predictors vary.
     """
-    scale = scaling(x, y, settings)
-    _require_varying(settings.k, scale.varies)
-    if settings.k is None:
-        # A selection has threads of its own.
-        with threads_for(min(x.shape)):
-            weights, alpha, errors, solver = _dense(x, y, scale, settings)
-    else:
-        weights, alpha, errors, solver = _selected(x, y, scale, settings)
-    LOGGER.debug("%d targets: %s", len(alpha), solver)
-    y_mean = scale.y_mean
+
+    def __init__(self, x: np.ndarray, settings: Settings, *, many: bool) -> None:
+        self.settings = settings
+        self.side = settings.side(x)
+        _require_varying(settings.k, self.side.varies)
+        self.z = self.side.scaled(x, ones=not settings.centre)
+        self.pool = Pool(self.z, self.side.varies, always=int(not settings.centre), whole=many)
+
+    @property
+    def primal(self) -> bool:
+        """Whether the Gram matrix of the predictors is the smaller one."""
+        return self.z.shape[1] <= self.z.shape[0]
+
+    @cached_property
+    def factors(self) -> Factors:
+        """Eigenvectors, for many alphas."""
+        return factorise(self.z)
+
+    @cached_property
+    def smoother(self) -> Smoother:
+        """What leave-one-out needs."""
+        return Smoother(self.factors, self.settings.alphas, centred=self.side.centred)
+
+    def _matrix(self) -> np.ndarray:
+        return gram(self.z) if self.primal else outer_gram(self.z)
+
+    @cached_property
+    def _cholesky(self) -> Any:
+        """Factor of the smaller Gram matrix with the one alpha on its diagonal; None if not positive definite."""
+        matrix = self._matrix()
+        matrix[np.diag_indices_from(matrix)] += self.settings.alphas[0]
+        try:
+            return linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        except linalg.LinAlgError:
+            return None
+
+    def solved(self, t: np.ndarray) -> np.ndarray:
+        """Weights (p, q) under the one alpha, in float64."""
+        right = cross(self.z, t) if self.primal else np.array(t, dtype=np.float64)
+        if self._cholesky is None:
+            found = solve_penalised(self._matrix(), right, float(self.settings.alphas[0]))
+        else:
+            found = linalg.cho_solve(self._cholesky, right, check_finite=False)
+        return found if self.primal else cross(self.z, found)
+
+
+class HeldOut:
+    """One fold of the choice of alpha: predictors of the training rows, and those left out in the same units."""
+
+    def __init__(self, x: np.ndarray, fold: Pair, settings: Settings, many: bool) -> None:
+        self.train, self.test = fold
+        self.predictors = Predictors(x[self.train], settings, many=many)
+        self.x = self.predictors.side.scaled(x[self.test], ones=not settings.centre)
+
+    @cached_property
+    def _along(self) -> np.ndarray:
+        """Left-out predictors in the coordinates of the training rows' eigenvectors."""
+        factors = self.predictors.factors
+        return np.asarray(self.x @ cross(factors.x, factors.u))
+
+    def errors(self, y: np.ndarray) -> np.ndarray:
+        """Sum of squared errors (a, q) on the rows left out, in units of y (n, q)."""
+        settings, trained = self.predictors.settings, y[self.train]
+        side = settings.side(trained)
+        t, true = side.scaled(trained), side.scaled(y[self.test])
+        if settings.k is None:
+            factors = self.predictors.factors
+            uty = cross(factors.u, t)
+            found = [self._along @ (uty / (factors.s2[:, None] + alpha)) for alpha in settings.alphas]
+        else:
+            alphas = np.repeat(settings.alphas[:, None], t.shape[1], axis=1)
+            found = [self.x @ weights for weights in _sparse_weights(self.predictors, t, alphas)[0]]
+        return np.stack([np.sum((true - f) ** 2, axis=0) for f in found]) * side.scale**2
+
+
+def fit_ridge(x: Columns, y: Columns, settings: Settings) -> Fitted:
+    """Fit ridge from x (n, p) to y (n, q) and return the map in the data's units and the dtype of x.
+
+    Minimises |y_z - x_z w|^2 + alpha |w|^2 per target, with z-scored data where ``standardise``; the intercept is
+    the mean (``centre``), or the weight of a column of ones that is penalised like every other.
+
+    x is held in memory; y is read in blocks of columns. Where one of them is a dask array and a client of
+    dask.distributed is active, its workers fit the blocks.
+
+    Raises
+    ------
+    ValueError
+        If fewer than ``k`` predictors vary.
+    """
+    if settings.k is not None and settings.chooses and settings.folds is None:
+        raise ValueError(
+            "a grid of alphas with a selection of predictors needs folds=...: leave-one-out would have to select "
+            "again for every sample left out"
+        )
+    client = lazy.cluster(x, y)
+    if client is None:
+        x = np.asarray(x)
+    blocks = _blocks(y.shape[1], lazy.workers(client))
+    many = len(blocks) > 1
+    errors = None
+    if settings.chooses and settings.folds is not None:
+        errors = _fold_errors(x, y, settings, blocks, client)
+    predictors = lazy.piece(_predictors, x, settings, many, client=client)
+    calls = (
+        (predictors, y[:, b], None if errors is None else settings.alphas[np.argmin(errors[:, b], axis=0)])
+        for b in blocks
+    )
+    fitted = _joined(lazy.each(_fit_block, calls, client=client), blocks)
+    LOGGER.debug("%d targets: %s", len(fitted.alpha), fitted.solver)
+    return fitted if errors is None else replace(fitted, errors=errors)
+
+
+def _blocks(q: int, workers: int) -> list[slice]:
+    """Blocks of targets: equal ones, at least two a worker if there are several."""
+    most = TARGETS if workers == 1 else min(TARGETS, -(-q // (2 * workers)))
+    return [slice(first, min(first + most, q)) for first in range(0, q, most)]
+
+
+def _predictors(x: np.ndarray, settings: Settings, many: bool) -> Predictors:
+    return Predictors(x, settings, many=many)
+
+
+def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice], client: Any) -> np.ndarray:
+    """Mean squared error (alpha, target) on held-out folds; scaling and selection are made again inside each."""
+    folds = settings.folds or ()
+    errors = np.zeros((settings.alphas.size, y.shape[1]))
+    for fold in folds:
+        held_out = lazy.piece(HeldOut, x, fold, settings, len(blocks) > 1, client=client)
+        found = lazy.each(_errors, ((held_out, y[:, b]) for b in blocks), client=client)
+        for block, part in zip(blocks, found, strict=True):
+            errors[:, block] += part
+    return errors / sum(len(test) for _, test in folds)
+
+
+def _errors(held_out: HeldOut, y: np.ndarray) -> np.ndarray:
+    with _threads(held_out.predictors):
+        return held_out.errors(np.asarray(y))
+
+
+def _threads(predictors: Predictors) -> Any:
+    """Threads for a fit on all predictors; a selection has threads of its own."""
+    return threads_for(min(predictors.z.shape) if predictors.settings.k is None else 2**31)
+
+
+def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) -> Fitted:
+    """Fit targets y (n, q), with the alphas (q) chosen before if there were any to choose."""
+    y = np.asarray(y)
+    side, settings, x_side = predictors.settings.side(y), predictors.settings, predictors.side
+    t = side.scaled(y)
+    with _threads(predictors):
+        weights, alpha, errors, solver = (_dense if settings.k is None else _selected)(predictors, t, alpha)
+    y_mean = side.mean
     if not settings.centre:
-        y_mean = y_mean + _last_row(weights) * scale.y_scale
+        y_mean = y_mean + _last_row(weights) * side.scale
         weights = weights[:-1]
     return Fitted(
-        weights=_rescale(weights, 1.0 / scale.x_scale, scale.y_scale, x.dtype),
-        x_mean=scale.x_mean,
+        weights=_rescale(weights, 1.0 / x_side.scale, side.scale, predictors.z.dtype),
+        x_mean=x_side.mean,
         y_mean=y_mean,
-        x_sd=scale.x_sd,
-        y_sd=scale.y_sd,
+        x_sd=x_side.sd,
+        y_sd=side.sd,
         alpha=alpha,
         errors=errors,
         solver=solver,
@@ -182,85 +271,35 @@ def _require_varying(k: int | None, varies: np.ndarray) -> None:
 Solved: TypeAlias = tuple[Weights, np.ndarray, np.ndarray | None, str]
 
 
-def _dense(x: np.ndarray, y: np.ndarray, scale: Scaling, settings: Settings) -> Solved:
-    """Fit all targets on all predictors."""
-    alphas = settings.alphas
-    z, t = scale.x(x, ones=not settings.centre), scale.y(y)
-    form = "primal" if z.shape[1] <= z.shape[0] else "dual"
-    if alphas.size > 1 and settings.folds is None:
-        found = leave_one_out_errors(z, t, alphas, centred=settings.centre, every=settings.every)
-        alpha = alphas[np.argmin(found.errors, axis=0)]
-        weights = found.factors.weights(found.uty, alpha)
-        return weights, alpha, found.errors, f"leave-one-out, {form} eigenvectors"
-    alpha, errors = _chosen_alpha(x, y, settings)
-    solver = "Cholesky" if np.ptp(alpha) == 0 else "eigenvectors"
-    return ridge_weights(z, t, alpha), alpha, errors, f"{solver}, {form} form"
+def _dense(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> Solved:
+    """Fit targets on all predictors."""
+    settings, form = predictors.settings, "primal" if predictors.primal else "dual"
+    if not settings.chooses:
+        alpha = np.full(t.shape[1], settings.alphas[0])
+        return predictors.solved(t), alpha, None, f"Cholesky, {form} form"
+    if alpha is not None:
+        weights = predictors.factors.weights(cross(predictors.factors.u, t), alpha)
+        return weights, alpha, None, f"eigenvectors, {form} form"
+    errors, uty = left_out_errors(predictors.smoother, t, every=settings.every)
+    alpha = settings.alphas[np.argmin(errors, axis=0)]
+    return predictors.factors.weights(uty, alpha), alpha, errors, f"leave-one-out, {form} eigenvectors"
 
 
-def _selected(x: np.ndarray, y: np.ndarray, scale: Scaling, settings: Settings) -> Solved:
-    """Fit every target on the predictors that correlate most with it; y is read in blocks of columns."""
-    if settings.alphas.size > 1 and settings.folds is None:
-        raise ValueError(
-            "a grid of alphas with a selection of predictors needs folds=...: leave-one-out would have to select "
-            "again for every sample left out"
-        )
-    alpha, errors = _chosen_alpha(x, y, settings)
-    z = scale.x(x, ones=not settings.centre)
-    [weights], solver = _sparse_weights(
-        z, lambda columns: scale.y(y, columns), alpha[None], settings, scale.varies
-    )
-    return weights, alpha, errors, solver
+def _selected(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> Solved:
+    """Fit every target on the predictors that correlate most with it."""
+    if alpha is None:
+        alpha = np.full(t.shape[1], predictors.settings.alphas[0])
+    [weights], solver = _sparse_weights(predictors, t, alpha[None])
+    return weights, alpha, None, solver
 
 
-def _chosen_alpha(x: np.ndarray, y: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the penalty of every target (q), and the errors on held-out folds (a, q) if there is a choice."""
-    if settings.alphas.size == 1:
-        return np.full(y.shape[1], settings.alphas[0]), None
-    errors = _fold_errors(x, y, settings)
-    return settings.alphas[np.argmin(errors, axis=0)], errors
-
-
-def _sparse_weights(
-    z: np.ndarray, t: Columns, alphas: np.ndarray, settings: Settings, varies: np.ndarray
-) -> tuple[list[Weights], str]:
+def _sparse_weights(predictors: Predictors, t: np.ndarray, alphas: np.ndarray) -> tuple[list[Weights], str]:
     """Weights (p, q) on selected predictors for every row of ``alphas`` (a, q), and the solver."""
-    always = 0 if settings.centre else 1
-    p, q = z.shape[1], alphas.shape[1]
-    found = selected_ridge(Problem(z, t, alphas, settings.k or p, varies, always))
+    p, q = predictors.z.shape[1], t.shape[1]
+    found = selected_ridge(Problem(predictors.pool, t, alphas, predictors.settings.k or p))
     starts = np.arange(q + 1) * found.rows.shape[1]
-    shape = (p, q)
-    made = [
-        sparse.csc_array((part.ravel(), found.rows.ravel(), starts), shape=shape) for part in found.weights
-    ]
+    made = [sparse.csc_array((w.ravel(), found.rows.ravel(), starts), shape=(p, q)) for w in found.weights]
     return made, found.solver
-
-
-def _fold_errors(x: np.ndarray, y: np.ndarray, settings: Settings) -> np.ndarray:
-    """Mean squared error (alpha, target) on held-out folds; scaling and selection are made again inside each."""
-    folds = settings.folds or ()
-    errors = np.zeros((settings.alphas.size, y.shape[1]))
-    ones = not settings.centre
-    for train, test in folds:
-        scale = scaling(x[train], y[train], settings)
-        _require_varying(settings.k, scale.varies)
-        z, t = scale.x(x[train], ones=ones), scale.y(y[train])
-        held_out = scale.x(x[test], ones=ones), scale.y(y[test])
-        if settings.k is None:
-            part = path_errors((z, t), held_out, settings.alphas)
-        else:
-            part = _selected_path_errors((z, t), held_out, settings, scale.varies)
-        errors += part * scale.y_scale**2
-    return errors / sum(len(test) for _, test in folds)
-
-
-def _selected_path_errors(train: Pair, test: Pair, settings: Settings, varies: np.ndarray) -> np.ndarray:
-    q = train[1].shape[1]
-    alphas = np.repeat(settings.alphas[:, None], q, axis=1)
-    errors = np.empty(alphas.shape)
-    found, _ = _sparse_weights(train[0], lambda columns: train[1][:, columns], alphas, settings, varies)
-    for i, weights in enumerate(found):
-        errors[i] = np.sum((test[1] - test[0] @ weights) ** 2, axis=0)
-    return errors
 
 
 def _last_row(weights: Weights) -> np.ndarray:
@@ -277,4 +316,30 @@ def _rescale(weights: Weights, rows: np.ndarray, columns: np.ndarray, dtype: np.
     data = scaled.data * rows[scaled.indices] * np.repeat(columns, per_column)
     return sparse.csc_array(
         (data.astype(dtype), scaled.indices.astype(np.int32), scaled.indptr), shape=scaled.shape
+    )
+
+
+def _joined(parts: Iterable[Fitted], blocks: list[slice]) -> Fitted:
+    """Put fits of neighbouring targets side by side."""
+    parts = iter(parts)
+    first = next(parts)
+    if len(blocks) == 1:
+        return first
+    shape = first.weights.shape[0], blocks[-1].stop
+    dense = None if sparse.issparse(first.weights) else np.empty(shape, first.weights.dtype)
+    columns, rest = [], []
+    for block, part in zip(blocks, chain([first], parts), strict=True):
+        if dense is None:
+            columns.append(part.weights)
+        else:
+            dense[:, block] = part.weights
+        rest.append(replace(part, weights=None))
+    return replace(
+        first,
+        weights=sparse.hstack(columns, format="csc") if dense is None else dense,
+        y_mean=np.concatenate([r.y_mean for r in rest]),
+        y_sd=np.concatenate([r.y_sd for r in rest]),
+        alpha=np.concatenate([r.alpha for r in rest]),
+        errors=None if first.errors is None else np.concatenate([r.errors for r in rest], axis=1),
+        solver="; ".join(dict.fromkeys(r.solver for r in rest)),
     )

@@ -126,49 +126,42 @@ def solve_sound(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarr
     return np.asarray(linalg.cho_solve(factor, right, check_finite=False))
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """Mean squared leave-one-out errors (a, q), infinite where none was computed, and what they came from.
-
-    ``uty`` (r, q) is u^T y of the ``factors``, in the dtype of y.
-    """
-
-    errors: np.ndarray
-    factors: Factors
-    uty: np.ndarray
-
-
 def leave_one_out_errors(
     x: np.ndarray, y: np.ndarray, alphas: np.ndarray, *, centred: bool, every: bool = True
-) -> LeftOut:
-    """Exact mean squared leave-one-out errors of ridges with ``alphas`` (a), ascending.
+) -> np.ndarray:
+    """Exact mean squared leave-one-out errors (a, q) of ridges with ``alphas`` (a), ascending.
 
     For x (n, p), y (n, q) and the smoother H: e_i = (y_i - yhat_i) / (1 - H_ii). With ``centred`` x and y, H includes
     the mean, so the intercept is left out too (Allen 1974). ``every`` computes all; otherwise generalised
     cross-validation (Golub, Heath & Wahba 1979), which needs no product per alpha, says where every target's search
-    begins, and exact errors are computed from there until the least of them has both neighbours.
+    begins, and exact errors are computed from there until the least of them has both neighbours; the others are
+    infinite.
     """
-    factors = factorise(x)
-    smoother = _Smoother(factors, alphas, 1.0 / x.shape[0] if centred else 0.0)
-    errors = np.empty((len(alphas), y.shape[1]))
+    return left_out_errors(Smoother(factorise(x), alphas, centred=centred), y, every=every)[0]
+
+
+def left_out_errors(smoother: Smoother, y: np.ndarray, *, every: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (a, q) as of :func:`leave_one_out_errors`, and u^T y (r, q) in the dtype of y (n, q)."""
+    factors = smoother.factors
+    errors = np.empty((len(smoother.rests), y.shape[1]))
     uty = np.empty((factors.s2.size, y.shape[1]), y.dtype)
+    find = smoother.errors if every else smoother.bracketed
     for first in range(0, y.shape[1], COLUMNS):
         columns = slice(first, first + COLUMNS)
-        block = np.asarray(y[:, columns])
-        uty[:, columns] = factors.along(block)
-        find = smoother.errors if every else smoother.bracketed
-        errors[:, columns] = find(block, uty[:, columns])
-    return LeftOut(errors, factors, uty)
+        uty[:, columns] = factors.along(y[:, columns])
+        errors[:, columns] = find(y[:, columns], uty[:, columns])
+    return errors, uty
 
 
-class _Smoother:
+class Smoother:
     """What ridge smoothers leave: u diag(rest) u^T of the span of u, all of what lies outside.
 
     Nothing is written as one less what is smoothed: where alpha is small, that would leave rounding alone.
     """
 
-    def __init__(self, factors: Factors, alphas: np.ndarray, mean_leverage: float) -> None:
+    def __init__(self, factors: Factors, alphas: np.ndarray, *, centred: bool) -> None:
         self.factors = factors
+        mean_leverage = 1.0 / len(factors.u) if centred else 0.0
         self.rests = alphas[:, None] / (factors.s2 + alphas[:, None])
         squares = factors.u**2
         outside = np.maximum(1.0 - mean_leverage - squares.sum(axis=1), 0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -29,23 +30,72 @@ CENTRED = 1e-7
 # Conjugate gradients are thought of from here on, and take at least so many iterations.
 LARGE, FEWEST = 1000, 6
 
-Columns = Callable[[slice], np.ndarray]
+
+class Products:
+    """A Gram matrix (p, p), and what conjugate gradients need of it."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix = matrix
+
+    @cached_property
+    def low(self) -> LowRank:
+        """Its leading eigenvectors."""
+        return low_rank(self.matrix)
+
+
+class Pool:
+    """Predictors x (n, p) to select from, as they are solved, and what problems share: made when first asked for.
+
+    The last ``always`` join every selection; ``varies`` (p - always) says which of the others may be selected. With
+    ``whole`` the Gram matrix of all is formed, for several problems; otherwise of those alone that a problem selects.
+    """
+
+    def __init__(self, x: np.ndarray, varies: np.ndarray, *, always: int = 0, whole: bool = False) -> None:
+        self.x, self.varies, self.always, self.whole = x, varies, always, whole
+        # Whether its dtype has been accurate enough so far.
+        self.sound = True
+
+    @property
+    def others(self) -> int:
+        """How many predictors there are to select from."""
+        return self.x.shape[1] - self.always
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """Measures of the predictors, for their correlations."""
+        return Candidates.of(self.x[:, : self.others], self.varies)
+
+    @cached_property
+    def double(self) -> Pool:
+        """The same in float64."""
+        return Pool(self.x.astype(np.float64), self.varies, always=self.always, whole=self.whole)
+
+    @cached_property
+    def _all(self) -> Products:
+        return Products(gram(self.x, self.x.dtype))
+
+    def products(self, rows: np.ndarray) -> tuple[Products, np.ndarray]:
+        """Return a Gram matrix that holds every predictor in ``rows`` (q, k), and the place of each in it."""
+        if self.whole:
+            return self._all, rows
+        # Predictors that nobody selected are not multiplied.
+        union, where = np.unique(rows, return_inverse=True)
+        if len(union) == self.x.shape[1]:
+            return self._all, rows
+        return Products(gram(self.x[:, union], self.x.dtype)), where.reshape(rows.shape).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Predictors x (n, p) as they are solved, of which the last ``always`` join every selection; ``k`` are selected.
+    """Targets y (n, q) for a pool's predictors, in its scale and dtype.
 
-    ``y`` gives columns of the targets (n, q), in the scale and dtype of x; ``varies`` (p - always) says which
-    predictors may be selected; ``alpha`` (a, q) holds the penalties to solve for.
+    ``k`` predictors are selected for each target; ``alpha`` (a, q) holds the penalties to solve for.
     """
 
-    x: np.ndarray
-    y: Columns
+    pool: Pool
+    y: np.ndarray
     alpha: np.ndarray
     k: int
-    varies: np.ndarray
-    always: int = 0
 
     @property
     def blocks(self) -> Iterator[slice]:
@@ -70,10 +120,11 @@ def selected_ridge(problem: Problem) -> Solution:
     predictors under a large alpha are solved by conjugate gradients, where they are predicted to cost less than a
     factorisation; more predictors than samples by the dual form.
     """
-    found = _solved(problem)
+    pool = problem.pool
+    found = _solved(problem) if pool.sound else None
     if found is None:
-        x, y = problem.x.astype(np.float64), problem.y
-        found = _solved(replace(problem, x=x, y=lambda columns: y(columns).astype(np.float64)))
+        pool.sound = False
+        found = _solved(replace(problem, pool=pool.double, y=problem.y.astype(np.float64)))
     if found is None:
         raise AssertionError("float64 is always accepted")
     return found
@@ -81,44 +132,41 @@ def selected_ridge(problem: Problem) -> Solution:
 
 def _solved(problem: Problem) -> Solution | None:
     """Solve in the dtype of x; None where float32 is not accurate enough."""
-    x, width = problem.x, problem.k + problem.always
-    n, p = x.shape
+    pool, width = problem.pool, problem.k + problem.pool.always
+    x, candidates = pool.x, pool.candidates
     rows = np.empty((problem.alpha.shape[1], width), np.int32)
     right = np.empty(rows.shape, x.dtype)
     weights = np.empty((*problem.alpha.shape, width), x.dtype)
-    candidates = Candidates.of(x[:, : p - problem.always], problem.varies)
-    last = np.arange(p - problem.always, p, dtype=np.int32)
+    last = np.arange(pool.others, x.shape[1], dtype=np.int32)
 
     def select(columns: slice) -> bool:
-        y = problem.y(columns)
+        y = problem.y[:, columns]
         products = cross(x, y, x.dtype)
-        rows[columns, : problem.k] = candidates.best(y, products[: p - problem.always], problem.k)
+        rows[columns, : problem.k] = candidates.best(y, products[: pool.others], problem.k)
         rows[columns, problem.k :] = last
         right[columns] = np.take_along_axis(products.T, rows[columns], axis=1)
         return True
 
     def by_dual(columns: slice) -> bool:
-        y = problem.y(columns)
+        y = problem.y[:, columns]
         for alpha, out in zip(problem.alpha[:, columns], weights[:, columns], strict=True):
             out[:] = _dual(x, y, alpha, rows[columns])
         return True
 
     all(_in_threads(select, problem.blocks))
-    said = f"{problem.k} of {p - problem.always} predictors, {x.dtype}"
-    if width > n:
+    said = f"{problem.k} of {pool.others} predictors, {x.dtype}"
+    if width > len(x):
         all(_in_threads(by_dual, problem.blocks))
         return Solution(rows, weights, f"dual form on {said}")
-    # Predictors that nobody selected are not multiplied.
-    union, where = np.unique(rows, return_inverse=True)
-    where = where.reshape(rows.shape).astype(np.int32)
-    products = gram(x if len(union) == p else x[:, union], x.dtype)
+    products, where = pool.products(rows)
     low = _preconditioner(products, width, problem.alpha)
 
     def solve(columns: slice) -> bool:
         parts = zip(problem.alpha[:, columns], weights[:, columns], strict=True)
+        chosen = where[columns]
         if low is not None:
-            return all(_iterated(products, right[columns], a, where[columns], low, out) for a, out in parts)
-        return all(_primal(products, right[columns], a, where[columns], out) for a, out in parts)
+            return all(_iterated(products.matrix, right[columns], a, chosen, low, out) for a, out in parts)
+        return all(_primal(products.matrix, right[columns], a, chosen, out) for a, out in parts)
 
     if not all(_in_threads(solve, problem.blocks)):
         return None
@@ -126,17 +174,17 @@ def _solved(problem: Problem) -> Solution | None:
     return Solution(rows, weights, f"{way} on {said}")
 
 
-def _preconditioner(products: np.ndarray, width: int, alpha: np.ndarray) -> LowRank | None:
+def _preconditioner(products: Products, width: int, alpha: np.ndarray) -> LowRank | None:
     """What conjugate gradients need, if they are predicted to cost less than factorising every target's matrix."""
-    p, smallest = len(products), float(alpha.min())
+    p, dtype, smallest = len(products.matrix), products.matrix.dtype, float(alpha.min())
     if width < LARGE or not _costs_less(FEWEST, width, p, alpha.size):
         return None
-    low = low_rank(products)
+    low = products.low
     # As for pivots: the roundings of the matrix against the least that its eigenvalues can be.
     size = width / p * np.sqrt(float(np.sum((low.s + low.rest).astype(float) ** 2)) + p * low.rest**2)
-    if rounds_too_much(size, smallest, products.dtype):
+    if rounds_too_much(size, smallest, dtype):
         return None
-    return low if _costs_less(iterations(low, smallest, products.dtype), width, p, alpha.size) else None
+    return low if _costs_less(iterations(low, smallest, dtype), width, p, alpha.size) else None
 
 
 def _costs_less(iterations: float, width: int, p: int, solves: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ..crossval import (
     describe,
     identity,
     joined,
-    kept,
+    pieced,
     require_enough,
     tasks,
     with_chance,
@@ -94,18 +94,21 @@ def decode(
     subjects = []
     with tqdm(total=len(todo) * len(names), desc="decode", disable=None, leave=False) as bar:
         for task in todo:
-            parts = []
-            for mask in masks[task.subject]:
-                # As a pair: joined by a mark, two pairs of names could read alike.
-                piece = repr((task.subject, mask.region.item()))
-                parts.append(kept(pieces, piece, partial(_one, task, mask, by)))
-                bar.update()
+            # Named by pairs: joined by a mark, two pairs of names could read alike.
+            jobs = {repr((task.subject, mask.region.item())): mask for mask in masks[task.subject]}
+            parts = pieced(partial(_each, by=by), task, jobs, pieces=pieces, bar=bar)
             subjects.append(joined(parts, dim=xr.Variable("region", masks[task.subject].region.values)))
     every = joined(subjects, dim=xr.Variable("subject", [t.subject for t in todo]))
     result = with_chance(every.sel(region=names).transpose("region", by, "subject", "fold"))
     return store.stamp(result.rename("score"), what="spatial.decode", parameters=parameters, data=hashes)
 
 
-def _one(task: Task, mask: xr.DataArray, by: str) -> xr.DataArray:
+def _each(task: Task, masks: list[xr.DataArray], *, by: str) -> Iterator[xr.DataArray]:
+    """Scores in every region."""
+    for mask in masks:
+        yield task.scores(partial(_inside, mask=mask), by=by)
+
+
+def _inside(responses: xr.DataArray, *, mask: xr.DataArray) -> xr.DataArray:
     dim = "voxel" if "voxel" in mask.dims else "channel"
-    return task.scores(lambda responses: responses.isel({dim: mask.values}), by=by)
+    return responses.isel({dim: mask.values})

@@ -7,8 +7,9 @@ between window borders are summed instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,12 +19,14 @@ from ..folds import Fold
 from ..labels import FEATURE, LAYER, SAMPLE, match, require_memory
 from ..linear import RidgeDecoder
 from ..score import Against, Score
-from ..solve.fit import statistics
 from ..solve.gram import threads_for
 from ..solve.ridge import solve_sound
+from ..solve.sides import statistics
 
 # Bytes up to which scaled epochs are kept; larger ones are scaled again for every window.
 WHOLE = 2**28
+# Time samples that are read at a time.
+SLICE = 8
 
 
 def shares(decoder: object) -> bool:
@@ -49,9 +52,37 @@ class Span:
         """Whether all of it lies in ``other``."""
         return other.first <= self.first and self.last <= other.last
 
+    def parts(self, most: int) -> Iterator[Span]:
+        """Cut it into spans of at most ``most`` samples."""
+        for first in range(self.first, self.last, most):
+            yield Span(first, min(first + most, self.last))
+
     def columns(self, channels: int, origin: int = 0) -> slice:
         """Return its predictors, time-major, counted from the time sample ``origin``."""
         return slice((self.first - origin) * channels, (self.last - origin) * channels)
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Some samples of epochs (n, channel, time), read one span at a time: they may be a dask array."""
+
+    values: Any
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """How many samples, channels and times."""
+        return len(self.rows), int(self.values.shape[1]), int(self.values.shape[2])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return np.dtype(self.values.dtype)
+
+    def read(self, span: Span) -> np.ndarray:
+        """Return predictors (n, p) of a span, time-major."""
+        part = np.asarray(self.values[:, :, span.first : span.last][self.rows])
+        return part.transpose(0, 2, 1).reshape(len(part), -1)
 
 
 class SharedRidge:
@@ -62,18 +93,18 @@ class SharedRidge:
 
     Parameters
     ----------
-    epochs : (n, channel, time), training samples
+    epochs : of the training samples
     y : (n, q)
     spans : of all windows
     decoder : for which :func:`shares` is true
     """
 
-    def __init__(
-        self, epochs: np.ndarray, y: np.ndarray, spans: Sequence[Span], decoder: RidgeDecoder
-    ) -> None:
-        self.epochs, self.channels = epochs, epochs.shape[1]
+    def __init__(self, epochs: Epochs, y: np.ndarray, spans: Sequence[Span], decoder: RidgeDecoder) -> None:
+        self.epochs = epochs
+        self.n, self.channels, self.times = epochs.shape
         self.alpha, self.standardise = float(np.asarray(decoder.alpha)), decoder.standardise
-        self.mean, self.sd, self.varies = _by_time(epochs)
+        used = Span(min(s.first for s in spans), max(s.last for s in spans))
+        self.mean, self.sd, self.varies = _by_time(epochs, used)
         self.y_mean, y_sd, varies = statistics(y)
         self.y_sd = y_sd if self.standardise else np.ones_like(y_sd)
         scaled = (y - self.y_mean) / self.y_sd
@@ -88,23 +119,49 @@ class SharedRidge:
         """Start with nothing computed, in a dtype."""
         self.dtype, self.y = dtype, y.astype(dtype)
         self.whole: np.ndarray | None = None
-        if dtype.itemsize * self.epochs.size <= WHOLE:
-            self.whole = self.scaled(Span(0, self.epochs.shape[2]))
+        self.now: tuple[Span, np.ndarray] | None = None
+        if dtype.itemsize * self.n * self.channels * self.times <= WHOLE:
+            self.whole = self._scaled(Span(0, self.times))
         self.kernels: dict[Span, np.ndarray] = {}
         self.before: tuple[Span, np.ndarray, np.ndarray] | None = None
 
     def scaled(self, span: Span) -> np.ndarray:
         """Training predictors (n, p) of a window, time-major, in the units of the penalty."""
-        columns = span.columns(self.channels)
         if self.whole is not None:
-            return self.whole[:, columns]
-        part = (time_major(self.epochs, span) - self.mean[columns]) / self.sd[columns]
-        part[:, ~self.varies[columns]] = 0.0
-        return part.astype(self.dtype, copy=False)
+            return self.whole[:, span.columns(self.channels)]
+        return self._scaled(span)
+
+    def _scaled(self, span: Span) -> np.ndarray:
+        columns = span.columns(self.channels)
+        z = np.empty((self.n, columns.stop - columns.start), self.dtype)
+        for part in span.parts(SLICE):
+            there = part.columns(self.channels)
+            here = part.columns(self.channels, span.first)
+            z[:, here] = (self.epochs.read(part) - self.mean[there]) / self.sd[there]
+        z[:, ~self.varies[columns]] = 0.0
+        return z
+
+    def window(self, span: Span) -> np.ndarray:
+        """Return what :meth:`scaled` does; of a window that is read from the epochs, only what the one before lacks."""
+        if self.whole is not None:
+            return self.scaled(span)
+        parts = [span]
+        if self.now is not None and self.now[0].first <= span.first < self.now[0].last <= span.last:
+            parts = [Span(span.first, self.now[0].last), Span(self.now[0].last, span.last)]
+        z = np.empty((self.n, (span.last - span.first) * self.channels), self.dtype)
+        if len(parts) == 2:
+            before, old = self.now or (span, z)
+            z[:, parts[0].columns(self.channels, span.first)] = old[
+                :, parts[0].columns(self.channels, before.first)
+            ]
+        if parts[-1].first < parts[-1].last:
+            z[:, parts[-1].columns(self.channels, span.first)] = self.scaled(parts[-1])
+        self.now = span, z
+        return z
 
     def weights(self, span: Span) -> np.ndarray:
         """Weights (p, q) of one window, time-major, in the units of the data."""
-        n, p = len(self.epochs), (span.last - span.first) * self.channels
+        n, p = self.n, (span.last - span.first) * self.channels
         require_memory(
             8 * (3 * min(n, p) ** 2 + 2 * n * p),
             what=f"a ridge on a window of {p} predictors, {n} samples",
@@ -121,7 +178,7 @@ class SharedRidge:
         return w * (self.y_sd / self.sd[span.columns(self.channels), None])
 
     def _primal(self, span: Span) -> np.ndarray | None:
-        x = self.scaled(span)
+        x = self.window(span)
         gram, right = (
             np.empty((x.shape[1], x.shape[1]), x.dtype),
             np.empty((x.shape[1], self.y.shape[1]), x.dtype),
@@ -151,7 +208,7 @@ class SharedRidge:
     def _dual(self, span: Span) -> np.ndarray | None:
         # Pieces that lie before this window are in none that follows.
         self.kernels = {s: k for s, k in self.kernels.items() if s.within(span)}
-        kernel = np.zeros((len(self.epochs), len(self.epochs)), self.dtype)
+        kernel = np.zeros((self.n, self.n), self.dtype)
         for piece in self.pieces:
             if piece.within(span):
                 if piece not in self.kernels:
@@ -162,19 +219,16 @@ class SharedRidge:
         return None if found is None else self.scaled(span).T @ found
 
 
-def time_major(epochs: np.ndarray, span: Span) -> np.ndarray:
-    """Predictors (n, p) of one window of epochs (n, channel, time)."""
-    part = epochs[:, :, span.first : span.last].transpose(0, 2, 1)
-    return part.reshape(len(epochs), -1)
+def _by_time(epochs: Epochs, used: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, SD and 'does it vary' of every predictor, time-major, read a few time samples at a time.
 
-
-def _by_time(epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, SD and 'does it vary' of every predictor, time-major; read a few time samples at a time."""
-    found = [
-        statistics(time_major(epochs, Span(first, min(first + 8, epochs.shape[2]))))
-        for first in range(0, epochs.shape[2], 8)
-    ]
-    mean, sd, varies = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    Outside the span that is ``used``: 0, 1 and no.
+    """
+    _, channels, times = epochs.shape
+    mean, sd, varies = np.zeros(channels * times), np.ones(channels * times), np.zeros(channels * times, bool)
+    for part in used.parts(SLICE):
+        columns = part.columns(channels)
+        mean[columns], sd[columns], varies[columns] = statistics(epochs.read(part))
     return mean, sd, varies
 
 
@@ -242,29 +296,40 @@ class _Part:
         fold: Fold,
         spans: Sequence[Span],
     ) -> None:
-        train = epochs.isel({SAMPLE: fold.train})
-        features = _floating(match(rows_of(group.features, fold.train), train).transpose(SAMPLE, FEATURE))
-        self.ridge = SharedRidge(train.values, features.values, spans, group.decoder)
-        tested = epochs.isel({SAMPLE: fold.test})
+        labels = epochs.isel({"channel": 0, "time": 0}, drop=True)
+        features = match(rows_of(group.features, fold.train), labels.isel({SAMPLE: fold.train}))
+        y = _floating(features.transpose(SAMPLE, FEATURE)).values
+        self.ridge = SharedRidge(Epochs(epochs.data, fold.train), y, spans, group.decoder)
+        self.tested = Epochs(epochs.data, fold.test)
         every = Span(0, epochs.sizes["time"])
-        # About the mean of training, so that float32 loses nothing to an offset.
-        self.test = time_major(tested.values, every)
-        self.test = (self.test - self.ridge.mean).astype(tested.dtype)
+        small = self.tested.dtype.itemsize * np.prod(self.tested.shape) <= WHOLE
+        self.whole = self._centred(every) if small else None
         self.columns, first = {}, 0
         for name in group.names:
             size = spaces[name].sizes[FEATURE]
             self.columns[name] = slice(first, first + size)
             first += size
 
+    def test(self, span: Span) -> np.ndarray:
+        """Test predictors (n, p) of a window, time-major, about the mean of training."""
+        if self.whole is None:
+            return self._centred(span)
+        return self.whole[:, span.columns(self.ridge.channels)]
+
+    def _centred(self, span: Span) -> np.ndarray:
+        # About the mean of training, so that float32 loses nothing to an offset.
+        mean = self.ridge.mean[span.columns(self.ridge.channels)]
+        return np.asarray((self.tested.read(span) - mean).astype(self.tested.dtype))
+
     def fitted(self, trained: Span) -> Callable[[Span], np.ndarray]:
         """Fit in one window; return what predicts (sample, feature) from another of the same width."""
         ridge = self.ridge
         weights, there = ridge.weights(trained), trained.columns(ridge.channels)
-        bare = weights.astype(self.test.dtype, copy=False)
+        bare = weights.astype(self.tested.dtype, copy=False)
         base = ridge.y_mean - ridge.mean[there] @ weights
 
         def predict(tested: Span) -> np.ndarray:
             here = tested.columns(ridge.channels)
-            return np.asarray(self.test[:, here] @ bare + (base + ridge.mean[here] @ weights))
+            return np.asarray(self.test(tested) @ bare + (base + ridge.mean[here] @ weights))
 
         return predict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ..crossval import (
     describe,
     identity,
     joined,
-    kept,
+    pieced,
     require_enough,
     tasks,
     with_chance,
@@ -28,8 +28,8 @@ from ..labels import listed, require_coord, require_dims
 from .shared import SharedTask, Span, shares
 from .windows import windows
 
-# Scores in one window, by its number.
-Work = Callable[[int], xr.DataArray]
+# Scores of a subject in some windows.
+Work = Callable[[Task, list[Span]], Iterator[xr.DataArray]]
 
 
 def sweep(
@@ -88,13 +88,7 @@ def sweep(
     )
     made = _Run(todo, laid, "temporal.sweep", resume)
 
-    def within(task: Task) -> Work:
-        if all(shares(g.decoder) for g in task.groups):
-            shared = SharedTask(task, made.spans)
-            return lambda i: shared.scores(made.spans[i])
-        return lambda i: task.scores(made.views[i])
-
-    result = made.each(within)
+    result = made.each(_within)
     return made.finish(result.transpose("window", "layer", "subject", "fold"))
 
 
@@ -131,19 +125,7 @@ def generalise(
     )
     made = _Run(todo, laid, "temporal.generalise", resume)
 
-    def across(task: Task) -> Work:
-        if all(shares(g.decoder) for g in task.groups):
-            shared = SharedTask(task, made.spans)
-            return lambda i: shared.cross_scores(made.spans[i], made.spans)
-
-        def one(i: int) -> xr.DataArray:
-            # A decoder fitted in one window takes the others under that window's times.
-            times = made.views[i](task.responses).coords["time"].values
-            return task.cross_scores(made.views[i], [partial(other, times=times) for other in made.views])
-
-        return one
-
-    result = made.each(across).rename(
+    result = made.each(partial(_across, spans=made.spans)).rename(
         window="train_window", start="train_start", stop="train_stop", other="test_window"
     )
     tested = {
@@ -176,19 +158,15 @@ class _Run:
         }
         firsts, sizes = laid["first"].values.tolist(), laid["size"].values.tolist()
         self.spans = [Span(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
-        # Functions that cut a window out of epochs.
-        self.views = [partial(_cut, span=span) for span in self.spans]
         self.pieces = None if resume is None else store.Pieces(resume, key=key)
 
-    def each(self, work: Callable[[Task], Work]) -> xr.DataArray:
+    def each(self, work: Work) -> xr.DataArray:
         """Collect what ``work`` makes of every window, for every subject."""
         subjects = []
         with tqdm(total=len(self.todo) * len(self.spans), desc=self.what, disable=None, leave=False) as bar:
             for task in self.todo:
-                parts, one = [], work(task)
-                for i in range(len(self.spans)):
-                    parts.append(kept(self.pieces, f"{task.subject}-{i:04d}", partial(one, i)))
-                    bar.update()
+                jobs = {f"{task.subject}-{i:04d}": span for i, span in enumerate(self.spans)}
+                parts = pieced(work, task, jobs, pieces=self.pieces, bar=bar)
                 windows = xr.Variable("window", self.laid.window.values, {"units": "s"})
                 subjects.append(joined(parts, dim=windows))
         every = joined(subjects, dim=xr.Variable("subject", [t.subject for t in self.todo]))
@@ -213,6 +191,29 @@ def common_time(epochs: Mapping[str, xr.DataArray]) -> np.ndarray:
             "crop and resample them alike"
         )
     return np.asarray(first)
+
+
+def _within(task: Task, todo: list[Span]) -> Iterator[xr.DataArray]:
+    """Fit and score in windows."""
+    if todo and all(shares(g.decoder) for g in task.groups):
+        yield from map(SharedTask(task, todo).scores, todo)
+        return
+    for span in todo:
+        yield task.scores(partial(_cut, span=span))
+
+
+def _across(task: Task, todo: list[Span], *, spans: list[Span]) -> Iterator[xr.DataArray]:
+    """Fit in the windows ``todo`` and score in all ``spans``."""
+    if todo and all(shares(g.decoder) for g in task.groups):
+        shared = SharedTask(task, spans)
+        for span in todo:
+            yield shared.cross_scores(span, spans)
+        return
+    for span in todo:
+        # A decoder fitted in one window takes the others under that window's times.
+        times = task.responses.coords["time"].values[span.first : span.last]
+        others = [partial(_cut, span=other, times=times) for other in spans]
+        yield task.cross_scores(partial(_cut, span=span), others)
 
 
 def _cut(responses: xr.DataArray, *, span: Span, times: np.ndarray | None = None) -> xr.DataArray:
