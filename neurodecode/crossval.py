@@ -20,7 +20,6 @@ from .labels import (
     FEATURE,
     LAYER,
     SAMPLE,
-    STIMULUS,
     listed,
     match,
     require_array,
@@ -36,17 +35,19 @@ Features = xr.DataArray | Mapping[str, xr.DataArray]
 View = Callable[[xr.DataArray], xr.DataArray]
 
 
-# Small spaces are fitted together, so that they share one Gram matrix; joining large ones would copy too much.
-JOINT_FEATURES = 4096
-
-
 @dataclass(frozen=True)
 class Group:
-    """Feature spaces that one decoder fits at once, and their features side by side."""
+    """Neighbouring feature spaces of one decoder, by name; it fits them at once if there are several."""
 
-    names: tuple[str, ...]
-    features: xr.DataArray
+    spaces: Mapping[str, xr.DataArray]
     decoder: Any
+
+    def fit(self, responses: xr.DataArray, train: np.ndarray) -> dict[str, Any]:
+        """One fitted decoder a space; ``responses`` are those of the samples ``train``."""
+        spaces = {name: rows_of(space, train) for name, space in self.spaces.items()}
+        if len(spaces) > 1:
+            return dict(self.decoder.fit_spaces(responses, spaces))
+        return {name: clone(self.decoder).fit(responses, space) for name, space in spaces.items()}
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ class Task:
 
         return joined([tested(view) for view in test_views], dim="other")
 
-    def _fitted(self, seen: xr.DataArray, fold: Fold) -> list[Any]:
-        """One fitted decoder a group."""
+    def _fitted(self, seen: xr.DataArray, fold: Fold) -> dict[str, Any]:
+        """One fitted decoder a space."""
         learned = seen.isel({SAMPLE: fold.train})
-        return [clone(g.decoder).fit(learned, rows_of(g.features, fold.train)) for g in self.groups]
+        return {name: d for group in self.groups for name, d in group.fit(learned, fold.train).items()}
 
     def truths(self) -> dict[tuple[str, str], xr.DataArray]:
         """Features of the test samples of every space and fold; views change no sample, so once is enough."""
@@ -95,23 +96,17 @@ class Task:
 
     def _tested(
         self,
-        fitted: list[Any],
+        fitted: Mapping[str, Any],
         seen: xr.DataArray,
         fold: Fold,
         truths: Mapping[tuple[str, str], xr.DataArray],
     ) -> dict[str, xr.DataArray]:
         """Scores (feature) or (sample) of every space on the fold's test part."""
         tested = seen.isel({SAMPLE: fold.test})
-        scores = {}
-        for group, decoder in zip(self.groups, fitted, strict=True):
-            predicted = decoder.predict(tested)
-            first = 0
-            for name in group.names:
-                true = truths[name, fold.name]
-                part = predicted.isel({FEATURE: slice(first, first + true.sizes[FEATURE])})
-                scores[name] = xr.DataArray(self.score.function(part, true))
-                first += true.sizes[FEATURE]
-        return scores
+        return {
+            name: xr.DataArray(self.score.function(decoder.predict(tested), truths[name, fold.name]))
+            for name, decoder in fitted.items()
+        }
 
     def _by_layer(self, scored: list[dict[str, xr.DataArray]]) -> xr.DataArray:
         """Mean score of every space and fold."""
@@ -143,34 +138,15 @@ class Task:
 
 
 def _grouped(spaces: Mapping[str, xr.DataArray], decoders: Mapping[str, Any]) -> list[Group]:
-    """Join neighbouring spaces whose decoder is the same and fits every feature on its own, as ridge does."""
+    """Join neighbouring spaces of one decoder, if it can fit several at once."""
     together: list[list[str]] = []
     for name in spaces:
-        if together and _fit_together(
-            [spaces[n] for n in (*together[-1], name)], [decoders[n] for n in (*together[-1], name)]
-        ):
+        decoder = decoders[name]
+        if together and decoders[together[-1][-1]] is decoder and hasattr(decoder, "fit_spaces"):
             together[-1].append(name)
         else:
             together.append([name])
-    return [
-        Group(
-            tuple(names),
-            brain.stack({n: spaces[n] for n in names}) if len(names) > 1 else spaces[names[0]],
-            decoders[names[0]],
-        )
-        for names in together
-    ]
-
-
-def _fit_together(spaces: Sequence[xr.DataArray], decoders: Sequence[Any]) -> bool:
-    first = spaces[0]
-    return (
-        all(d is decoders[0] for d in decoders)
-        and getattr(decoders[0], "targets_are_independent", False)
-        and sum(s.sizes[FEATURE] for s in spaces) <= JOINT_FEATURES
-        and all(STIMULUS in s.dims and s.dtype == first.dtype for s in spaces)
-        and all(s.indexes[STIMULUS].equals(first.indexes[STIMULUS]) for s in spaces)
-    )
+    return [Group({n: spaces[n] for n in names}, decoders[names[0]]) for names in together]
 
 
 def rows_of(space: xr.DataArray, rows: np.ndarray) -> xr.DataArray:
@@ -286,7 +262,7 @@ def require_enough(task: Task, sizes: Mapping[str, int], *, what: str) -> None:
         small = [f"{name} ({size})" for name, size in sizes.items() if k is not None and size < k]
         if small:
             raise ValueError(
-                f"the decoder of {listed(group.names)} selects n_voxels={k} but {len(small)} of {len(sizes)} {what} "
+                f"the decoder of {listed(group.spaces)} selects n_voxels={k} but {len(small)} of {len(sizes)} {what} "
                 f"of subject {task.subject!r} have fewer: {listed(small)}; lower n_voxels or take larger {what}"
             )
 
@@ -320,7 +296,7 @@ def describe(todo: Sequence[Task]) -> dict[str, Any]:
     """Say in plain data what will be done: score, decoders, and the folds of every subject with their sizes."""
     return {
         "score": todo[0].score.name,
-        "decoders": {name: store.describe(g.decoder) for g in todo[0].groups for name in g.names},
+        "decoders": {name: store.describe(g.decoder) for g in todo[0].groups for name in g.spaces},
         "features": {name: space.sizes[FEATURE] for name, space in todo[0].spaces.items()},
         "plan": store.describe(dict(todo[0].plan)),
         "scoring": _fingerprint(todo[0].score.function),

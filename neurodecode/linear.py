@@ -7,13 +7,13 @@ An estimator knows labels and no linear algebra: it checks, unfolds arrays to ma
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 from scipy import sparse
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -34,7 +34,7 @@ from .labels import (
     require_same,
     require_unique,
 )
-from .solve import Fitted, Settings, fit_ridge
+from .solve import Beside, Fitted, Settings, fit_ridge
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
@@ -66,10 +66,17 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # --- fitting -----------------------------------------------------------------------------------------------
 
-    def _fit_arrays(
-        self, x: np.ndarray, y: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]] | None
-    ) -> None:
-        """Fit matrices x (n, p), y (n, q) and keep the map."""
+    def _fit_arrays(self, x: Any, y: Any, pairs: list[tuple[np.ndarray, np.ndarray]] | None) -> None:
+        """Fit matrices x (n, p), y (n, q) of one dtype and keep the map."""
+        self._take(self._solved(x, y, pairs))
+
+    def _take(self, fitted: Fitted) -> None:
+        """Keep a map."""
+        self._fitted = fitted
+        self.alpha_ = fitted.alpha
+        _warn_at_edge(self.alpha_, _checked_alphas(self.alpha), fitted.errors)
+
+    def _solved(self, x: Any, y: Any, pairs: list[tuple[np.ndarray, np.ndarray]] | None) -> Fitted:
         settings = Settings(
             alphas=_checked_alphas(self.alpha),
             k=self._checked_count(x.shape[1]),
@@ -79,11 +86,8 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         if len(x) < 2:
             raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
-        dtype = np.float32 if x.dtype == np.float32 else np.float64
-        _require_room(x.shape, y.shape[1], settings.k, np.dtype(dtype).itemsize)
-        self._fitted = fit_ridge(x.astype(dtype, copy=False), y.astype(dtype, copy=False), settings)
-        self.alpha_ = self._fitted.alpha
-        _warn_at_edge(self.alpha_, settings.alphas, self._fitted.errors)
+        _require_room(x.shape, y.shape[1], settings.k, x.dtype.itemsize)
+        return fit_ridge(x, y, settings)
 
     def _check_settings(self) -> None:
         """Refuse settings that cannot be fitted, before any work."""
@@ -125,15 +129,19 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         for array, who in zip((predictors, targets), self._who, strict=True):
             require_finite(array, who=who)
         x, y = _matrix(predictors), _matrix(targets)
-        self.n_features_in_ = x.shape[1]
-        self._one_target = False
+        by = predictors if SAMPLE in predictors.coords else targets
+        self._fit_arrays(x, y.astype(x.dtype, copy=False), self._pairs(by))
+        return self._label(predictors, targets)
+
+    def _label(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
+        """Put labels on what was fitted."""
         outer = _axes(targets)
+        self.n_features_in_ = int(np.prod(predictors.shape[1:]))
+        self._one_target = False
         self._units = tuple(str(a.attrs.get("units", "a.u.")) for a in (predictors, targets))
         both = {**targets.attrs, **predictors.attrs}
         self._attrs = {k: v for k, v in both.items() if k in ("subject", "space", "affine", "shape")}
         self._axes = (_axes(predictors).assign_attrs(self._attrs), outer)
-        by = predictors if SAMPLE in predictors.coords else targets
-        self._fit_arrays(x, y, self._pairs(by))
         self.alpha_ = _labelled(self.alpha_, None, outer)
         return self
 
@@ -334,11 +342,39 @@ class RidgeDecoder(_Ridge):
         self._check_settings()
         if not isinstance(responses, xr.DataArray):
             return self._fit_numpy(responses, features)
-        responses = responses.transpose(SAMPLE, ...) if SAMPLE in responses.dims else responses
-        require_dims(responses, [SAMPLE], who="responses")
-        require_unique(responses, SAMPLE, who="responses")
-        require_dims(require_array(features, who="features"), [FEATURE], who="features")
-        return self._fit_labelled(responses, match(features, responses).transpose(SAMPLE, ...))
+        responses = _samples_first(responses)
+        return self._fit_labelled(responses, _of_samples(features, responses))
+
+    def fit_spaces(
+        self, responses: xr.DataArray, spaces: Mapping[str, xr.DataArray]
+    ) -> dict[str, RidgeDecoder]:
+        """Fit one decoder a feature space, as :meth:`fit` would; what depends on responses alone is computed once.
+
+        Parameters
+        ----------
+        responses : (sample, voxel) or (sample, channel, time)
+        spaces : feature spaces by name, each (stimulus, feature) or (sample, feature)
+
+        Returns
+        -------
+        New decoders by name; this one stays as it is.
+        """
+        self._check_settings()
+        responses = _samples_first(responses)
+        require_finite(responses, who="responses")
+        targets = {name: _of_samples(space, responses) for name, space in spaces.items()}
+        for name, space in targets.items():
+            require_finite(space, who=f"features {name!r}")
+        x = _matrix(responses)
+        sides = [_matrix(space).astype(x.dtype, copy=False) for space in targets.values()]
+        together = self._solved(x, Beside(sides), self._pairs(responses))
+        found, first = {}, 0
+        for (name, space), side in zip(targets.items(), sides, strict=True):
+            decoder = clone(self)
+            decoder._take(together.of(slice(first, first + side.shape[1])))
+            found[name] = decoder._label(responses, space)
+            first += side.shape[1]
+        return found
 
 
 class RidgeEncoder(_Ridge):
@@ -387,11 +423,20 @@ class RidgeEncoder(_Ridge):
         self._check_settings()
         if not isinstance(responses, xr.DataArray):
             return self._fit_numpy(features, responses)
-        require_dims(responses, [SAMPLE], who="responses")
-        responses = responses.transpose(SAMPLE, ...)
-        require_unique(responses, SAMPLE, who="responses")
-        require_dims(require_array(features, who="features"), [FEATURE], who="features")
-        return self._fit_labelled(match(features, responses).transpose(SAMPLE, ...), responses)
+        responses = _samples_first(responses)
+        return self._fit_labelled(_of_samples(features, responses), responses)
+
+
+def _samples_first(responses: xr.DataArray) -> xr.DataArray:
+    require_dims(responses, [SAMPLE], who="responses")
+    require_unique(responses, SAMPLE, who="responses")
+    return responses.transpose(SAMPLE, ...)
+
+
+def _of_samples(features: Any, responses: xr.DataArray) -> xr.DataArray:
+    """Features (sample, feature) of the responses' samples."""
+    require_dims(require_array(features, who="features"), [FEATURE], who="features")
+    return match(features, responses).transpose(SAMPLE, ...)
 
 
 def _checked_alphas(alpha: Any) -> np.ndarray:
@@ -438,7 +483,7 @@ def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | Non
             f"the best alpha lies on the grid's edge for {low + high} of {chosen.size} targets ({low} at the smallest, "
             f"{grid[0]:g}; {high} at the largest, {grid[-1]:g}); widen the grid",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

@@ -430,3 +430,68 @@ def test_a_fit_says_how_it_was_solved(options, said):
     x, y = rng.normal(size=(30, 5)), rng.normal(size=(30, 2))
     assert nd.RidgeDecoder(**options).fit(x, y).solver_ == said
     assert nd.RidgeDecoder(n_voxels=3).fit(x[:2], y[:2]).solver_.startswith("dual form on 3 of 5")
+
+
+# ---------------------------------------------------------------- several feature spaces at once
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        nd.RidgeDecoder(3.0),
+        nd.RidgeDecoder([0.1, 10.0, 1000.0]),
+        nd.RidgeDecoder([0.1, 10.0, 1000.0], folds=4, n_voxels=7),
+        nd.RidgeDecoder(3.0, n_voxels=7, standardise=False, intercept="penalised"),
+    ],
+    ids=["one alpha", "leave-one-out", "selected", "penalised"],
+)
+@pytest.mark.filterwarnings("ignore:the best alpha lies on the grid's edge")
+def test_spaces_fitted_at_once_are_those_fitted_alone(decoder, monkeypatch):
+    from sklearn.base import clone
+
+    from neurodecode.solve import fit
+
+    monkeypatch.setattr(fit, "TARGETS", 8)  # blocks reach across spaces
+    rng = np.random.default_rng(5)
+    names = [f"img_{i:02d}" for i in range(50)]
+    responses = nd.brain.fmri(rng.normal(size=(50, 20)), sample=[f"s{n}" for n in names], stimulus=names)
+    spaces = {
+        f"Linear-{q}": nd.brain.features(
+            responses.values @ rng.normal(size=(20, q)) + rng.normal(size=(50, q)), stimulus=names
+        )
+        for q in (5, 12, 3)
+    }
+    spaces["Linear-3"] = spaces["Linear-3"][::-1]  # matched by label, each on its own
+    together = decoder.fit_spaces(responses, spaces)
+    assert list(together) == list(spaces)
+    for name, space in spaces.items():
+        alone = clone(decoder).fit(responses, space)
+        xr.testing.assert_allclose(together[name].weights_, alone.weights_, rtol=1e-9)
+        xr.testing.assert_equal(together[name].alpha_, alone.alpha_)
+        xr.testing.assert_allclose(together[name].predict(responses), alone.predict(responses), rtol=1e-9)
+    assert not hasattr(decoder, "weights_")
+
+
+def test_spaces_fitted_at_once_share_one_gram_matrix(monkeypatch):
+    from neurodecode.solve import fit, selected
+
+    made = []
+    for module in (fit, selected):
+        inner = module.gram
+        monkeypatch.setattr(module, "gram", lambda x, *a, inner=inner: made.append(x.shape) or inner(x, *a))
+    rng = np.random.default_rng(6)
+    names = [f"img_{i:02d}" for i in range(50)]
+    responses = nd.brain.fmri(rng.normal(size=(50, 20)), sample=names, stimulus=names)
+    spaces = {n: nd.brain.features(rng.normal(size=(50, 9)), stimulus=names) for n in "abcd"}
+    for decoder in (nd.RidgeDecoder(1.0), nd.RidgeDecoder(1.0, n_voxels=10)):
+        decoder.fit_spaces(responses, spaces)
+    assert made == [(50, 20)] * 2
+
+
+def test_bad_features_of_one_space_are_named():
+    rng = np.random.default_rng(7)
+    names = [f"img_{i}" for i in range(9)]
+    responses = nd.brain.fmri(rng.normal(size=(9, 4)), sample=names, stimulus=names)
+    good = nd.brain.features(rng.normal(size=(9, 2)), stimulus=names)
+    with pytest.raises(ValueError, match=r"features 'bad' has 1 NaN"):
+        nd.RidgeDecoder().fit_spaces(responses, {"good": good, "bad": good.where(good != good[3, 1])})

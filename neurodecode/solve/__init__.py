@@ -1,11 +1,12 @@
 """Floor 0: linear algebra. Arrays in, arrays out; nothing here knows a label."""
 
-from .fit import Fitted, Settings, fit_ridge
+from .fit import Beside, Fitted, Settings, fit_ridge
 from .gram import cross, gram
 from .ridge import leave_one_out_errors, path_errors, ridge_weights
 from .selected import most_correlated
 
 __all__ = [
+    "Beside",
     "Fitted",
     "Settings",
     "cross",

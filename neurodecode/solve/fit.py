@@ -75,11 +75,46 @@ class Fitted:
     errors: np.ndarray | None
     solver: str
 
+    def of(self, columns: slice) -> Fitted:
+        """Return the map to some targets only."""
+        errors = None if self.errors is None else self.errors[:, columns]
+        parts = {k: getattr(self, k)[columns] for k in ("y_mean", "y_sd", "alpha")}
+        return replace(self, weights=self.weights[:, columns], errors=errors, **parts)
+
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Predict y (n, q) from x (n, p)."""
         centred = (x - self.x_mean).astype(self.weights.dtype, copy=False)
         with threads_for(min(self.weights.shape)):
             return (centred @ self.weights + self.y_mean).astype(self.weights.dtype, copy=False)
+
+
+class Beside:
+    """Arrays (n, q_i) of the same rows as one (n, sum of q_i), whose columns are read when they are asked for."""
+
+    def __init__(self, arrays: Sequence[Columns]) -> None:
+        self.arrays = arrays
+        self.borders = np.cumsum([0] + [a.shape[1] for a in arrays]).tolist()
+        self.shape, self.dtype = (arrays[0].shape[0], self.borders[-1]), arrays[0].dtype
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Columns:
+        rows, columns = index
+        first, last, _ = columns.indices(self.shape[1])
+        found = [
+            a[rows, max(first - start, 0) : min(last, end) - start]
+            for a, start, end in zip(self.arrays, self.borders, self.borders[1:], strict=False)
+            if start < last and first < end
+        ]
+        if len(found) == 1:
+            return found[0]
+        if any(map(lazy.is_dask, found)):
+            import dask.array
+
+            return dask.array.concatenate(found, axis=1)
+        return np.concatenate(found, axis=1)
+
+    def __dask_graph__(self) -> Any:
+        """Say that some of it is to be read from dask arrays."""
+        return next((a.__dask_graph__() for a in self.arrays if lazy.is_dask(a)), None)
 
 
 class Predictors:

@@ -7,7 +7,7 @@ between window borders are summed instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,9 +238,7 @@ class SharedTask:
     def __init__(self, task: Task, spans: Sequence[Span]) -> None:
         self.task = task
         epochs = _floating(task.responses.transpose(SAMPLE, "channel", "time"))
-        self.parts = [
-            [_Part(epochs, group, task.spaces, fold, spans) for group in task.groups] for fold in task.folds
-        ]
+        self.parts = [[_Part(epochs, group, fold, spans) for group in task.groups] for fold in task.folds]
         truths = task.truths()
         self.judges = {key: _judge(task.score, true) for key, true in truths.items()}
         some = task.score.function(true := next(iter(truths.values())), true)
@@ -292,23 +290,21 @@ class _Part:
         self,
         epochs: xr.DataArray,
         group: Group,
-        spaces: Mapping[str, xr.DataArray],
         fold: Fold,
         spans: Sequence[Span],
     ) -> None:
-        labels = epochs.isel({"channel": 0, "time": 0}, drop=True)
-        features = match(rows_of(group.features, fold.train), labels.isel({SAMPLE: fold.train}))
-        y = _floating(features.transpose(SAMPLE, FEATURE)).values
-        self.ridge = SharedRidge(Epochs(epochs.data, fold.train), y, spans, group.decoder)
+        labels = epochs.isel({"channel": 0, "time": 0}, drop=True).isel({SAMPLE: fold.train})
+        y, self.columns, first = [], {}, 0
+        for name, space in group.spaces.items():
+            matched = match(rows_of(space, fold.train), labels).transpose(SAMPLE, FEATURE)
+            y.append(_floating(matched).values)
+            self.columns[name] = slice(first, first + space.sizes[FEATURE])
+            first += space.sizes[FEATURE]
+        self.ridge = SharedRidge(Epochs(epochs.data, fold.train), np.hstack(y), spans, group.decoder)
         self.tested = Epochs(epochs.data, fold.test)
         every = Span(0, epochs.sizes["time"])
         small = self.tested.dtype.itemsize * np.prod(self.tested.shape) <= WHOLE
         self.whole = self._centred(every) if small else None
-        self.columns, first = {}, 0
-        for name in group.names:
-            size = spaces[name].sizes[FEATURE]
-            self.columns[name] = slice(first, first + size)
-            first += size
 
     def test(self, span: Span) -> np.ndarray:
         """Test predictors (n, p) of a window, time-major, about the mean of training."""
