@@ -57,12 +57,16 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         standardise: bool = True,
         intercept: str = "centre",
         folds: Any = None,
+        all_errors: bool = False,
+        device: str | None = None,
     ) -> None:
         self.alpha = alpha
         self.n_voxels = n_voxels
         self.standardise = standardise
         self.intercept = intercept
         self.folds = folds
+        self.all_errors = all_errors
+        self.device = device
 
     # --- fitting -----------------------------------------------------------------------------------------------
 
@@ -83,6 +87,8 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             standardise=bool(self.standardise),
             centre=self.intercept == "centre",
             folds=pairs,
+            every=bool(self.all_errors),
+            device=self.device,
         )
         if len(x) < 2:
             raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
@@ -222,6 +228,21 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self._with_labels(dense, self._axes[1])
 
     @property
+    def errors_(self) -> Any:
+        """Errors by which alpha was chosen, (alpha, feature) or NumPy (a, q); None if there was no choice."""
+        check_is_fitted(self, "_fitted")
+        errors = self._fitted.errors
+        if errors is None or self._axes is None:
+            return errors
+        outer = self._axes[1]
+        return xr.DataArray(
+            errors.reshape(-1, *outer.shape),
+            dims=("alpha", *outer.dims),
+            coords={**outer.coords, "alpha": _checked_alphas(self.alpha)},
+            attrs={"units": "mean squared error"},
+        )
+
+    @property
     def solver_(self) -> str:
         """How the weights were found, for instance "conjugate gradients on 4000 of 15700 predictors, float32"."""
         check_is_fitted(self, "_fitted")
@@ -301,6 +322,11 @@ class RidgeDecoder(_Ridge):
         predictor; with ``standardise=False`` that is the model of the published library (fastl2lir).
     folds : int, str or splitter, optional
         How to choose alpha: K folds, a sample coordinate's name (leave one value out), or a scikit-learn splitter.
+    all_errors : bool
+        Leave-one-out computes the errors of all alphas, not only those around each feature's least.
+    device : str, optional
+        torch's name of an accelerator, for instance "cuda": selections and fits under one alpha run there; without
+        such a device a warning says so, and the CPU does it.
 
     Attributes
     ----------
@@ -308,6 +334,9 @@ class RidgeDecoder(_Ridge):
         Dense, in feature units per response unit, built on demand.
     alpha_ : (feature)
         The penalty of every feature.
+    errors_ : (alpha, feature)
+        Mean squared errors, in units of the feature's variance with ``standardise``, by which leave-one-out chose
+        alpha, infinite where it needed none; those on held-out folds in squared units of the feature.
 
     Examples
     --------
@@ -399,11 +428,15 @@ class RidgeEncoder(_Ridge):
         standardise: bool = True,
         intercept: str = "centre",
         folds: Any = None,
+        all_errors: bool = False,
+        device: str | None = None,
     ) -> None:
         self.alpha = alpha
         self.standardise = standardise
         self.intercept = intercept
         self.folds = folds
+        self.all_errors = all_errors
+        self.device = device
 
     n_voxels: int | None = None
 

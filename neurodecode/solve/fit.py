@@ -16,9 +16,11 @@ import numpy as np
 from scipy import linalg, sparse
 
 from .. import lazy
+from .device import DevicePool, penalised_weights
+from .device import found as find_device
 from .gram import cross, gram, outer_gram, threads_for
 from .ridge import Factors, Pair, Smoother, factorise, left_out_errors, solve_penalised
-from .selected import Pool, Problem, selected_ridge
+from .selected import Pool, Problem, Solution, selected_ridge
 from .sides import Side
 
 LOGGER = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class Settings:
     """How to fit.
 
     ``folds`` are index pairs for choosing alpha, None for leave-one-out; of that, ``every`` computes all errors, not
-    only those around the least.
+    only those around the least. ``device`` is torch's name of an accelerator, None for the CPU.
     """
 
     alphas: np.ndarray
@@ -46,6 +48,7 @@ class Settings:
     centre: bool = True
     folds: Sequence[Pair] | None = None
     every: bool = False
+    device: str | None = None
 
     @property
     def chooses(self) -> bool:
@@ -139,6 +142,12 @@ class Predictors:
     def primal(self) -> bool:
         """Whether the Gram matrix of the predictors is the smaller one."""
         return self.z.shape[1] <= self.z.shape[0]
+
+    @cached_property
+    def on_device(self) -> DevicePool | None:
+        """The same on an accelerator, if one was asked for and is there."""
+        device = find_device(self.settings.device)
+        return None if device is None else DevicePool(self.pool.candidates, self.z, device)
 
     @cached_property
     def factors(self) -> Factors:
@@ -311,6 +320,10 @@ def _dense(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> S
     settings, form = predictors.settings, "primal" if predictors.primal else "dual"
     if not settings.chooses:
         alpha = np.full(t.shape[1], settings.alphas[0])
+        device = find_device(settings.device)
+        weights = None if device is None else penalised_weights(predictors.z, t, alpha[0], device)
+        if weights is not None:
+            return weights, alpha, None, f"Cholesky, {form} form, {device}"
         return predictors.solved(t), alpha, None, f"Cholesky, {form} form"
     if alpha is not None:
         weights = predictors.factors.weights(cross(predictors.factors.u, t), alpha)
@@ -330,11 +343,25 @@ def _selected(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -
 
 def _sparse_weights(predictors: Predictors, t: np.ndarray, alphas: np.ndarray) -> tuple[list[Weights], str]:
     """Weights (p, q) on selected predictors for every row of ``alphas`` (a, q), and the solver."""
-    p, q = predictors.z.shape[1], t.shape[1]
-    found = selected_ridge(Problem(predictors.pool, t, alphas, predictors.settings.k or p))
+    p, q, k = predictors.z.shape[1], t.shape[1], predictors.settings.k or predictors.z.shape[1]
+    found = _on_device(predictors, t, alphas, k) or selected_ridge(Problem(predictors.pool, t, alphas, k))
     starts = np.arange(q + 1) * found.rows.shape[1]
     made = [sparse.csc_array((w.ravel(), found.rows.ravel(), starts), shape=(p, q)) for w in found.weights]
     return made, found.solver
+
+
+def _on_device(predictors: Predictors, t: np.ndarray, alphas: np.ndarray, k: int) -> Solution | None:
+    """Solve on the accelerator, where there is one and its float32 is accurate enough."""
+    pool = predictors.pool
+    if predictors.on_device is None or not pool.sound or k + pool.always > len(pool.x):
+        return None
+    found = predictors.on_device.solve(t, alphas, k)
+    if found is None:
+        pool.sound = False
+        return None
+    return Solution(
+        *found, f"Cholesky on {k} of {pool.others} predictors, {t.dtype}, {predictors.on_device.device}"
+    )
 
 
 def _last_row(weights: Weights) -> np.ndarray:

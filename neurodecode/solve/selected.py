@@ -252,14 +252,12 @@ class Candidates:
         """Indices (q, k), ascending, of those that correlate most with each target, given x^T y (p, q)."""
         from . import _kernels
 
-        n, p = self.x.shape
-        mean = y.mean(axis=0, dtype=np.float64)
-        length = y.std(axis=0, dtype=np.float64) * np.sqrt(n)
-        if _offset(self.mean, self.norms, n) * _offset(mean, length, n) > CENTRED:
+        p = self.x.shape[1]
+        mean, length, inverse = lengths(y)
+        if self.offset(mean, length):
             # A product of centred sides, in float64, loses nothing to the offsets.
             products = cross(self.x - self.mean, y - mean)
-        steady = length <= 1e-12 * np.abs(y).max(axis=0) * np.sqrt(n)
-        scale = np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length)).astype(products.dtype)
+        scale = inverse.astype(products.dtype)
         r = np.abs(products.T * scale[:, None] / self.norms.astype(products.dtype))
         if r.dtype == np.float64:
             r = np.round(r, DIGITS)
@@ -274,6 +272,11 @@ class Candidates:
                 rows[t] = self._again(sure, np.flatnonzero(near[t]), y[:, t], k)
         return rows
 
+    def offset(self, mean: np.ndarray, length: np.ndarray) -> bool:
+        """Whether offsets of both sides are so large that a product of data as they are would round too much."""
+        n = len(self.x)
+        return _offset(self.mean, self.norms, n) * _offset(mean, length, n) > CENTRED
+
     def _again(self, sure: np.ndarray, doubtful: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
         """Select (k) for one target y (n) of the doubtful, whose correlations were rounded too much to tell."""
         part = np.asarray(self.x[:, doubtful], dtype=np.float64) - self.mean[doubtful]
@@ -285,9 +288,17 @@ class Candidates:
         return np.sort(np.concatenate([sure, doubtful[best]]))
 
 
+def lengths(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of targets y (n, q), their lengths about them, and the inverse of those, 0 where a target is constant."""
+    root = np.sqrt(len(y))
+    mean, length = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64) * root
+    steady = length <= 1e-12 * np.abs(y).max(axis=0) * root
+    return mean, length, np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length))
+
+
 def _offset(mean: np.ndarray, length: np.ndarray, n: int) -> float:
     """Return the largest offset of any column, against its length about the mean."""
-    return float(np.max(np.abs(mean) * np.sqrt(n) / np.maximum(length, np.finfo(float).tiny), initial=0.0))
+    return float(np.max(np.abs(mean) * np.sqrt(n) / np.maximum(length, 1e-100), initial=0.0))
 
 
 def _primal(
