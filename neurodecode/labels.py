@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .lazy import is_dask
+
 SAMPLE = "sample"
 STIMULUS = "stimulus"
 FEATURE = "feature"
 LAYER = "layer"
+# Copies below so many bytes are made without asking how much memory is free.
+SMALL = 2**26
 
 
 def quoted(value: object) -> str:
@@ -260,6 +264,9 @@ def match(
     rows = features.indexes[STIMULUS].get_indexer(wanted)
     if (rows < 0).any():
         raise ValueError(_lacking(features.coords[STIMULUS].values, wanted, rows < 0, who))
+    if not is_dask(features):
+        times = len(rows) / features.sizes[STIMULUS]
+        require_copy(features, who=f"{who[0]}, one row for each of {len(rows)} samples,", times=times)
     matched = features.isel({STIMULUS: xr.DataArray(rows, dims=SAMPLE)}).drop_vars(STIMULUS)
     return _with_labels_of(responses, matched)
 
@@ -316,4 +323,21 @@ def require_memory(needed: int, *, what: str, remedy: str, share: float = 0.8) -
         raise MemoryError(
             f"{what} would need about {needed / 2**30:.1f} GiB but only {free / 2**30:.1f} GiB are free "
             f"(limit: {share:.0%} of that); {remedy}"
+        )
+
+
+def require_copy(array: xr.DataArray, *, who: str, times: float = 1.0) -> None:
+    """Refuse to copy an array that would not fit a second time, or ``times`` its size.
+
+    Raises
+    ------
+    MemoryError
+        See :func:`require_memory`.
+    """
+    needed = int(times * array.nbytes)
+    if needed > SMALL:
+        require_memory(
+            needed,
+            what=f"a copy of {who} {dict(array.sizes)}",
+            remedy="use fewer samples, voxels or features, float32, or dask arrays (.chunk)",
         )

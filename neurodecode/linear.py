@@ -35,6 +35,8 @@ from .labels import (
     require_unique,
 )
 from .solve import Beside, Fitted, Settings, fit_ridge
+from .solve.fit import TARGETS
+from .solve.room import bytes_on_all, bytes_on_selected
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
@@ -92,7 +94,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         if len(x) < 2:
             raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
-        _require_room(x.shape, y.shape[1], settings.k, x.dtype.itemsize)
+        _require_room(x.shape, y.shape[1], settings, x.dtype.itemsize)
         return fit_ridge(x, y, settings)
 
     def _check_settings(self) -> None:
@@ -178,6 +180,13 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
         matrix = _matrix(predictors)
+        if not lazy.is_dask(matrix):
+            cells = len(matrix) * (matrix.shape[1] + 2 * outer.size)
+            require_memory(
+                self._fitted.weights.dtype.itemsize * cells,
+                what=f"predictions ({len(matrix)} x {outer.size})",
+                remedy="predict fewer samples at a time, or from dask arrays (.chunk), which give a dask array",
+            )
         values = (
             _predict_lazily(self._fitted, matrix) if lazy.is_dask(matrix) else self._fitted.predict(matrix)
         )
@@ -479,16 +488,20 @@ def _checked_alphas(alpha: Any) -> np.ndarray:
     return np.sort(alphas)
 
 
-def _require_room(shape: tuple[int, ...], q: int, k: int | None, itemsize: int) -> None:
-    """Refuse a fit whose largest arrays would not fit: a Gram matrix, predictors scaled, and the weights."""
+def _require_room(shape: tuple[int, int], q: int, settings: Settings, itemsize: int) -> None:
+    """Refuse a fit whose arrays would not fit in memory."""
     n, p = shape
+    k = settings.k
+    if k is None:
+        eigenvectors = settings.alphas.size > 1
+        needed = bytes_on_all(shape, q, itemsize=itemsize, targets=TARGETS, eigenvectors=eigenvectors)
+    else:
+        folded = settings.alphas.size if settings.folds is not None else 1
+        needed = bytes_on_selected(shape, q, k, itemsize=itemsize, targets=TARGETS, penalties=folded)
     side = min(n, p) if k is None or k > n else p
-    kept = p if k is None else k
-    # On all predictors everything is solved in float64.
-    size = itemsize if k is not None else 8
     require_memory(
-        size * ((1 if k is not None else 2) * side**2 + n * p + kept * q),
-        what=f"a ridge of {q} targets on {n} x {p} predictors (Gram matrix {side} x {side}, weights {kept} x {q})",
+        needed,
+        what=f"a ridge of {q} targets on {n} x {p} predictors (Gram matrix {side} x {side}, weights {k or p} x {q})",
         remedy="fit fewer voxels (a region), or fewer targets at a time",
     )
 

@@ -8,7 +8,16 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 
-from ..labels import SAMPLE, STIMULUS, groups, listed, require_coord, require_dims, require_finite
+from ..labels import (
+    SAMPLE,
+    STIMULUS,
+    groups,
+    listed,
+    require_coord,
+    require_copy,
+    require_dims,
+    require_finite,
+)
 
 
 def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMULUS) -> xr.DataArray:
@@ -43,6 +52,8 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
         else np.ones(rank.size)
     )
     counts = np.bincount(rank, weights=weights)
+    # Averages in float64.
+    require_copy(responses, who="responses", times=8 / responses.dtype.itemsize * len(first) / len(rank))
     average = sparse.csr_array((weights / counts[rank], (rank, np.arange(rank.size))))
     ordered = responses.transpose(SAMPLE, ...)
     flat = ordered.values.reshape(rank.size, -1)

@@ -10,7 +10,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from neurodecode.labels import require_choice, require_coord
+from neurodecode.labels import require_choice, require_coord, require_copy
 from neurodecode.prepare.rows import (
     CONSTANT_ULPS,
     GROUP,
@@ -146,6 +146,7 @@ class MVNN(TransformerMixin, BaseEstimator):
         require_columns(epochs, matrix, who=(who, "its training data"), dims=("channel",))
         groups = groups_of(epochs, self.by, who=who)
         require_seen(groups, matrix, self.by, who="MVNN")
+        require_copy(epochs, who=who)
         out = np.empty(epochs.shape, dtype=float_type(epochs.dtype))
         for name, rows in groups.items():
             whitener = of_group(matrix, name, self.by)

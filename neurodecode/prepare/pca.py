@@ -9,6 +9,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from neurodecode.labels import require_copy
 from neurodecode.prepare.rows import (
     blocks,
     float_type,
@@ -69,6 +70,8 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
                 f"n_components is {self.n_components!r}, but {len(features)} rows of {features.sizes['feature']} "
                 f"features allow 1 to {most} components (or a share of variance between 0 and 1)"
             )
+        # Centred, and what the decomposition makes of it.
+        require_copy(features, who="the training data of FeaturePCA", times=3)
         mean, _ = moments(features, np.arange(len(features)))
         self.mean_ = per_group(features, [mean], {}, None)
         self.pca_ = PCA(wanted, whiten=self.whiten, random_state=self.seed, copy=False)

@@ -7,6 +7,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from neurodecode.labels import require_copy
 from neurodecode.prepare.rows import (
     blocks,
     float_type,
@@ -115,6 +116,7 @@ class ZScore(TransformerMixin, BaseEstimator):
         require_columns(array, self.mean_, who=("the array given to ZScore", "its training data"))
         groups = groups_of(array, self.by, who="the array given to ZScore")
         require_seen(groups, self.mean_, self.by, who="ZScore")
+        require_copy(array, who="the array given to ZScore")
         out = np.empty(array.shape, dtype=float_type(array.dtype))
         for name, rows in groups.items():
             mean, sd = (of_group(a, name, self.by) for a in (self.mean_, self.sd_))
