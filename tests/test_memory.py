@@ -25,7 +25,8 @@ def epochs() -> xr.DataArray:
     rng = np.random.default_rng(1)
     names = [f"s{i}" for i in range(20)]
     values = rng.normal(size=(20, 4, 9))
-    return nd.brain.meeg(values, sample=names, stimulus=np.repeat(["a", "b"], 10), time=np.arange(9) / 100)
+    labels_ = {"sample": names, "stimulus": np.repeat(["a", "b"], 10), "channel": list("abcd")}
+    return nd.brain.meeg(values, **labels_, time=np.arange(9) / 100)
 
 
 def _predict() -> object:

@@ -372,7 +372,10 @@ def _last_row(weights: Weights) -> np.ndarray:
 def _rescale(weights: Weights, rows: np.ndarray, columns: np.ndarray, dtype: np.dtype) -> Weights:
     """Return diag(rows) @ weights @ diag(columns) in ``dtype``."""
     if not sparse.issparse(weights):
-        return (weights * rows[:, None] * columns[None, :]).astype(dtype)
+        # In place: nobody else holds the weights.
+        weights *= rows[:, None]
+        weights *= columns
+        return weights.astype(dtype, copy=False)
     scaled = sparse.csc_array(weights)
     per_column = np.diff(scaled.indptr)
     data = scaled.data * rows[scaled.indices] * np.repeat(columns, per_column)

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import DTypeLike
+from scipy import linalg
 from threadpoolctl import ThreadpoolController
 
 # Blocks keep the float64 copies small, and large float64 products crash some OpenBLAS builds.
@@ -72,3 +73,12 @@ def outer_gram(x: np.ndarray) -> np.ndarray:
         for a in range(0, n, ROWS):
             out[a : a + ROWS] += columns[a : a + ROWS] @ columns.T
     return out
+
+
+def outer_lower(x: np.ndarray) -> np.ndarray:
+    """Lower triangle of x x^T (n, n) of x (n, p), zeros above, in the dtype of x: half the work of a product.
+
+    In Fortran order, as a factorisation in place wants it.
+    """
+    [syrk] = linalg.get_blas_funcs(["syrk"], [x])
+    return np.asarray(syrk(1.0, x.T, trans=1, lower=1))

@@ -88,7 +88,10 @@ def ridge_weights(x: np.ndarray, y: np.ndarray, alpha: float | np.ndarray) -> np
 
 
 def solve_penalised(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarray:
-    """Solve (matrix + alpha I) z = right by Cholesky; ``matrix`` (m, m), symmetric, is overwritten."""
+    """Solve (matrix + alpha I) z = right by Cholesky; only the lower triangle of ``matrix`` (m, m) is read.
+
+    It is overwritten.
+    """
     diagonal = np.diag_indices_from(matrix)
     matrix[diagonal] += alpha
     try:
@@ -96,7 +99,7 @@ def solve_penalised(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.n
         factor = linalg.cho_factor(matrix, lower=True, check_finite=False)
     except linalg.LinAlgError:
         # An alpha below the rounding of the matrix: not positive definite, still solvable.
-        return linalg.solve(matrix, right, assume_a="sym", check_finite=False)
+        return linalg.solve(matrix, right, assume_a="sym", lower=True, check_finite=False)
     return linalg.cho_solve(factor, right, check_finite=False)
 
 
@@ -111,11 +114,12 @@ def rounds_too_much(size: ArrayLike, least: ArrayLike, dtype: np.dtype) -> bool:
 def solve_sound(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarray | None:
     """Solve (matrix + alpha I) z = right as :func:`solve_penalised`; None where float32 would be inaccurate.
 
-    See :func:`rounds_too_much`.
+    Only the lower triangle of ``matrix`` is read, and it is overwritten. See :func:`rounds_too_much`.
     """
     if matrix.dtype != np.float32:
         return np.asarray(solve_penalised(matrix, right, alpha))
-    size = float(np.sqrt(np.vdot(matrix, matrix)))
+    # At least the norm of the whole matrix, whether or not there is an upper triangle too.
+    size = np.sqrt(2.0) * float(np.linalg.norm(matrix))
     matrix[np.diag_indices_from(matrix)] += np.float32(alpha)
     try:
         factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)

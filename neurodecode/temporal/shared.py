@@ -19,7 +19,7 @@ from ..folds import Fold
 from ..labels import FEATURE, LAYER, SAMPLE, match, require_memory
 from ..linear import RidgeDecoder
 from ..score import Against, Score
-from ..solve.gram import threads_for
+from ..solve.gram import outer_lower, threads_for
 from ..solve.ridge import solve_sound
 from ..solve.sides import statistics
 
@@ -103,8 +103,11 @@ class SharedRidge:
         self.epochs = epochs
         self.n, self.channels, self.times = epochs.shape
         self.alpha, self.standardise = float(np.asarray(decoder.alpha)), decoder.standardise
-        used = Span(min(s.first for s in spans), max(s.last for s in spans))
-        self.mean, self.sd, self.varies = _by_time(epochs, used)
+        every, used = Span(0, self.times), Span(min(s.first for s in spans), max(s.last for s in spans))
+        # Small epochs are read once, for their statistics and to be scaled.
+        self.small = epochs.dtype.itemsize * self.n * self.channels * self.times <= WHOLE
+        self.raw = epochs.read(every) if self.small else None
+        self.mean, self.sd, self.varies = _by_time(self._read, epochs.shape, used)
         self.y_mean, y_sd, varies = statistics(y)
         self.y_sd = y_sd if self.standardise else np.ones_like(y_sd)
         scaled = (y - self.y_mean) / self.y_sd
@@ -120,10 +123,15 @@ class SharedRidge:
         self.dtype, self.y = dtype, y.astype(dtype)
         self.whole: np.ndarray | None = None
         self.now: tuple[Span, np.ndarray] | None = None
-        if dtype.itemsize * self.n * self.channels * self.times <= WHOLE:
+        if self.small:
             self.whole = self._scaled(Span(0, self.times))
+        self.raw = None
         self.kernels: dict[Span, np.ndarray] = {}
         self.before: tuple[Span, np.ndarray, np.ndarray] | None = None
+
+    def _read(self, span: Span) -> np.ndarray:
+        """Training predictors (n, p) of a few time samples, time-major, as they are."""
+        return self.epochs.read(span) if self.raw is None else self.raw[:, span.columns(self.channels)]
 
     def scaled(self, span: Span) -> np.ndarray:
         """Training predictors (n, p) of a window, time-major, in the units of the penalty."""
@@ -137,7 +145,7 @@ class SharedRidge:
         for part in span.parts(SLICE):
             there = part.columns(self.channels)
             here = part.columns(self.channels, span.first)
-            z[:, here] = (self.epochs.read(part) - self.mean[there]) / self.sd[there]
+            z[:, here] = (self._read(part) - self.mean[there]) / self.sd[there]
         z[:, ~self.varies[columns]] = 0.0
         return z
 
@@ -162,11 +170,6 @@ class SharedRidge:
     def weights(self, span: Span) -> np.ndarray:
         """Weights (p, q) of one window, time-major, in the units of the data."""
         n, p = self.n, (span.last - span.first) * self.channels
-        require_memory(
-            8 * (3 * min(n, p) ** 2 + 2 * n * p),
-            what=f"a ridge on a window of {p} predictors, {n} samples",
-            remedy="take shorter windows, fewer channels, or average trials",
-        )
         solve = self._primal if p <= n else self._dual
         with threads_for(min(n, p)):
             w = solve(span)
@@ -208,27 +211,29 @@ class SharedRidge:
     def _dual(self, span: Span) -> np.ndarray | None:
         # Pieces that lie before this window are in none that follows.
         self.kernels = {s: k for s, k in self.kernels.items() if s.within(span)}
-        kernel = np.zeros((self.n, self.n), self.dtype)
+        # Lower triangles only.
+        kernel = np.zeros((self.n, self.n), self.dtype, order="F")
         for piece in self.pieces:
             if piece.within(span):
                 if piece not in self.kernels:
-                    part = self.scaled(piece)
-                    self.kernels[piece] = part @ part.T
+                    self.kernels[piece] = outer_lower(self.scaled(piece))
                 kernel += self.kernels[piece]
         found = solve_sound(kernel, self.y, self.alpha)
         return None if found is None else self.scaled(span).T @ found
 
 
-def _by_time(epochs: Epochs, used: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_time(
+    read: Callable[[Span], np.ndarray], shape: tuple[int, int, int], used: Span
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, SD and 'does it vary' of every predictor, time-major, read a few time samples at a time.
 
     Outside the span that is ``used``: 0, 1 and no.
     """
-    _, channels, times = epochs.shape
+    _, channels, times = shape
     mean, sd, varies = np.zeros(channels * times), np.ones(channels * times), np.zeros(channels * times, bool)
     for part in used.parts(SLICE):
         columns = part.columns(channels)
-        mean[columns], sd[columns], varies[columns] = statistics(epochs.read(part))
+        mean[columns], sd[columns], varies[columns] = statistics(read(part))
     return mean, sd, varies
 
 
@@ -236,6 +241,12 @@ class SharedTask:
     """A task of :mod:`neurodecode.crossval` whose decoders are all such ridges: its scores, window by window."""
 
     def __init__(self, task: Task, spans: Sequence[Span]) -> None:
+        require_memory(
+            task_bytes(task, spans),
+            what=f"ridges in {len(spans)} windows of {task.responses.sizes['channel']} channels, "
+            f"{task.responses.sizes[SAMPLE]} samples, {len(task.folds)} fold(s)",
+            remedy="take shorter windows, fewer channels, folds or features, or average trials",
+        )
         self.task = task
         epochs = _floating(task.responses.transpose(SAMPLE, "channel", "time"))
         self.parts = [[_Part(epochs, group, fold, spans) for group in task.groups] for fold in task.folds]
@@ -264,6 +275,26 @@ class SharedTask:
         dims = ("other", LAYER, "fold")
         coords = {LAYER: names, "fold": folds, "chance": (dims, chances)}
         return xr.DataArray(values, dims=dims, coords=coords, attrs=self.attrs)
+
+
+def task_bytes(task: Task, spans: Sequence[Span]) -> int:
+    """Bytes that the ridges of a task hold at their peak, beside the epochs and the features."""
+    _, channels, times = (task.responses.sizes[d] for d in (SAMPLE, "channel", "time"))
+    itemsize = 4 if task.responses.dtype == np.float32 else 8
+    p = channels * max(s.last - s.first for s in spans)
+    q = sum(space.sizes[FEATURE] for space in task.spaces.values())
+    kept, most = 0, 0
+    for fold in task.folds:
+        train, test = (itemsize * len(rows) * channels * times for rows in (fold.train, fold.test))
+        held, n = [size for size in (train, test) if size <= WHOLE], len(fold.train)
+        kept += len(task.groups) * (sum(held) + 17 * channels * times) + (8 + itemsize) * n * q
+        # The window, the one before, and what is read of the next; of the smaller matrix a few; for more predictors
+        # than samples, one kernel for each piece of a window.
+        overlap = max(sum(o.first < s.last and s.first < o.last for o in spans) for s in spans)
+        matrices = 4 * p**2 if p <= n else (3 + 2 * overlap) * n**2
+        most = max(most, itemsize * (3 * n * p + matrices) + 8 * 3 * p * q)
+        most = max(most, 8 * 3 * n * channels * SLICE)
+    return kept + most
 
 
 def _floating(array: xr.DataArray) -> xr.DataArray:
