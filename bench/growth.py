@@ -14,15 +14,13 @@ from __future__ import annotations
 import argparse
 import csv
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import measure
 import numpy as np
-import psutil
 from threadpoolctl import threadpool_limits
 
 import neurodecode as nd
@@ -254,24 +252,9 @@ def memory(way: Way, s: Size) -> dict:
 
 def _peak(name: str, s: Size, queue: multiprocessing.Queue) -> None:
     [way] = [w for w in WAYS if w.name == name]
-    process, most, done = psutil.Process(os.getpid()), [0], threading.Event()
     with threadpool_limits(1):
         way.run(Size(n=200, p=20, q=10, k=5, windows=3))()  # compiled, imported
-        call = way.run(s)
-        before = process.memory_info().rss
-
-        def watch() -> None:
-            while not done.is_set():
-                most[0] = max(most[0], process.memory_info().rss)
-                time.sleep(0.002)
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        result = call()
-        done.set()
-        thread.join()
-    queue.put(most[0] - before)
-    del result
+        queue.put(measure.held(way.run(s)))
 
 
 def plot(rows: list[dict], path: Path) -> None:

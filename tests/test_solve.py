@@ -118,6 +118,47 @@ def test_targets_stream_through_in_blocks(monkeypatch):
     )
 
 
+@SHAPES
+@pytest.mark.parametrize("k", [None, 7])
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("grid", [[3.0], [0.1, 10.0, 1000.0]])
+def test_several_blocks_of_targets_are_fitted_as_one(monkeypatch, n, p, k, centre, grid):
+    fit = import_module("neurodecode.solve.fit")
+    x, y = problem(24, n, p, q=11)
+    folds = [(np.arange(n // 2), np.arange(n // 2, n)), (np.arange(n // 2, n), np.arange(n // 2))]
+    options = Settings(
+        alphas=np.array(grid), k=k, centre=centre, folds=folds if k and len(grid) > 1 else None
+    )
+    whole = fit_ridge(x, y, options)
+    monkeypatch.setattr(fit, "TARGETS", 4)
+    parts = fit_ridge(x, y, options)
+    close(_dense(parts), _dense(whole), rtol=1e-9)
+    for name in ("alpha", "y_mean", "y_sd", "x_mean", "x_sd"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-9)
+    assert (parts.errors is None) == (len(grid) == 1)
+    if len(grid) > 1:
+        np.testing.assert_allclose(parts.errors, whole.errors, rtol=1e-6)
+    close(_dense(whole.of(slice(2, 5))), _dense(whole)[:, 2:5], rtol=0)
+
+
+def test_the_lower_triangle_of_a_product():
+    module = import_module("neurodecode.solve.gram")
+    x = np.random.default_rng(0).normal(size=(9, 14)).astype(np.float32)
+    for part in (x, x[:, 3:9]):
+        np.testing.assert_allclose(module.outer_lower(part), np.tril(part @ part.T), rtol=1e-5, atol=1e-6)
+
+
+def test_arrays_beside_each_other_are_read_as_one():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(5, q)) for q in (3, 1, 6)]
+    whole, beside = np.hstack(arrays), solve.Beside(arrays)
+    assert beside.shape == whole.shape
+    for first in range(10):
+        for last in range(first + 1, 11):
+            np.testing.assert_array_equal(beside[:, first:last], whole[:, first:last])
+    assert np.shares_memory(beside[:, 4:10], arrays[2])
+
+
 # ---------------------------------------------------------------- the penalty of every target
 
 

@@ -129,16 +129,24 @@ class DevicePool:
         return torch.as_tensor(best.astype(np.int64), device=self.device)
 
 
-def penalised_weights(x: np.ndarray, y: np.ndarray, alpha: float, device: Any) -> np.ndarray | None:
-    """Weights (p, q), float64, under one penalty; None if the matrix is not positive definite."""
-    import torch
+class DeviceFactor:
+    """The factorised smaller Gram matrix of predictors x (n, p) under one penalty, in float64 on a device."""
 
-    z, t = (torch.as_tensor(a, dtype=torch.float64, device=device) for a in (x, y))
-    n, p = z.shape
-    matrix = z.T @ z if p <= n else z @ z.T
-    torch.diagonal(matrix).add_(alpha)
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    if int(info):
-        return None
-    solved = torch.cholesky_solve(z.T @ t if p <= n else t, factor)
-    return np.asarray((solved if p <= n else z.T @ solved).cpu().numpy())
+    def __init__(self, x: np.ndarray, alpha: float, device: Any) -> None:
+        import torch
+
+        self.x = torch.as_tensor(x, dtype=torch.float64, device=device)
+        self.primal = x.shape[1] <= x.shape[0]
+        matrix = self.x.T @ self.x if self.primal else self.x @ self.x.T
+        torch.diagonal(matrix).add_(alpha)
+        self.factor, info = torch.linalg.cholesky_ex(matrix)
+        # Whether the matrix was positive definite.
+        self.sound = not int(info)
+
+    def weights(self, y: np.ndarray) -> np.ndarray:
+        """Weights (p, q), float64, of targets y (n, q)."""
+        import torch
+
+        t = torch.as_tensor(y, dtype=torch.float64, device=self.x.device)
+        solved = torch.cholesky_solve(self.x.T @ t if self.primal else t, self.factor)
+        return np.asarray((solved if self.primal else self.x.T @ solved).cpu().numpy())

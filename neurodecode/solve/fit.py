@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -16,7 +17,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from .. import lazy
-from .device import DevicePool, penalised_weights
+from .device import DeviceFactor, DevicePool
 from .device import found as find_device
 from .gram import cross, gram, outer_gram, threads_for
 from .ridge import Factors, Pair, Smoother, factorise, left_out_errors, solve_penalised
@@ -150,6 +151,12 @@ class Predictors:
         return None if device is None else DevicePool(self.pool.candidates, self.z, device)
 
     @cached_property
+    def device_factor(self) -> DeviceFactor | None:
+        """The same for a fit on all predictors under the one alpha."""
+        device = find_device(self.settings.device)
+        return None if device is None else DeviceFactor(self.z, float(self.settings.alphas[0]), device)
+
+    @cached_property
     def factors(self) -> Factors:
         """Eigenvectors, for many alphas."""
         return factorise(self.z)
@@ -277,7 +284,7 @@ def _errors(held_out: HeldOut, y: np.ndarray) -> np.ndarray:
 
 def _threads(predictors: Predictors) -> Any:
     """Threads for a fit on all predictors; a selection has threads of its own."""
-    return threads_for(min(predictors.z.shape) if predictors.settings.k is None else 2**31)
+    return threads_for(min(predictors.z.shape)) if predictors.settings.k is None else nullcontext()
 
 
 def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) -> Fitted:
@@ -320,10 +327,9 @@ def _dense(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> S
     settings, form = predictors.settings, "primal" if predictors.primal else "dual"
     if not settings.chooses:
         alpha = np.full(t.shape[1], settings.alphas[0])
-        device = find_device(settings.device)
-        weights = None if device is None else penalised_weights(predictors.z, t, alpha[0], device)
-        if weights is not None:
-            return weights, alpha, None, f"Cholesky, {form} form, {device}"
+        there = predictors.device_factor
+        if there is not None and there.sound:
+            return there.weights(t), alpha, None, f"Cholesky, {form} form, {there.x.device}"
         return predictors.solved(t), alpha, None, f"Cholesky, {form} form"
     if alpha is not None:
         weights = predictors.factors.weights(cross(predictors.factors.u, t), alpha)
