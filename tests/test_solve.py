@@ -118,6 +118,40 @@ def test_targets_stream_through_in_blocks(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize(("dtype", "offset"), [(np.float64, 3.0), (np.float64, 1e5), (np.float32, 3.0)])
+def test_sums_of_products_choose_as_fits_on_every_fold_do(monkeypatch, standardise, dtype, offset):
+    fit = import_module("neurodecode.solve.fit")
+    x, y = problem(25, 300, 9, q=40, offset=offset)
+    x[:, 4], y[:, 3] = 0.1, 5.0
+    x, y = x.astype(dtype), y.astype(dtype)
+    order = np.random.default_rng(0).permutation(300)
+    folds = [(np.setdiff1d(order, part), part) for part in np.array_split(order, 4)]
+    options = Settings(alphas=np.logspace(-2, 4, 9), standardise=standardise, folds=folds)
+    used = []
+    inner = fit.Moments
+    monkeypatch.setattr(fit, "Moments", lambda *a, **b: used.append(1) or inner(*a, **b))
+    found = fit_ridge(x, y, options)
+    assert used == [1]
+    monkeypatch.setattr(fit, "worthwhile", lambda *_: False)
+    expected = fit_ridge(x, y, options)
+    assert used == [1]
+    rtol = 1e-9 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(found.errors, expected.errors, rtol=rtol, atol=1e-9)
+    np.testing.assert_array_equal(np.delete(found.alpha, 3), np.delete(expected.alpha, 3))
+
+
+def test_sums_of_products_are_for_folds_that_part_many_samples():
+    from neurodecode.solve.moments import worthwhile
+
+    parts = [np.arange(0, 20), np.arange(20, 40)]
+    folds = [(parts[1], parts[0]), (parts[0], parts[1])]
+    assert worthwhile((40, 10), folds)
+    assert not worthwhile((40, 11), folds)
+    assert not worthwhile((40, 2), folds[:1])
+    assert not worthwhile((40, 2), [(parts[1][1:], parts[0]), folds[1]])  # a gap between train and test
+
+
 @SHAPES
 @pytest.mark.parametrize("k", [None, 7])
 @pytest.mark.parametrize("centre", [True, False])

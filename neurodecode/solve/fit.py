@@ -20,6 +20,7 @@ from .. import lazy
 from .device import DeviceFactor, DevicePool
 from .device import found as find_device
 from .gram import cross, gram, outer_gram, threads_for
+from .moments import Moments, worthwhile
 from .ridge import Factors, Pair, Smoother, factorise, left_out_errors, solve_penalised
 from .selected import Pool, Problem, Solution, selected_ridge
 from .sides import Side
@@ -269,12 +270,28 @@ def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice]
     """Mean squared error (alpha, target) on held-out folds; scaling and selection are made again inside each."""
     folds = settings.folds or ()
     errors = np.zeros((settings.alphas.size, y.shape[1]))
+    if settings.k is None and settings.centre and worthwhile(x.shape, folds):
+        moments = lazy.piece(_moments, x, settings, client=client)
+        found = lazy.each(_moment_errors, ((moments, y[:, b]) for b in blocks), client=client)
+        for block, part in zip(blocks, found, strict=True):
+            errors[:, block] = part
+        return errors / x.shape[0]
     for fold in folds:
         held_out = lazy.piece(HeldOut, x, fold, settings, len(blocks) > 1, client=client)
         found = lazy.each(_errors, ((held_out, y[:, b]) for b in blocks), client=client)
         for block, part in zip(blocks, found, strict=True):
             errors[:, block] += part
     return errors / sum(len(test) for _, test in folds)
+
+
+def _moments(x: np.ndarray, settings: Settings) -> Moments:
+    with threads_for(x.shape[1]):
+        return Moments(x, settings.folds or (), settings.alphas, standardise=settings.standardise)
+
+
+def _moment_errors(moments: Moments, y: np.ndarray) -> np.ndarray:
+    with threads_for(moments.x.shape[1]):
+        return moments.errors(np.asarray(y))
 
 
 def _errors(held_out: HeldOut, y: np.ndarray) -> np.ndarray:

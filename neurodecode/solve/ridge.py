@@ -57,14 +57,14 @@ def factorise(x: np.ndarray) -> Factors:
     n, p = x.shape
     if p < n:
         s2, v = linalg.eigh(gram(x))
-        s2, v = _positive(s2, v)
+        s2, v = positive(s2, v)
         return Factors(x, np.asarray(x, dtype=np.float64) @ (v / np.sqrt(s2)), s2)
     s2, u = linalg.eigh(outer_gram(x))
-    s2, u = _positive(s2, u)
+    s2, u = positive(s2, u)
     return Factors(x, u, s2)
 
 
-def _positive(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def positive(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drop the null space: directions in which x does not vary beyond rounding carry no weight."""
     keep = values > max(float(values[-1]), 0.0) * values.size * np.finfo(np.float64).eps
     return values[keep], vectors[:, keep]
