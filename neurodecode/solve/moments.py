@@ -1,7 +1,7 @@
 """Choosing penalties by folds from sums of products, where there are many more samples than predictors.
 
-Every sample is multiplied once. A fold's sums, taken from those of all samples, leave its training sums; its fits and
-their errors on it follow from these without another look at a sample. All sums are made about the mean of all samples, so
+Every sample is multiplied once. A fold's sums, taken from those of all, leave its training sums; its fits and their
+errors on it follow from these without another look at a sample. All sums are made about the mean of all samples, so
 that none is a small difference of large numbers; each fit is about the mean of its own training samples alone.
 """
 
