@@ -23,20 +23,24 @@ import peers
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from neurodecode.solve import Settings, fit_ridge
+from neurodecode.solve import Fitted, Settings, fit_ridge
 
 BLOCK = 1024
 # Targets in a chunk of the peer's: what fits 16 GiB.
 CHUNK = 4000
+# Samples whose predictions are compared.
+CHECKED = 500
 
 
 def main() -> None:
     args = arguments()
     rng = np.random.default_rng(0)
     x = rng.standard_normal((args.samples, args.voxels), dtype=np.float32)
+    # Centred, and taken as it is: then both solve the same problem.
+    x -= x.mean(axis=0)
     with tempfile.TemporaryDirectory() as folder:
         y = targets(Path(folder) / "features.npy", x, args.features, rng)
-        settings = Settings(alphas=np.array([args.alpha]), k=args.selected)
+        settings = Settings(alphas=np.array([args.alpha]), k=args.selected, standardise=False)
         start, before = time.perf_counter(), peak()
         with threadpool_limits(args.threads):
             fitted = fit_ridge(x, y, settings)
@@ -52,7 +56,7 @@ def main() -> None:
             each = (seconds - (time.perf_counter() - start)) / (args.features - part.shape[1])
             print(f"ours: {each * 1e3:.1f} ms a target, from all and a quarter of them")
         if args.peer:
-            extrapolated(x, y, args, seconds, each)
+            extrapolated(x, y, args, fitted, seconds, each)
 
 
 def targets(path: Path, x: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -65,25 +69,38 @@ def targets(path: Path, x: np.ndarray, count: int, rng: np.random.Generator) -> 
         block = rng.standard_normal((len(x), width), dtype=np.float32) * 3
         for j in range(width):
             block[:, j] += x[:, rng.integers(0, x.shape[1], 20)].sum(axis=1)
-        y[:, first : first + width] = block
+        y[:, first : first + width] = block - block.mean(axis=0)
     y.flush()
     return np.load(path, mmap_mode="r")
 
 
 def extrapolated(
-    x: np.ndarray, y: np.ndarray, args: argparse.Namespace, ours: float, ours_each: float | None
+    x: np.ndarray,
+    y: np.ndarray,
+    args: argparse.Namespace,
+    fitted: Fitted,
+    ours: float,
+    ours_each: float | None,
 ) -> None:
-    """Say what the published library would take for all targets, from two short runs."""
+    """Say what the published library would take for all targets, from two short runs, and how far ours differs."""
     if not peers.has_fastl2lir():
         print("no environment with fastl2lir (see bench/fastl2lir_peer.py): no ratio")
         return
     double, seconds = x.astype(np.float64), []
     for few in args.few:
         part = np.asarray(y[:, :few], dtype=np.float64)
-        _, took = peers.fastl2lir_weights(
+        weights, took = peers.fastl2lir_weights(
             double, part, alpha=args.alpha, n_voxels=args.selected, threads=args.peer_threads or args.threads
         )
         seconds.append(took)
+    expected = double[:CHECKED] @ weights
+    differ = (
+        np.abs(fitted.of(slice(0, args.few[1])).predict(x[:CHECKED]) - expected).max()
+        / np.abs(expected).max()
+    )
+    print(
+        f"predictions of {args.few[1]} targets differ by {differ:.1e} of the largest from the float64 solution"
+    )
     each = (seconds[1] - seconds[0]) / (args.few[1] - args.few[0])
     fixed = seconds[0] - each * args.few[0]
     chunks = -(-args.features // CHUNK)
