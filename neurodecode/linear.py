@@ -49,6 +49,8 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     targets_are_independent = True
     _who: tuple[str, str]
     _axes: tuple[xr.DataArray, xr.DataArray] | None
+    # The device of the tensors that it was fitted on, if they were tensors on one.
+    _where: str | None = None
     alpha_: Any
 
     def __init__(
@@ -90,7 +92,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             centre=self.intercept == "centre",
             folds=pairs,
             every=bool(self.all_errors),
-            device=self.device,
+            device=self.device or self._where,
         )
         if len(x) < 2:
             raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
@@ -124,6 +126,8 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return [(f.train, f.test) for f in folding.splits(by, folds=self.folds, shared=folding.ANY)]
 
     def _fit_numpy(self, x: Any, y: Any) -> Self:
+        self._where = _device_of(x)
+        x, y = (a.detach().cpu().numpy() if _is_tensor(a) else a for a in (x, y))
         x, y = validate_data(self, x, y, multi_output=True, y_numeric=True, dtype=(np.float64, np.float32))
         y = y.astype(x.dtype, copy=False)
         self._one_target = y.ndim == 1
@@ -155,10 +159,12 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # --- using -------------------------------------------------------------------------------------------------
 
-    def _predict_numpy(self, x: Any) -> np.ndarray:
-        x = validate_data(self, x, reset=False, dtype=(np.float64, np.float32))
-        predicted = self._fitted.predict(x)
-        return predicted[:, 0] if self._one_target else predicted
+    def _predict_numpy(self, x: Any) -> Any:
+        plain = x.detach().cpu().numpy() if _is_tensor(x) else x
+        plain = validate_data(self, plain, reset=False, dtype=(np.float64, np.float32))
+        predicted = self._fitted.predict(plain)
+        predicted = predicted[:, 0] if self._one_target else predicted
+        return x.new_tensor(predicted) if _is_tensor(x) else predicted
 
     def _predict_labelled(self, predictors: xr.DataArray) -> xr.DataArray:
         if self._axes is None:
@@ -368,8 +374,9 @@ class RidgeDecoder(_Ridge):
 
         Parameters
         ----------
-        responses : (sample, voxel) or (sample, channel, time), or NumPy (n, p)
-        features : (stimulus, feature) matched by label, or (sample, feature), or NumPy (n, q)
+        responses : (sample, voxel) or (sample, channel, time), or NumPy (n, p), or a torch tensor
+        features : (stimulus, feature) matched by label, or (sample, feature), or NumPy (n, q), or a torch tensor
+            Tensors on an accelerator are fitted there; predictions from tensors are tensors.
 
         Raises
         ------
@@ -467,6 +474,16 @@ class RidgeEncoder(_Ridge):
             return self._fit_numpy(features, responses)
         responses = _samples_first(responses)
         return self._fit_labelled(_of_samples(features, responses), responses)
+
+
+def _is_tensor(array: Any) -> bool:
+    """Whether an array is one of torch's, which is not imported for that."""
+    return type(array).__module__ == "torch" and hasattr(array, "detach")
+
+
+def _device_of(array: Any) -> str | None:
+    """Return the accelerator on which a tensor lies; None for anything else."""
+    return str(array.device) if _is_tensor(array) and array.device.type != "cpu" else None
 
 
 def _samples_first(responses: xr.DataArray) -> xr.DataArray:

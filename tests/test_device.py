@@ -88,3 +88,17 @@ def test_without_a_device_one_line_says_that_the_cpu_fits():
         found = RidgeDecoder(5.0, n_voxels=9, device="cuda").fit(x, y)
     np.testing.assert_array_equal(found.weights_, expected.weights_)
     assert "cuda" not in found.solver_
+
+
+@pytest.mark.parametrize("where", DEVICES)
+def test_tensors_in_tensors_out(where):
+    x, y = (torch.as_tensor(a) for a in problem(np.float32))
+    expected = RidgeDecoder(5.0, n_voxels=9).fit(x.numpy(), y.numpy())
+    found = RidgeDecoder(5.0, n_voxels=9).fit(x.to(where), y.to(where))
+    predicted = found.predict(x.to(where))
+    assert predicted.device.type == where
+    assert ("cuda" in found.solver_) == (where == "cuda")
+    expected = expected.predict(x.numpy())
+    np.testing.assert_allclose(
+        predicted.cpu().numpy(), expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max()
+    )
