@@ -102,7 +102,8 @@ class Task:
         truths: Mapping[tuple[str, str], xr.DataArray],
     ) -> dict[str, xr.DataArray]:
         """Scores (feature) or (sample) of every space on the fold's test part."""
-        tested = seen.isel({SAMPLE: fold.test})
+        # Once for all spaces: read anew, dask arrays would be so for each block of features.
+        tested = seen.isel({SAMPLE: fold.test}).compute()
         return {
             name: xr.DataArray(self.score.function(decoder.predict(tested), truths[name, fold.name]))
             for name, decoder in fitted.items()
@@ -142,11 +143,19 @@ def _grouped(spaces: Mapping[str, xr.DataArray], decoders: Mapping[str, Any]) ->
     together: list[list[str]] = []
     for name in spaces:
         decoder = decoders[name]
-        if together and decoders[together[-1][-1]] is decoder and hasattr(decoder, "fit_spaces"):
+        if together and decoders[together[-1][-1]] is decoder and _fits_several(decoder):
             together[-1].append(name)
         else:
             together.append([name])
     return [Group({n: spaces[n] for n in names}, decoders[names[0]]) for names in together]
+
+
+def _fits_several(decoder: Any) -> bool:
+    """Whether a decoder has a ``fit_spaces`` that belongs to its ``fit``: who changes one alone means that one."""
+    owners = [
+        next((c for c in type(decoder).__mro__ if name in vars(c)), None) for name in ("fit", "fit_spaces")
+    ]
+    return owners[1] is not None and owners[0] is owners[1]
 
 
 def rows_of(space: xr.DataArray, rows: np.ndarray) -> xr.DataArray:
@@ -339,13 +348,11 @@ def pieced(
     bar.update(len(jobs) - len(missing))
     client = lazy.cluster(task.responses, *task.spaces.values())
     runs = _runs(missing, lazy.workers(client)) if client else [missing]
-    handed = lazy.whole(task, client=client)
-    calls = ((function, handed, [jobs[name] for name in run]) for run in runs)
+    handed = lazy.whole(task, task.responses, *task.spaces.values(), client=client)
+    calls = [(function, handed, [jobs[name] for name in run]) for run in runs]
     done: dict[str, xr.DataArray] = {}
-    for run, results in zip(
-        runs, lazy.each(_all if client else _one_by_one, calls, client=client), strict=True
-    ):
-        for name, result in zip(run, results, strict=True):
+    for i, results in lazy.as_done(_all if client else _one_by_one, calls, client=client):
+        for name, result in zip(runs[i], results, strict=True):
             done[name] = result
             if pieces is not None:
                 pieces.save(name, result)

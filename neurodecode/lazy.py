@@ -17,8 +17,8 @@ RETRIES = 2
 
 
 def is_dask(array: Any) -> bool:
-    """Whether an array, labelled or not, is a dask array; dask is not imported for that."""
-    graph = getattr(array, "__dask_graph__", None)
+    """Whether the values of an array, labelled or not, are a dask array; dask is not imported for that."""
+    graph = getattr(getattr(array, "variable", array), "__dask_graph__", None)
     return graph is not None and graph() is not None
 
 
@@ -59,11 +59,24 @@ def piece(function: Callable[..., Any], *args: Any, client: Any) -> Any:
     return dask.delayed(_there, pure=False)(function, *args)
 
 
-def whole(value: Any, *, client: Any) -> Any:
-    """Mark an argument that reaches the workers as it is: dask arrays inside stay unread."""
+def whole(value: Any, *arrays: Any, client: Any) -> Any:
+    """Mark an argument that reaches the workers as it is: dask ``arrays`` inside it stay unread.
+
+    Raises
+    ------
+    ValueError
+        If one of the arrays was persisted: it lies in the workers' memory, and cannot be read inside a piece.
+    """
     if client is None:
         return value
     import dask
+    from distributed import futures_of
+
+    if any(futures_of(array) for array in arrays if is_dask(array)):
+        raise ValueError(
+            "the data were persisted on the cluster, where the workers' pieces cannot read them; give them before "
+            ".persist(), or write them to zarr and open that"
+        )
 
     return dask.delayed(value, traverse=False, pure=False)
 
@@ -79,11 +92,34 @@ def each(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], *, clie
         yield futures.pop().result()
 
 
+def as_done(
+    function: Callable[..., Any], calls: list[tuple[Any, ...]], *, client: Any
+) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the result of every call as soon as it is there; the first error, after all others."""
+    if client is None:
+        for i, call in enumerate(calls):
+            yield i, function(*call)
+        return
+    from distributed import as_completed
+
+    pieces = [piece(function, *call, client=client) for call in calls]
+    futures = {future: i for i, future in enumerate(client.compute(pieces, retries=RETRIES))}
+    failed = []
+    for future in as_completed(list(futures)):
+        if future.status == "error":
+            failed.append(future)
+        else:
+            yield futures[future], future.result()
+    for future in failed[:1]:
+        future.result()
+
+
 def _there(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function in a worker."""
-    if parent_process() is not None:
-        import dask
+    if parent_process() is None:
+        return function(*args)
+    import dask
 
-        # In a worker's own process: what the piece reads, it reads itself.
-        dask.config.set(scheduler="synchronous")
-    return function(*args)
+    # In a worker's own process: what the piece reads, it reads itself.
+    with dask.config.set(scheduler="synchronous"):
+        return function(*args)

@@ -35,7 +35,7 @@ from .labels import (
     require_unique,
 )
 from .solve import Beside, Fitted, Settings, fit_ridge
-from .solve.fit import TARGETS
+from .solve.fit import CENTRED_BYTES, TARGETS
 from .solve.room import bytes_on_all, bytes_on_selected
 
 INTERCEPTS = ("centre", "penalised")
@@ -96,7 +96,8 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         if len(x) < 2:
             raise ValueError(f"ridge needs at least 2 samples to fit but got n_samples = {len(x)}")
-        _require_room(x.shape, y.shape[1], settings, x.dtype.itemsize)
+        spread = lazy.cluster(x, y) is not None
+        _require_room(x.shape, y.shape[1], settings, x.dtype.itemsize, spread=spread)
         return fit_ridge(x, y, settings)
 
     def _check_settings(self) -> None:
@@ -140,6 +141,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Fit predictors (sample, ...) to targets (sample, ...) whose samples agree."""
         for array, who in zip((predictors, targets), self._who, strict=True):
             require_finite(array, who=who)
+        self._where = None
         x, y = _matrix(predictors), _matrix(targets)
         by = predictors if SAMPLE in predictors.coords else targets
         self._fit_arrays(x, y.astype(x.dtype, copy=False), self._pairs(by))
@@ -164,7 +166,11 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         plain = validate_data(self, plain, reset=False, dtype=(np.float64, np.float32))
         predicted = self._fitted.predict(plain)
         predicted = predicted[:, 0] if self._one_target else predicted
-        return x.new_tensor(predicted) if _is_tensor(x) else predicted
+        if not _is_tensor(x):
+            return predicted
+        import torch
+
+        return torch.as_tensor(predicted, device=x.device)
 
     def _predict_labelled(self, predictors: xr.DataArray) -> xr.DataArray:
         if self._axes is None:
@@ -187,9 +193,10 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
         matrix = _matrix(predictors)
         if not lazy.is_dask(matrix):
-            cells = len(matrix) * (matrix.shape[1] + 2 * outer.size)
+            whole = 8 * len(matrix) * (matrix.shape[1] + outer.size)
             require_memory(
-                self._fitted.weights.dtype.itemsize * cells,
+                self._fitted.weights.dtype.itemsize * len(matrix) * outer.size
+                + 2 * min(whole, CENTRED_BYTES),
                 what=f"predictions ({len(matrix)} x {outer.size})",
                 remedy="predict fewer samples at a time, or from dask arrays (.chunk), which give a dask array",
             )
@@ -505,11 +512,14 @@ def _checked_alphas(alpha: Any) -> np.ndarray:
     return np.sort(alphas)
 
 
-def _require_room(shape: tuple[int, int], q: int, settings: Settings, itemsize: int) -> None:
+def _require_room(shape: tuple[int, int], q: int, settings: Settings, itemsize: int, *, spread: bool) -> None:
     """Refuse a fit whose arrays would not fit in memory."""
     n, p = shape
     k = settings.k
-    if k is None:
+    if spread:
+        # The workers hold the rest.
+        needed = itemsize * (p if k is None else 2 * k) * q
+    elif k is None:
         eigenvectors = settings.alphas.size > 1
         needed = bytes_on_all(shape, q, itemsize=itemsize, targets=TARGETS, eigenvectors=eigenvectors)
     else:
@@ -558,19 +568,25 @@ def _matrix(array: xr.DataArray) -> Any:
 
 
 def _predict_lazily(fitted: Fitted, x: Any) -> Any:
-    """Predictions (n, q) as a dask array, from a dask array x (n, p), in its blocks of rows."""
+    """Predictions (n, q) as a dask array, from a dask array x (n, p), in its blocks of rows and blocks of targets."""
     import dask
+    import dask.array
 
     rows = x.rechunk({1: -1})
     dtype, q = fitted.weights.dtype, fitted.weights.shape[1]
-    return rows.map_blocks(
-        _predict_rows,
-        # One task for all blocks, however large the weights are.
-        fitted=dask.delayed(fitted, traverse=False),
-        chunks=(rows.chunks[0], q),
-        dtype=dtype,
-        meta=np.empty((0, 0), dtype),
-    )
+
+    def some(columns: slice) -> Any:
+        return rows.map_blocks(
+            _predict_rows,
+            # One task for all blocks of rows, however large the weights are.
+            fitted=dask.delayed(fitted.of(columns), traverse=False, pure=False),
+            chunks=(rows.chunks[0], columns.stop - columns.start),
+            dtype=dtype,
+            meta=np.empty((0, 0), dtype),
+        )
+
+    columns = [slice(first, min(first + TARGETS, q)) for first in range(0, q, TARGETS)]
+    return dask.array.concatenate([some(part) for part in columns], axis=1)
 
 
 def _predict_rows(x: np.ndarray, fitted: Fitted) -> np.ndarray:

@@ -331,6 +331,7 @@ def _matrix(array: xr.DataArray, rows: str, *, who: str) -> np.ndarray:
             what=f"a score of {who} {dict(array.sizes)}",
             remedy="score fewer features or samples at a time; profile, r2 and auc take dask arrays in blocks",
         )
+    array = array.compute()
     require_finite(array, who=who)
     return np.asarray(array.transpose(rows, FEATURE).values.astype(np.float64))
 

@@ -150,3 +150,25 @@ def test_what_training_and_test_share_is_in_the_provenance():
     plan = nd.store.provenance(found)["parameters"]["plan"]
     assert plan["shared"] == ["stimulus"]
     assert plan["folds"] == "run"
+
+
+def test_a_decoder_with_a_fit_of_its_own_keeps_it_for_several_spaces():
+    fitted = []
+
+    class Own(nd.RidgeDecoder):
+        def fit(self, responses, features):
+            fitted.append(features.sizes["feature"])
+            return super().fit(responses, features)
+
+    rng = np.random.default_rng(0)
+    names = [f"img_{i}" for i in range(30)]
+    responses = nd.brain.fmri(
+        rng.normal(size=(30, 6)),
+        sample=names,
+        stimulus=names,
+        roi=["V1"] * 6,
+        split=["train"] * 20 + ["test"] * 10,
+    )
+    spaces = {f"Linear-{q}": nd.brain.features(rng.normal(size=(30, q)), stimulus=names) for q in (3, 4)}
+    nd.spatial.decode(responses, spaces, Own(), regions=["V1"], train="train", test="test")
+    assert fitted == [3, 4]

@@ -83,11 +83,18 @@ def test_without_a_device_one_line_says_that_the_cpu_fits():
     expected = RidgeDecoder(5.0, n_voxels=9).fit(x, y)
     device.found.cache_clear()
     with pytest.warns(
-        UserWarning, match=r"device='cuda': torch finds no such device here: fitting on the CPU"
+        UserWarning, match=r"device='cuda': torch finds no such device here, .*: fitting on the CPU"
     ):
         found = RidgeDecoder(5.0, n_voxels=9, device="cuda").fit(x, y)
     np.testing.assert_array_equal(found.weights_, expected.weights_)
     assert "cuda" not in found.solver_
+
+
+def test_predictions_from_whole_numbers_are_none():
+    x, y = problem(np.float64)
+    fitted = RidgeDecoder(5.0).fit(torch.as_tensor(x), torch.as_tensor(y))
+    new = np.round(x * 3).astype(np.int64)
+    np.testing.assert_allclose(fitted.predict(torch.as_tensor(new)).numpy(), fitted.predict(new), rtol=1e-12)
 
 
 @pytest.mark.parametrize("where", DEVICES)

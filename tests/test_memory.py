@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -83,3 +85,65 @@ def test_what_would_not_fit_is_refused_with_number_limit_and_remedy(name, monkey
         MemoryError, match=r"would need about .* GiB but only 0.0 GiB are free \(limit: 80%.*; \w+"
     ):
         call()
+
+
+def _traced(call: Callable[[], object]) -> int:
+    """Bytes that NumPy held at the peak of a call."""
+    call()
+    tracemalloc.start()
+    call()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("k", [None, 60])
+@pytest.mark.parametrize("grid", [[100.0], np.logspace(0, 4, 30)])
+@pytest.mark.parametrize(("n", "p", "q"), [(1500, 300, 1500), (400, 1200, 700), (500, 300, 6000)])
+def test_a_fit_holds_no_more_than_twice_its_estimate(n, p, q, k, grid, monkeypatch):
+    from neurodecode.solve import Settings, fit_ridge, selected
+    from neurodecode.solve.fit import TARGETS
+    from neurodecode.solve.room import LIBRARIES, bytes_on_all, bytes_on_selected
+
+    monkeypatch.setattr(selected, "threads", lambda: 1)
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal(shape, dtype=np.float32) for shape in ((n, p), (n, q)))
+    half = np.arange(n // 2), np.arange(n // 2, n)
+    folds = [half, half[::-1]] if k and len(grid) > 1 else None
+    settings = Settings(alphas=np.array(grid), k=k, folds=folds)
+    if k is None:
+        estimate = bytes_on_all((n, p), q, itemsize=4, targets=TARGETS, eigenvectors=len(grid) > 1)
+    else:
+        estimate = bytes_on_selected((n, p), q, k, itemsize=4, targets=TARGETS, penalties=len(grid))
+    held = _traced(lambda: fit_ridge(x, y, settings))
+    assert held < 2 * (estimate - LIBRARIES)
+    assert held > (estimate - LIBRARIES) / 6  # nor is it refused for nothing
+
+
+@pytest.mark.parametrize("folds", [2, 8])
+@pytest.mark.parametrize(("n", "channels"), [(400, 8), (120, 30)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_windows_hold_no_more_than_twice_their_estimate(n, channels, folds, whole, monkeypatch):
+    from neurodecode.crossval import tasks
+    from neurodecode.temporal import shared
+
+    if not whole:
+        monkeypatch.setattr(shared, "WHOLE", 0)
+    rng = np.random.default_rng(0)
+    names = [f"s{i}" for i in range(n)]
+    values = rng.standard_normal((n, channels, 60), dtype=np.float32)
+    labels_ = {"sample": names, "stimulus": names, "channel": [f"E{i}" for i in range(channels)]}
+    data = nd.brain.meeg(values, **labels_, time=np.arange(60) / 100)
+    features = nd.brain.features(rng.standard_normal((n, 20), dtype=np.float32), stimulus=names)
+    [task] = tasks(data, features, nd.RidgeDecoder(100.0), split_by=folds)
+    spans = [shared.Span(i, i + 10) for i in range(0, 50, 5)]
+
+    def work() -> None:
+        ridges = shared.SharedTask(task, spans)
+        for span in spans:
+            ridges.scores(span)
+
+    estimate = shared.task_bytes(task, spans)
+    held = _traced(work)
+    assert held < 2 * estimate
+    assert held > estimate / 6

@@ -73,6 +73,21 @@ def on_disk(array: xr.DataArray, folder, name: str, **chunks: int) -> xr.DataArr
     return xr.open_zarr(folder / f"{name}.zarr")[name]
 
 
+@pytest.fixture
+def sent(monkeypatch) -> list[str]:
+    """Names of the functions that were handed to workers."""
+    found: list[str] = []
+    inner = lazy.piece
+
+    def watched(function: Callable, *args: object, client: object) -> object:
+        if client is not None:
+            found.append(getattr(function, "__name__", "partial"))
+        return inner(function, *args, client=client)
+
+    monkeypatch.setattr(lazy, "piece", watched)
+    return found
+
+
 def case(name: str) -> tuple[xr.DataArray, xr.DataArray]:
     responses, features = recording(p=180 if "more voxels" in name else 60)
     return responses, features
@@ -80,7 +95,7 @@ def case(name: str) -> tuple[xr.DataArray, xr.DataArray]:
 
 @pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize("where", ["here", "cluster"])
-def test_targets_on_disk_are_fitted_as_in_memory(name, where, client, tmp_path, monkeypatch):
+def test_targets_on_disk_are_fitted_as_in_memory(name, where, client, sent, tmp_path, monkeypatch):
     from neurodecode.solve import fit
 
     monkeypatch.setattr(fit, "TARGETS", 80)
@@ -95,7 +110,7 @@ def test_targets_on_disk_are_fitted_as_in_memory(name, where, client, tmp_path, 
         with client.as_current():
             found = nd.RidgeDecoder(**DECODERS[name].get_params()).fit(x[:110], y)
             predicted = found.predict(x[110:]).compute()
-        assert client.cluster.scheduler.transition_counter  # it was used at all
+        assert sent.count("_fit_block") == 4
     else:
         found = nd.RidgeDecoder(**DECODERS[name].get_params()).fit(x[:110], y)
         assert lazy.is_dask(found.predict(x[110:]))
@@ -105,12 +120,13 @@ def test_targets_on_disk_are_fitted_as_in_memory(name, where, client, tmp_path, 
     xr.testing.assert_allclose(predicted, predictions, rtol=1e-5, atol=1e-5)
 
 
-def test_encoders_take_dask_arrays_too(client):
+def test_encoders_take_dask_arrays_too(client, sent):
     responses, features = recording()
     expected = nd.RidgeEncoder(GRID).fit(features, responses)
     with client.as_current():
         found = nd.RidgeEncoder(GRID).fit(features.chunk({"feature": 100}), responses.chunk({"voxel": 20}))
     xr.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-5, atol=1e-6)
+    assert "_fit_block" in sent
 
 
 def test_targets_are_held_one_block_at_a_time(monkeypatch):
@@ -136,7 +152,7 @@ def test_targets_are_held_one_block_at_a_time(monkeypatch):
 
 
 @pytest.mark.parametrize("score", ["profile", "r2", "auc", "pattern", "top1"])
-def test_scores_of_dask_arrays_are_those_in_memory(score, client, monkeypatch):
+def test_scores_of_dask_arrays_are_those_in_memory(score, client, sent, monkeypatch):
     from neurodecode import score as scores
 
     monkeypatch.setattr(scores, "BLOCK", 7)
@@ -152,9 +168,10 @@ def test_scores_of_dask_arrays_are_those_in_memory(score, client, monkeypatch):
     xr.testing.assert_identical(function(*lazily), expected)
     with client.as_current():
         xr.testing.assert_identical(function(*lazily), expected)
+    assert sent == (["_in_memory"] * 3 if score in ("profile", "r2", "auc") else [])
 
 
-def test_regions_are_decoded_by_a_cluster_as_here(client, tmp_path):
+def test_regions_are_decoded_by_a_cluster_as_here(client, sent, tmp_path):
     responses, features = recording()
     settings = {"regions": ["V1", "V2", "PHC"], "train": "train", "test": "test"}
     decoder = nd.RidgeDecoder(GRID, folds=3, n_voxels=9)
@@ -165,13 +182,14 @@ def test_regions_are_decoded_by_a_cluster_as_here(client, tmp_path):
         again = nd.spatial.decode(x, features, decoder, **settings, resume=tmp_path / "pieces")
     xr.testing.assert_allclose(found.drop_attrs(), expected.drop_attrs(), rtol=1e-6)
     xr.testing.assert_equal(again, found)
+    assert sent == ["_all"] * 3  # once each
 
 
 @pytest.mark.parametrize(
     "decoder", [nd.RidgeDecoder(100.0), nd.RidgeDecoder(GRID)], ids=["shared", "each alone"]
 )
 @pytest.mark.parametrize("analysis", ["sweep", "generalise"])
-def test_windows_are_decoded_by_a_cluster_as_here(analysis, decoder, client, tmp_path, monkeypatch):
+def test_windows_are_decoded_by_a_cluster_as_here(analysis, decoder, client, sent, tmp_path, monkeypatch):
     from neurodecode.temporal import shared
 
     data, features = epochs()
@@ -183,8 +201,10 @@ def test_windows_are_decoded_by_a_cluster_as_here(analysis, decoder, client, tmp
     x = on_disk(data, tmp_path, "epochs", sample=-1, channel=-1, time=10)
     monkeypatch.setattr(shared, "WHOLE", 0)  # read window by window
     here = run(x, features, decoder, **settings)
+    assert not sent
     with client.as_current():
         there = run(x, features, decoder, **settings)
+    assert set(sent) == {"_all"}
     for found in (here, there):
         xr.testing.assert_allclose(found.drop_attrs(), expected.drop_attrs(), rtol=1e-4, atol=1e-6)
 
@@ -210,6 +230,58 @@ def sweeps(folder) -> tuple[Callable[[], xr.DataArray], Callable[[], xr.DataArra
         return nd.temporal.sweep(given, features, decoder, **settings, score="profile").drop_attrs()
 
     return lambda: scores(data), lambda: scores(x)
+
+
+class Picky(nd.RidgeDecoder):
+    """A ridge of its own, which refuses 20 predictors."""
+
+    def fit(self, responses, features):
+        if responses.sizes["voxel"] == 20 and "V2" in responses.roi:
+            raise ValueError("not these")
+        return super().fit(responses, features)
+
+
+def test_one_piece_that_fails_loses_no_other(client, tmp_path):
+    responses, features = recording()
+    settings = {
+        "regions": ["V2", "V1", "PHC"],
+        "train": "train",
+        "test": "test",
+        "resume": tmp_path / "pieces",
+    }
+    with client.as_current(), pytest.raises(ValueError, match="not these"):
+        nd.spatial.decode(responses.chunk({"voxel": 20}), features, Picky(), **settings)
+    kept = [p for p in (tmp_path / "pieces").iterdir() if p.suffix == ".nc"]
+    assert len(kept) == 2
+
+
+def test_persisted_data_are_refused_with_the_remedy(client):
+    data, features = epochs()
+    with client.as_current():
+        held = data.chunk({"time": 10}).persist()
+        with pytest.raises(ValueError, match=r"persisted on the cluster.*zarr"):
+            nd.temporal.sweep(held, features, nd.RidgeDecoder(1.0), width=0.08, folds=2)
+
+
+def test_lazy_predictions_are_computed_block_by_block(monkeypatch):
+    from neurodecode import linear
+
+    monkeypatch.setattr(linear, "TARGETS", 100)
+    responses, features = recording()
+    decoder = nd.RidgeDecoder(1.0).fit(responses, features)
+    made: list[tuple[int, ...]] = []
+    inner = linear._predict_rows
+    monkeypatch.setattr(
+        linear,
+        "_predict_rows",
+        lambda x, fitted: made.append((len(x), fitted.alpha.size)) or inner(x, fitted),
+    )
+    predicted = decoder.predict(responses.chunk({"sample": 75}))
+    assert predicted.chunks == ((75, 75), (100, 100, 100))
+    expected = decoder.predict(responses)
+    xr.testing.assert_allclose(predicted[:, :100].compute(), expected[:, :100], rtol=1e-6, atol=1e-6)
+    assert made == [(75, 100)] * 2
+    xr.testing.assert_allclose(predicted.compute(), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow

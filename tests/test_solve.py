@@ -146,10 +146,32 @@ def test_sums_of_products_are_for_folds_that_part_many_samples():
 
     parts = [np.arange(0, 20), np.arange(20, 40)]
     folds = [(parts[1], parts[0]), (parts[0], parts[1])]
-    assert worthwhile((40, 10), folds)
-    assert not worthwhile((40, 11), folds)
-    assert not worthwhile((40, 2), folds[:1])
-    assert not worthwhile((40, 2), [(parts[1][1:], parts[0]), folds[1]])  # a gap between train and test
+    x = np.random.default_rng(0).normal(size=(40, 11))
+    assert worthwhile(x[:, :10], folds)
+    assert not worthwhile(x, folds)
+    assert not worthwhile(x[:, :2], folds[:1])
+    assert not worthwhile(x[:, :2], [(parts[1][1:], parts[0]), folds[1]])  # a gap between train and test
+    x[:20, 3] = 0.0  # it varies in one fold alone: its variance in the other's training part is rounding
+    assert not worthwhile(x[:, :10], folds)
+    x[:, 3] = 0.1
+    assert worthwhile(x[:, :10], folds)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 2.7, 37.2, 1e-13])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_long_constant_column_is_constant(value, dtype):
+    """The sum of many equal numbers is rounded, and so is their SD."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, 20)).astype(dtype), rng.normal(size=(1000, 3)).astype(dtype)
+    x[:, 4], y[:, 1] = value, value
+    for options in (one(), one(k=5), one(k=5, standardise=False)):
+        fitted = fit_ridge(x, y, options)
+        assert not _dense(fitted)[4].any()
+        far = x[:2].copy()
+        far[:, 4] += 100
+        np.testing.assert_array_equal(fitted.predict(far), fitted.predict(x[:2]))
+    with pytest.raises(ValueError, match="only 19 of 20 vary"):
+        fit_ridge(x, y, one(k=20))
 
 
 @SHAPES

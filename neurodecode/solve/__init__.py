@@ -2,7 +2,7 @@
 
 from .fit import Beside, Fitted, Settings, fit_ridge
 from .gram import cross, gram
-from .ridge import leave_one_out_errors, path_errors, ridge_weights
+from .ridge import leave_one_out_errors, ridge_weights
 from .selected import most_correlated
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "gram",
     "leave_one_out_errors",
     "most_correlated",
-    "path_errors",
     "ridge_weights",
 ]

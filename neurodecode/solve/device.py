@@ -32,8 +32,13 @@ def found(name: str | None) -> Any:
         )
         return None
     device = torch.device(str(name))
-    if device.type == "cuda" and not torch.cuda.is_available():
-        warnings.warn(f"device={name!r}: torch finds no such device here: fitting on the CPU", stacklevel=2)
+    try:
+        torch.empty(0, dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError, TypeError):
+        warnings.warn(
+            f"device={name!r}: torch finds no such device here, or none that holds float64: fitting on the CPU",
+            stacklevel=2,
+        )
         return None
     return device
 

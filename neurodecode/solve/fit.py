@@ -6,7 +6,7 @@ Targets are fitted in blocks of columns, so that they may lie on disk; what all 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,8 +27,8 @@ from .sides import Side
 
 LOGGER = logging.getLogger(__name__)
 
-# Targets that are fitted at a time.
-TARGETS = 4096
+# Targets that are fitted at a time, and bytes of float64 that predicting may take beside its result.
+TARGETS, CENTRED_BYTES = 4096, 2**28
 
 # A dense array or a sparse column array; SciPy's sparse classes bear no types.
 Weights: TypeAlias = Any
@@ -88,9 +88,16 @@ class Fitted:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Predict y (n, q) from x (n, p)."""
-        centred = (x - self.x_mean).astype(self.weights.dtype, copy=False)
+        dtype = self.weights.dtype
+        found = np.empty((len(x), self.weights.shape[1]), dtype)
+        # In float64 until both means are taken care of: a block of rows at a time.
+        rows = max(1, CENTRED_BYTES // (8 * (x.shape[1] + found.shape[1])))
         with threads_for(min(self.weights.shape)):
-            return (centred @ self.weights + self.y_mean).astype(self.weights.dtype, copy=False)
+            for first in range(0, len(x), rows):
+                part = slice(first, first + rows)
+                centred = (x[part] - self.x_mean).astype(dtype, copy=False)
+                found[part] = centred @ self.weights + self.y_mean
+        return found
 
 
 class Beside:
@@ -209,14 +216,20 @@ class HeldOut:
         settings, trained = self.predictors.settings, y[self.train]
         side = settings.side(trained)
         t, true = side.scaled(trained), side.scaled(y[self.test])
-        if settings.k is None:
-            factors = self.predictors.factors
-            uty = cross(factors.u, t)
-            found = [self._along @ (uty / (factors.s2[:, None] + alpha)) for alpha in settings.alphas]
-        else:
-            alphas = np.repeat(settings.alphas[:, None], t.shape[1], axis=1)
-            found = [self.x @ weights for weights in _sparse_weights(self.predictors, t, alphas)[0]]
+        # One alpha's predictions at a time.
+        found = self._on_all(t) if settings.k is None else self._on_selected(t)
         return np.stack([np.sum((true - f) ** 2, axis=0) for f in found]) * side.scale**2
+
+    def _on_all(self, t: np.ndarray) -> Iterator[np.ndarray]:
+        factors = self.predictors.factors
+        uty = cross(factors.u, t)
+        for alpha in self.predictors.settings.alphas:
+            yield self._along @ (uty / (factors.s2[:, None] + alpha))
+
+    def _on_selected(self, t: np.ndarray) -> Iterator[np.ndarray]:
+        alphas = np.repeat(self.predictors.settings.alphas[:, None], t.shape[1], axis=1)
+        for weights in _sparse_weights(self.predictors, t, alphas)[0]:
+            yield self.x @ weights
 
 
 def fit_ridge(x: Columns, y: Columns, settings: Settings) -> Fitted:
@@ -270,28 +283,18 @@ def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice]
     """Mean squared error (alpha, target) on held-out folds; scaling and selection are made again inside each."""
     folds = settings.folds or ()
     errors = np.zeros((settings.alphas.size, y.shape[1]))
-    if settings.k is None and settings.centre and worthwhile(x.shape, folds):
-        moments = lazy.piece(_moments, x, settings, client=client)
-        found = lazy.each(_moment_errors, ((moments, y[:, b]) for b in blocks), client=client)
-        for block, part in zip(blocks, found, strict=True):
-            errors[:, block] = part
-        return errors / x.shape[0]
+    if client is None and settings.k is None and settings.centre and worthwhile(x, folds):
+        with threads_for(x.shape[1]):
+            moments = Moments(x, folds, settings.alphas, standardise=settings.standardise)
+            for block in blocks:
+                errors[:, block] = moments.errors(np.asarray(y[:, block]))
+        return errors / len(x)
     for fold in folds:
         held_out = lazy.piece(HeldOut, x, fold, settings, len(blocks) > 1, client=client)
         found = lazy.each(_errors, ((held_out, y[:, b]) for b in blocks), client=client)
         for block, part in zip(blocks, found, strict=True):
             errors[:, block] += part
     return errors / sum(len(test) for _, test in folds)
-
-
-def _moments(x: np.ndarray, settings: Settings) -> Moments:
-    with threads_for(x.shape[1]):
-        return Moments(x, settings.folds or (), settings.alphas, standardise=settings.standardise)
-
-
-def _moment_errors(moments: Moments, y: np.ndarray) -> np.ndarray:
-    with threads_for(moments.x.shape[1]):
-        return moments.errors(np.asarray(y))
 
 
 def _errors(held_out: HeldOut, y: np.ndarray) -> np.ndarray:
@@ -364,12 +367,14 @@ def _selected(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -
     return weights, alpha, None, solver
 
 
-def _sparse_weights(predictors: Predictors, t: np.ndarray, alphas: np.ndarray) -> tuple[list[Weights], str]:
-    """Weights (p, q) on selected predictors for every row of ``alphas`` (a, q), and the solver."""
+def _sparse_weights(
+    predictors: Predictors, t: np.ndarray, alphas: np.ndarray
+) -> tuple[Iterator[Weights], str]:
+    """Weights (p, q) on selected predictors for every row of ``alphas`` (a, q), one by one, and the solver."""
     p, q, k = predictors.z.shape[1], t.shape[1], predictors.settings.k or predictors.z.shape[1]
     found = _on_device(predictors, t, alphas, k) or selected_ridge(Problem(predictors.pool, t, alphas, k))
     starts = np.arange(q + 1) * found.rows.shape[1]
-    made = [sparse.csc_array((w.ravel(), found.rows.ravel(), starts), shape=(p, q)) for w in found.weights]
+    made = (sparse.csc_array((w.ravel(), found.rows.ravel(), starts), shape=(p, q)) for w in found.weights)
     return made, found.solver
 
 

@@ -19,14 +19,27 @@ from .sides import ROUNDINGS
 
 # Folds must have so many times more samples than there are predictors.
 TIMES = 2
+# Share of its overall variance that a predictor must keep in every training part: less would be left to rounding.
+STEADY = 1e-6
 
 
-def worthwhile(shape: tuple[int, int], folds: Sequence[Pair]) -> bool:
-    """Whether folds part all samples of x (n, p) and each holds many more of them than there are predictors."""
-    n, p = shape
+def worthwhile(x: np.ndarray, folds: Sequence[Pair]) -> bool:
+    """Whether sums of x (n, p) serve its folds.
+
+    They must part all samples, each with many more of them than there are predictors, and every predictor that varies
+    must do so in every training part.
+    """
+    n, p = x.shape
+    if sum(len(test) for _, test in folds) != n or min(len(test) for _, test in folds) < TIMES * p:
+        return False
     tested = np.concatenate([test for _, test in folds])
-    parts = np.array_equal(np.sort(tested), np.arange(n)) and all(len(a) + len(b) == n for a, b in folds)
-    return bool(parts and min(len(test) for _, test in folds) >= TIMES * p)
+    if not np.array_equal(np.sort(tested), np.arange(n)) or any(len(a) + len(b) != n for a, b in folds):
+        return False
+    needed = STEADY * x.var(axis=0, dtype=np.float64)
+    constant = x.max(axis=0) == x.min(axis=0)
+    return all(
+        bool((constant | (x[train].var(axis=0, dtype=np.float64) > needed)).all()) for train, _ in folds
+    )
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,7 @@ class Moments:
         """Sum of squared errors (a, q) over all samples of y (n, q), each left out with its fold."""
         centre, least = y.mean(axis=0, dtype=np.float64), self._least(np.abs(y).max(axis=0), y.dtype)
         crossed, squares = [], []
+        lowest, highest = (np.stack([f(y[test], axis=0) for test in self.tests]) for f in (np.min, np.max))
         for test, fold in zip(self.tests, self.folds, strict=True):
             t = y[test] - centre
             first = t.sum(axis=0)
@@ -107,11 +121,13 @@ class Moments:
             squares.append(np.einsum("nq,nq->q", t, t))
         whole, square = total(crossed), np.sum(squares, axis=0)
         errors = np.zeros((self.alphas.size, y.shape[1]))
-        for solved, fold, own in zip(self.solved, crossed, squares, strict=True):
+        for i, (solved, fold, own) in enumerate(zip(self.solved, crossed, squares, strict=True)):
+            others = np.arange(len(self.tests)) != i
             trained = whole - fold
             mean = trained.v / trained.n
             variance = np.maximum((square - own) / trained.n - mean**2, 0.0)
-            varies = np.sqrt(variance) > least
+            varies = highest[others].max(axis=0) > lowest[others].min(axis=0)
+            varies &= np.sqrt(variance) > least
             left = own - 2 * mean * fold.v + fold.n * mean**2
             errors += solved.errors(trained, fold, mean, left, self.alphas, varies)
         return errors

@@ -229,16 +229,3 @@ class Smoother:
                 errors[i, these] = self.one(i, outside[:, these], uty[:, these])
             moved = np.argmin(errors[:, targets], axis=0)
             targets, best = targets[moved != best], moved[moved != best]
-
-
-def path_errors(train: Pair, test: Pair, alphas: np.ndarray) -> np.ndarray:
-    """Sum of squared errors (a, q) on the ``test`` pair (x, y) of ridges fitted on the ``train`` pair, as given."""
-    factors = factorise(train[0])
-    uty = cross(factors.u, train[1])
-    held_out = test[0] @ cross(factors.x, factors.u)
-    return np.stack(
-        [
-            np.sum((test[1] - held_out @ (uty / (factors.s2[:, None] + alpha))) ** 2, axis=0)
-            for alpha in alphas
-        ]
-    )

@@ -246,6 +246,7 @@ class Candidates:
             part = slice(first, first + BLOCK)
             mean[part] = x[:, part].mean(axis=0, dtype=np.float64)
             length[part] = x[:, part].std(axis=0, dtype=np.float64) * np.sqrt(len(x))
+        varies = varies & (length > 0)
         return cls(x, mean, np.where(varies, length, 1.0), varies)
 
     def best(self, y: np.ndarray, products: np.ndarray, k: int) -> np.ndarray:

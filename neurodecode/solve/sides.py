@@ -60,12 +60,13 @@ def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     x is read in blocks of columns: it may lie on disk.
     """
-    mean, sd, largest = np.empty((3, x.shape[1]))
+    mean, sd, lowest, highest = np.empty((4, x.shape[1]))
     for first in range(0, x.shape[1], STREAM):
         columns = slice(first, first + STREAM)
         part = np.asarray(x[:, columns])
         mean[columns] = part.mean(axis=0, dtype=np.float64)
         sd[columns] = part.std(axis=0, dtype=np.float64)
-        largest[columns] = np.maximum(part.max(axis=0), -part.min(axis=0))
-    varies = sd > ROUNDINGS * np.finfo(x.dtype).eps * largest
+        lowest[columns], highest[columns] = part.min(axis=0), part.max(axis=0)
+    # Sums of many equal numbers are rounded too: a constant column's SD may exceed any threshold.
+    varies = (highest > lowest) & (sd > ROUNDINGS * np.finfo(x.dtype).eps * np.maximum(highest, -lowest))
     return mean, np.where(varies, sd, 1.0), varies

@@ -283,17 +283,19 @@ def task_bytes(task: Task, spans: Sequence[Span]) -> int:
     itemsize = 4 if task.responses.dtype == np.float32 else 8
     p = channels * max(s.last - s.first for s in spans)
     q = sum(space.sizes[FEATURE] for space in task.spaces.values())
+    # Kernels of the pieces of a window, for more predictors than samples.
+    pieces = 2 * max(sum(o.first < s.last and s.first < o.last for o in spans) for s in spans)
     kept, most = 0, 0
     for fold in task.folds:
         train, test = (itemsize * len(rows) * channels * times for rows in (fold.train, fold.test))
         held, n = [size for size in (train, test) if size <= WHOLE], len(fold.train)
-        kept += len(task.groups) * (sum(held) + 17 * channels * times) + (8 + itemsize) * n * q
-        # The window, the one before, and what is read of the next; of the smaller matrix a few; for more predictors
-        # than samples, one kernel for each piece of a window.
-        overlap = max(sum(o.first < s.last and s.first < o.last for o in spans) for s in spans)
-        matrices = 4 * p**2 if p <= n else (3 + 2 * overlap) * n**2
-        most = max(most, itemsize * (3 * n * p + matrices) + 8 * 3 * p * q)
-        most = max(most, 8 * 3 * n * channels * SLICE)
+        # Of the window before: its predictors, if they are read one by one, and what it shares with the next.
+        before = (0 if train <= WHOLE else n * p) + (p**2 if p <= n else pieces * n**2)
+        kept += len(task.groups) * (sum(held) + 17 * channels * times + itemsize * before)
+        kept += (8 + itemsize) * n * q + itemsize * p * q
+        # Of this one: its predictors and what is read of them, its matrix and the factor.
+        now = 2 * n * p + 3 * min(n, p) ** 2
+        most = max(most, itemsize * now + 8 * 3 * p * q, 8 * 3 * n * channels * SLICE)
     return kept + most
 
 
