@@ -81,7 +81,10 @@ class Epochs:
 
     def read(self, span: Span) -> np.ndarray:
         """Return predictors (n, p) of a span, time-major."""
-        part = np.asarray(self.values[:, :, span.first : span.last][self.rows])
+        first, last = int(self.rows[0]), int(self.rows[-1]) + 1
+        # Neighbouring samples are not copied twice.
+        rows = slice(first, last) if np.array_equal(self.rows, np.arange(first, last)) else self.rows
+        part = np.asarray(self.values[:, :, span.first : span.last][rows])
         return part.transpose(0, 2, 1).reshape(len(part), -1)
 
 
@@ -211,13 +214,14 @@ class SharedRidge:
     def _dual(self, span: Span) -> np.ndarray | None:
         # Pieces that lie before this window are in none that follows.
         self.kernels = {s: k for s, k in self.kernels.items() if s.within(span)}
+        inside = [piece for piece in self.pieces if piece.within(span)]
+        for piece in inside:
+            if piece not in self.kernels:
+                self.kernels[piece] = outer_lower(self.scaled(piece))
         # Lower triangles only.
-        kernel = np.zeros((self.n, self.n), self.dtype, order="F")
-        for piece in self.pieces:
-            if piece.within(span):
-                if piece not in self.kernels:
-                    self.kernels[piece] = outer_lower(self.scaled(piece))
-                kernel += self.kernels[piece]
+        kernel = self.kernels[inside[0]].copy(order="F")
+        for piece in inside[1:]:
+            kernel += self.kernels[piece]
         found = solve_sound(kernel, self.y, self.alpha)
         return None if found is None else self.scaled(span).T @ found
 
