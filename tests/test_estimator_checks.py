@@ -44,12 +44,17 @@ def numbers(seed: int = 0, n: int = 40, p: int = 6, q: int = 2) -> tuple[np.ndar
 
 @pytest.mark.parametrize("kind", [RidgeDecoder, RidgeEncoder])
 def test_parameters_survive_clone_get_and_set(kind):
-    own = {"n_voxels": 7} if kind is RidgeDecoder else {}
-    made = kind(alpha=[1.0, 2.0], standardise=False, intercept="penalised", folds="run", **own)
-    assert clone(made).get_params() == made.get_params()
-    assert made.get_params() == {
-        "alpha": [1.0, 2.0], "standardise": False, "intercept": "penalised", "folds": "run", **own
-    }  # fmt: skip
+    given = {
+        "alpha": [1.0, 2.0],
+        "standardise": False,
+        "intercept": "penalised",
+        "folds": "run",
+        "all_errors": True,
+        "device": "cuda",
+    }
+    given |= {"n_voxels": 7} if kind is RidgeDecoder else {}
+    made = kind(**given)
+    assert clone(made).get_params() == made.get_params() == given
     assert made.set_params(alpha=3.0).alpha == 3.0
     with pytest.raises(ValueError, match="lambda"):
         made.set_params(**{"lambda": 1.0})
