@@ -298,13 +298,17 @@ def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice]
 
 
 def _errors(held_out: HeldOut, y: np.ndarray) -> np.ndarray:
-    with _threads(held_out.predictors):
+    with _threads(held_out.predictors, y.shape[1]):
         return held_out.errors(np.asarray(y))
 
 
-def _threads(predictors: Predictors) -> Any:
-    """Threads for a fit on all predictors; a selection has threads of its own."""
-    return threads_for(min(predictors.z.shape)) if predictors.settings.k is None else nullcontext()
+def _threads(predictors: Predictors, q: int) -> Any:
+    """Threads for a fit of q targets on all predictors; a selection has threads of its own."""
+    if predictors.settings.k is not None:
+        return nullcontext()
+    n, p = predictors.z.shape
+    # Many targets are worth a second thread where the Gram matrix alone is not.
+    return threads_for(max(min(n, p), round((n * p * q) ** (1 / 3))))
 
 
 def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) -> Fitted:
@@ -312,7 +316,7 @@ def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) 
     y = np.asarray(y)
     side, settings, x_side = predictors.settings.side(y), predictors.settings, predictors.side
     t = side.scaled(y)
-    with _threads(predictors):
+    with _threads(predictors, y.shape[1]):
         weights, alpha, errors, solver = (_dense if settings.k is None else _selected)(predictors, t, alpha)
     y_mean = side.mean
     if not settings.centre:
