@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -32,6 +33,16 @@ def held(call: Callable[[], object]) -> int:
         thread.join()
     del result
     return max(0, most[0] - before)
+
+
+def allocated(call: Callable[[], object]) -> int:
+    """Bytes that Python and NumPy had allocated at the peak of one call, in a process that has run others before."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def gemm_rate(dtype: type) -> float:

@@ -88,7 +88,13 @@ def main() -> int:
             failed = True
             continue
         rows.append(
-            {"comparison": comparison.name, "peer": comparison.peer, "threads": args.threads, **found}
+            {
+                "comparison": comparison.name,
+                "peer": comparison.peer,
+                "threads": args.threads,
+                **found,
+                "versions": _machine(args.threads).replace("\n", "; "),
+            }
         )
         print(_line(comparison, found), flush=True)
     if rows:
@@ -289,7 +295,7 @@ def _run(comparison: Comparison) -> dict[str, float] | str:
             return problem
         turns = range(comparison.turns)
         seconds = np.array([[_timed(comparison.ours), _timed(comparison.theirs)] for _ in turns])
-        held = measure.held(comparison.ours)
+        held = measure.allocated(comparison.ours)
     median = np.median(seconds, axis=0)
     peak = comparison.work / median[0] / measure.gemm_rate(comparison.dtype)
     low, high = np.percentile(seconds[:, 1] / seconds[:, 0], [0, 100])
@@ -323,16 +329,26 @@ def _write(rows: list[dict[str, object]], folder: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     with nd.plot.style():
-        figure, axes = plt.subplots(figsize=(6.5, 0.5 * len(rows) + 1.1), layout="constrained")
-        ratio = np.array([[r["ratio"], r["low"], r["high"]] for r in rows], dtype=float)
-        spread = np.abs(ratio[:, 1:] - ratio[:, :1]).T
-        axes.barh(range(len(rows)), ratio[:, 0], xerr=spread, color="#0072B2", error_kw={"lw": 1})
-        axes.axvline(1, color="0.4", ls="--", lw=1)
-        axes.set_yticks(
-            range(len(rows)), [f"{r['comparison']}\nagainst {r['peer']}" for r in rows], fontsize=6
+        figure, axes = plt.subplots(
+            1,
+            3,
+            figsize=(7.0, 0.5 * len(rows) + 1.1),
+            layout="constrained",
+            sharey=True,
+            width_ratios=(2, 1, 1),
         )
-        axes.invert_yaxis()
-        axes.set_xlabel("times as fast (bar: median, line: slowest to fastest turn; dashed: equal)")
+        ratio = np.array([[r["ratio"], r["low"], r["high"]] for r in rows], dtype=float)
+        spread, places = np.abs(ratio[:, 1:] - ratio[:, :1]).T, range(len(rows))
+        axes[0].barh(places, ratio[:, 0], xerr=spread, color="#0072B2", error_kw={"lw": 1})
+        axes[0].axvline(1, color="0.4", ls="--", lw=1)
+        axes[1].barh(places, [100 * r["peak"] for r in rows], color="#009E73")
+        axes[2].barh(places, [r["held"] for r in rows], color="#CC79A7")
+        axes[0].set_yticks(places, [f"{r['comparison']}\nagainst {r['peer']}" for r in rows], fontsize=5)
+        axes[0].invert_yaxis()
+        axes[0].set_xlabel("times as fast (line: slowest to\nfastest turn; dashed: equal)", fontsize=6)
+        axes[1].set_xlabel("% of this machine's\nmatrix product", fontsize=6)
+        axes[2].set_xlabel("memory beside\nthe data (MiB)", fontsize=6)
+        figure.suptitle(f"simulated data, {rows[0]['threads']} thread(s)", fontsize=7)
         figure.savefig(folder / "bench.png", dpi=200)
         plt.close(figure)
     print(f"wrote {folder / 'bench.csv'} and {folder / 'bench.png'}")
