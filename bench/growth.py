@@ -260,6 +260,7 @@ def _peak(name: str, s: Size, queue: multiprocessing.Queue) -> None:
 def plot(rows: list[dict], path: Path) -> None:
     """One panel a size that was varied, and one of memory."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     ways = list(dict.fromkeys(r["way"] for r in rows))
     panels = [v for v in AXES if any(r["varied"] == v for r in rows)]
@@ -274,6 +275,11 @@ def plot(rows: list[dict], path: Path) -> None:
                 ax.plot(sizes, [r["seconds"] for r in mine], "o", color=colour, ms=4, label=way)
                 ax.plot(sizes, [r["predicted"] for r in mine], "-", color=colour, lw=1)
             ax.set(xscale="log", yscale="log", xlabel=AXES[varied], ylabel="time (s)")
+            sizes = sorted({r["size"] for r in rows if r["varied"] == varied})
+            ax.set_xticks(sizes[:: max(1, len(sizes) // 4)], minor=False)
+            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.tick_params(axis="x", labelsize=6)
         last = axes.ravel()[len(panels)]
         held = [
             next(float(r["ratio"]) for r in rows if r["way"] == w and r["varied"] == "memory") for w in ways
