@@ -276,7 +276,7 @@ def plot(rows: list[dict], path: Path) -> None:
                 ax.plot(sizes, [r["predicted"] for r in mine], "-", color=colour, lw=1)
             ax.set(xscale="log", yscale="log", xlabel=AXES[varied], ylabel="time (s)")
             sizes = sorted({r["size"] for r in rows if r["varied"] == varied})
-            ax.set_xticks(sizes[:: max(1, len(sizes) // 4)], minor=False)
+            ax.set_xticks(sizes[:: max(1, (len(sizes) - 1) // 2 if len(sizes) > 4 else 1)], minor=False)
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             ax.xaxis.set_minor_formatter(NullFormatter())
             ax.tick_params(axis="x", labelsize=6)
