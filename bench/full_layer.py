@@ -13,11 +13,11 @@ Some OpenBLAS builds crash on its product with several threads: --peer-threads 1
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from pathlib import Path
 
+import measure
 import numpy as np
 import peers
 from threadpoolctl import threadpool_limits
@@ -41,13 +41,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         y = targets(Path(folder) / "features.npy", x, args.features, rng)
         settings = Settings(alphas=np.array([args.alpha]), k=args.selected, standardise=False)
-        start, before = time.perf_counter(), peak()
+        start, before = time.perf_counter(), measure.peak()
         with threadpool_limits(args.threads):
             fitted = fit_ridge(x, y, settings)
         seconds = time.perf_counter() - start
         size = f"n {args.samples}, V {args.voxels}, T {args.features}, K {args.selected}"
         print(f"{size}, {args.threads} thread(s), float32: {seconds:.1f} s, {fitted.solver}")
-        print(f"peak of the process {peak():.2f} GiB ({before:.2f} before the fit)")
+        print(f"peak of the process {measure.peak():.2f} GiB ({before:.2f} before the fit)")
         each = None
         if args.each:
             start, part = time.perf_counter(), y[:, : args.features // 4]
@@ -111,11 +111,6 @@ def extrapolated(
     )
     if ours_each is not None:
         print(f"a target: ratio {each / ours_each:.1f}")
-
-
-def peak() -> float:
-    """Peak memory of this process in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def arguments() -> argparse.Namespace:

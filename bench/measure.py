@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 import tracemalloc
@@ -33,6 +34,11 @@ def held(call: Callable[[], object]) -> int:
         thread.join()
     del result
     return max(0, most[0] - before)
+
+
+def peak() -> float:
+    """Peak memory of this process in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def allocated(call: Callable[[], object]) -> int:

@@ -10,12 +10,12 @@ by window; the peak is that of the whole process, libraries included.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from pathlib import Path
 
 import dask.array as da
+import measure
 import numpy as np
 import xarray as xr
 import zarr
@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         epochs, features = simulate(Path(folder), args)
         whole = epochs.nbytes / 2**30
-        before, start = peak(), time.perf_counter()
+        before, start = measure.peak(), time.perf_counter()
         train = np.arange(args.trials) < 0.9 * args.trials
         with threadpool_limits(args.threads):
             found = nd.temporal.sweep(
@@ -46,7 +46,7 @@ def main() -> None:
         f"{found.sizes['window']} windows, {args.features} features, {args.threads} thread(s): {seconds:.0f} s; "
         f"best window at {best:.3f} s, r = {float(found.max()):.2f} (planted at 0.3 s)"
     )
-    print(f"peak of the process {peak():.2f} GiB ({before:.2f} before)")
+    print(f"peak of the process {measure.peak():.2f} GiB ({before:.2f} before)")
 
 
 def simulate(folder: Path, args: argparse.Namespace) -> tuple[xr.DataArray, xr.DataArray]:
@@ -71,11 +71,6 @@ def simulate(folder: Path, args: argparse.Namespace) -> tuple[xr.DataArray, xr.D
     lazily = da.from_array(store, chunks=(args.trials, args.channels, SLAB))
     epochs = nd.brain.meeg(lazily, sample=names, stimulus=names, channel=labels, time=times)
     return epochs, nd.brain.features(y, stimulus=names)
-
-
-def peak() -> float:
-    """Peak memory of this process in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def arguments() -> argparse.Namespace:
