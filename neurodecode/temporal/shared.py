@@ -156,17 +156,14 @@ class SharedRidge:
         """Return what :meth:`scaled` does; of a window that is read from the epochs, only what the one before lacks."""
         if self.whole is not None:
             return self.scaled(span)
-        parts = [span]
-        if self.now is not None and self.now[0].first <= span.first < self.now[0].last <= span.last:
-            parts = [Span(span.first, self.now[0].last), Span(self.now[0].last, span.last)]
         z = np.empty((self.n, (span.last - span.first) * self.channels), self.dtype)
-        if len(parts) == 2:
-            before, old = self.now or (span, z)
-            z[:, parts[0].columns(self.channels, span.first)] = old[
-                :, parts[0].columns(self.channels, before.first)
-            ]
-        if parts[-1].first < parts[-1].last:
-            z[:, parts[-1].columns(self.channels, span.first)] = self.scaled(parts[-1])
+        fresh = span
+        if self.now is not None and self.now[0].first <= span.first < self.now[0].last <= span.last:
+            before, old = self.now
+            common, fresh = Span(span.first, before.last), Span(before.last, span.last)
+            there = common.columns(self.channels, before.first)
+            z[:, common.columns(self.channels, span.first)] = old[:, there]
+        z[:, fresh.columns(self.channels, span.first)] = self.scaled(fresh)
         self.now = span, z
         return z
 
