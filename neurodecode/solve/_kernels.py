@@ -9,10 +9,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
+from types import ModuleType
 
 import numpy as np
 from numba import njit
-from scipy.linalg import cython_lapack
+from scipy.linalg import cython_blas, cython_lapack
 
 
 @njit(nogil=True, cache=True)
@@ -94,12 +95,35 @@ def solve_in_place(matrices: np.ndarray, right: np.ndarray) -> int:
     return q
 
 
+def symmetric_product(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Multiply a symmetric matrix (k, k), C-ordered, whose upper triangle is given, with a vector of k elements."""
+    found = np.empty_like(vector)
+    number = {"f": ctypes.c_float, "d": ctypes.c_double}[matrix.dtype.char]
+    size, step, one, zero = ctypes.c_int(len(matrix)), ctypes.c_int(1), number(1), number(0)
+    lower = ctypes.c_char(b"L")
+    refs = [ctypes.addressof(a) for a in (lower, size, one, step, zero)]
+    a, x, y = matrix.ctypes.data, vector.ctypes.data, found.ctypes.data
+    _symv(matrix.dtype.char)(refs[0], refs[1], refs[2], a, refs[1], x, refs[3], refs[4], y, refs[3])
+    return found
+
+
 @cache
 def _posv(char: str) -> Callable[..., None]:
-    """LAPACK's posv of one dtype: SciPy offers its address to other languages, and ctypes calls it without the lock."""
-    capsule = cython_lapack.__pyx_capi__[{"f": "sposv", "d": "dposv"}[char]]
+    """LAPACK's posv of one dtype."""
+    return _without_lock(cython_lapack, {"f": "sposv", "d": "dposv"}[char], 8)
+
+
+@cache
+def _symv(char: str) -> Callable[..., None]:
+    """Return BLAS' symv of one dtype."""
+    return _without_lock(cython_blas, {"f": "ssymv", "d": "dsymv"}[char], 10)
+
+
+def _without_lock(module: ModuleType, routine: str, count: int) -> Callable[..., None]:
+    """SciPy offers its routines' addresses to other languages, and ctypes calls them without the lock."""
+    capsule = module.__pyx_capi__[routine]
     name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
     pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
     )
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8)(pointer(capsule, name(capsule)))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * count)(pointer(capsule, name(capsule)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .gram import ROWS, threads
-from .selected import BLOCK, GATHERED
+from .selected import BLOCK
+from .systems import GATHERED
 
 # Arrays of p predictors by a block of targets that a selection holds: products, correlations, and what tells ties.
 LOOSE = 6
@@ -40,6 +41,6 @@ def bytes_on_selected(
     else:
         # The Gram matrix, and a copy of the predictors that it is made of.
         solved = p * p + n * p
-    gathered = 0 if k > n else min(GATHERED // itemsize, min(block, BLOCK) * k * k)
+    gathered = 0 if k > n else max(k * k, min(GATHERED // itemsize, min(block, BLOCK) * k * k))
     loose = workers * (LOOSE * p * min(block, BLOCK) + gathered)
     return itemsize * (held + solved + loose) + 4 * q * k + LIBRARIES

@@ -14,33 +14,17 @@ from functools import cached_property
 
 import numpy as np
 
-from .conjugate import OVERSAMPLING, PASSES, RANK, LowRank, conjugate_gradients, iterations, low_rank
 from .gram import cross, gram, one_thread, threads
-from .ridge import rounds_too_much, solve_penalised
+from .systems import Products, Systems, dual, factorised, iterated, planned
 
-# Targets at a time, and the bytes of their gathered matrices in every thread.
+# Targets at a time.
 BLOCK = 256
-GATHERED = 2**26
 # Digits of |r| that are compared in float64: a product may give equal predictors results that differ in the last ones.
 # In float32, whatever lies so near to the last one selected is compared again in float64: relative to it, and to no
 # less than a small correlation.
 DIGITS, DOUBT, LEAST = 12, 4e-6, 0.05
 # Both sides count as centred if offsets change no correlation by more than this.
 CENTRED = 1e-7
-# Conjugate gradients are thought of from here on, and take at least so many iterations.
-LARGE, FEWEST = 1000, 6
-
-
-class Products:
-    """A Gram matrix (p, p), and what conjugate gradients need of it."""
-
-    def __init__(self, matrix: np.ndarray) -> None:
-        self.matrix = matrix
-
-    @cached_property
-    def low(self) -> LowRank:
-        """Its leading eigenvectors."""
-        return low_rank(self.matrix)
 
 
 class Pool:
@@ -97,11 +81,10 @@ class Problem:
     alpha: np.ndarray
     k: int
 
-    @property
-    def blocks(self) -> Iterator[slice]:
+    def blocks(self, size: int = BLOCK) -> Iterator[slice]:
         """Blocks of targets."""
         q = self.alpha.shape[1]
-        return (slice(first, min(first + BLOCK, q)) for first in range(0, q, BLOCK))
+        return (slice(first, min(first + size, q)) for first in range(0, q, size))
 
 
 @dataclass(frozen=True)
@@ -117,8 +100,8 @@ def selected_ridge(problem: Problem) -> Solution:
     """Select and solve.
 
     float32 predictors are solved in float32, and again in float64 if a matrix is too near to singular for that. Many
-    predictors under a large alpha are solved by conjugate gradients, where they are predicted to cost less than a
-    factorisation; more predictors than samples by the dual form.
+    predictors are solved by conjugate gradients, where a first target shows that they cost less than a factorisation;
+    more predictors than samples by the dual form.
     """
     pool = problem.pool
     found = _solved(problem) if pool.sound else None
@@ -150,67 +133,28 @@ def _solved(problem: Problem) -> Solution | None:
     def by_dual(columns: slice) -> bool:
         y = problem.y[:, columns]
         for alpha, out in zip(problem.alpha[:, columns], weights[:, columns], strict=True):
-            out[:] = _dual(x, y, alpha, rows[columns])
+            out[:] = dual(x, y, alpha, rows[columns])
         return True
 
-    all(_in_threads(select, problem.blocks))
+    all(_in_threads(select, problem.blocks()))
     said = f"{problem.k} of {pool.others} predictors, {x.dtype}"
     if width > len(x):
-        all(_in_threads(by_dual, problem.blocks))
+        all(_in_threads(by_dual, problem.blocks()))
         return Solution(rows, weights, f"dual form on {said}")
     products, where = pool.products(rows)
-    low = _preconditioner(products, width, problem.alpha)
+    systems = Systems(products, right, problem.alpha, where)
+    plan = planned(systems)
 
     def solve(columns: slice) -> bool:
-        parts = zip(problem.alpha[:, columns], weights[:, columns], strict=True)
-        chosen = where[columns]
-        if low is not None:
-            return all(_iterated(products.matrix, right[columns], a, chosen, low, out) for a, out in parts)
-        return all(_primal(products.matrix, right[columns], a, chosen, out) for a, out in parts)
+        part, out = systems.of(columns), weights[:, columns]
+        return factorised(part, out) if plan is None else iterated(part, plan, out)
 
-    if not all(_in_threads(solve, problem.blocks)):
+    # A block for every thread, even where targets are few.
+    size = min(BLOCK, -(-len(rows) // threads())) if plan is None else plan.targets
+    if not all(_in_threads(solve, problem.blocks(size))):
         return None
-    way = "Cholesky" if low is None else "conjugate gradients"
+    way = "Cholesky" if plan is None else "conjugate gradients"
     return Solution(rows, weights, f"{way} on {said}")
-
-
-def _preconditioner(products: Products, width: int, alpha: np.ndarray) -> LowRank | None:
-    """What conjugate gradients need, if they are predicted to cost less than factorising every target's matrix."""
-    p, dtype, smallest = len(products.matrix), products.matrix.dtype, float(alpha.min())
-    if width < LARGE or not _costs_less(FEWEST, width, p, alpha.size):
-        return None
-    low = products.low
-    # As for pivots: the roundings of the matrix against the least that its eigenvalues can be.
-    size = width / p * np.sqrt(float(np.sum((low.s + low.rest).astype(float) ** 2)) + p * low.rest**2)
-    if rounds_too_much(size, smallest, dtype):
-        return None
-    return low if _costs_less(iterations(low, smallest, dtype), width, p, alpha.size) else None
-
-
-def _costs_less(iterations: float, width: int, p: int, solves: int) -> bool:
-    """Whether iterations take fewer operations than factorising, the preconditioner's shared by all ``solves``."""
-    find = (PASSES + 1) * (RANK + OVERSAMPLING) / solves
-    return 2.0 * p**2 * (iterations + find) < width**3 / 3
-
-
-def _iterated(
-    products: np.ndarray,
-    right: np.ndarray,
-    alpha: np.ndarray,
-    rows: np.ndarray,
-    low: LowRank,
-    out: np.ndarray,
-) -> bool:
-    """Fill weights ``out`` (q, k) by conjugate gradients; what does not converge is factorised."""
-    limit = 2 * int(np.ceil(iterations(low, float(alpha.min()), products.dtype)))
-    out[:], solved = conjugate_gradients(products, right, alpha, rows, low=low, limit=limit)
-    rest = np.flatnonzero(~solved)
-    if not rest.size:
-        return True
-    again = np.empty_like(out[rest])
-    sound = _primal(products, right[rest], alpha[rest], rows[rest], again)
-    out[rest] = again
-    return sound
 
 
 def _in_threads(work: Callable[[slice], bool], blocks: Iterator[slice]) -> Iterator[bool]:
@@ -300,44 +244,6 @@ def lengths(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _offset(mean: np.ndarray, length: np.ndarray, n: int) -> float:
     """Return the largest offset of any column, against its length about the mean."""
     return float(np.max(np.abs(mean) * np.sqrt(n) / np.maximum(length, 1e-100), initial=0.0))
-
-
-def _primal(
-    products: np.ndarray, right: np.ndarray, alpha: np.ndarray, rows: np.ndarray, out: np.ndarray
-) -> bool:
-    """Fill weights ``out`` (q, k) from the Gram matrix; say whether the dtype was accurate enough."""
-    from . import _kernels
-
-    q, k = rows.shape
-    out[:] = right
-    at_once = min(q, max(1, GATHERED // (k * k * products.itemsize)))
-    matrices = np.zeros((at_once, k, k), products.dtype)
-    for first in range(0, q, at_once):
-        part = slice(first, min(first + at_once, q))
-        block = matrices[: part.stop - first]
-        _kernels.gather(products, rows[part], block)
-        diagonal = np.einsum("tii->ti", block)
-        diagonal += alpha[part, None].astype(products.dtype)
-        size = np.sqrt([2 * np.vdot(m, m) for m in block])
-        done = _kernels.solve_in_place(block, out[part])
-        if products.dtype == np.float32:
-            if done < len(block) or rounds_too_much(size, diagonal.min(axis=1) ** 2, products.dtype):
-                return False
-            continue
-        for t in range(first + done, part.stop):
-            # An alpha below the rounding of the matrix: not positive definite, still solvable.
-            matrix = products[np.ix_(rows[t], rows[t])]
-            out[t] = solve_penalised(matrix, right[t], float(alpha[t]))
-    return True
-
-
-def _dual(x: np.ndarray, y: np.ndarray, alpha: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Weights (q, k) by the dual form, for more predictors than samples."""
-    out = np.empty(rows.shape)
-    for t, chosen in enumerate(rows):
-        part = np.asarray(x[:, chosen], dtype=np.float64)
-        out[t] = part.T @ solve_penalised(part @ part.T, y[:, t].astype(np.float64), float(alpha[t]))
-    return out
 
 
 def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray) -> np.ndarray:
