@@ -41,7 +41,8 @@ def best(r: np.ndarray, threshold: np.ndarray, k: int) -> np.ndarray:
 def gather(products: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
     """Fill the upper triangles of out (q, k, k) with products[chosen[t]][:, chosen[t]].
 
-    Each row of ``products`` (p, p) is read once for all targets that chose it, while it lies in the cache.
+    Each row of ``products`` (p, p) is read once for all targets that chose it, while it lies in the cache. Unsigned
+    ``chosen`` (q, k) are faster: nothing then asks whether an index counts from the end.
     """
     q, k = chosen.shape
     p = len(products)
@@ -62,8 +63,9 @@ def gather(products: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
         row = products[v]
         for e in range(starts[v], starts[v + 1]):
             t, i = entries[e] // k, entries[e] % k
-            for j in range(i, k):
-                out[t, i, j] = row[chosen[t, j]]
+            which, into = chosen[t, i:], out[t, i, i:]
+            for j in range(len(into)):
+                into[j] = row[which[j]]
 
 
 def solve_in_place(matrices: np.ndarray, right: np.ndarray) -> int:

@@ -145,7 +145,7 @@ class Apart:
 class Preconditioner:
     """(V V^T + d I)^-1 for every target: V the rows (q, k) of u sqrt(s) that it selects, d = rest + alpha (q).
 
-    ``least`` (q) and ``largest`` (q): bounds of its eigenvalues, of the largest without alpha.
+    ``least`` (q) and ``largest`` (q): bounds of its eigenvalues; of the largest (Frobenius norm) without alpha.
     """
 
     def __init__(self, low: LowRank, alpha: np.ndarray, rows: np.ndarray) -> None:
@@ -159,7 +159,7 @@ class Preconditioner:
         for chosen, d in zip(rows, self.d, strict=True):
             part = self.v[chosen]
             small = part.T @ part
-            largest.append(np.linalg.norm(small, 2) if small.size else 0.0)
+            largest.append(np.linalg.norm(small))
             inner.append(np.linalg.inv(small + d * eye))
         self.inner, self.largest = np.stack(inner), low.rest + np.array(largest)
 

@@ -130,7 +130,7 @@ class DevicePool:
         """Select as the CPU does."""
         import torch
 
-        best = self.candidates.best(y, products.cpu().numpy().T, k)
+        best = self.candidates.best(y, products.cpu().numpy(), k)
         return torch.as_tensor(best.astype(np.int64), device=self.device)
 
 

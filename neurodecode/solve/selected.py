@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from .gram import cross, gram, one_thread, threads
+from .sides import spread
 from .systems import Products, Systems, dual, factorised, iterated, planned
 
 # Targets at a time.
@@ -63,10 +64,12 @@ class Pool:
         if self.whole:
             return self._all, rows
         # Predictors that nobody selected are not multiplied.
-        union, where = np.unique(rows, return_inverse=True)
-        if len(union) == self.x.shape[1]:
+        chosen = np.zeros(self.x.shape[1], bool)
+        chosen[rows] = True
+        if chosen.all():
             return self._all, rows
-        return Products(gram(self.x[:, union], self.x.dtype)), where.reshape(rows.shape).astype(np.int32)
+        places = np.cumsum(chosen, dtype=np.int32) - 1
+        return Products(gram(self.x[:, chosen], self.x.dtype)), places[rows]
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,11 @@ def _solved(problem: Problem) -> Solution | None:
 
     def select(columns: slice) -> bool:
         y = problem.y[:, columns]
-        products = cross(x, y, x.dtype)
-        rows[columns, : problem.k] = candidates.best(y, products[: pool.others], problem.k)
+        # One row a target: what selects reads it several times.
+        products = cross(y, x, x.dtype)
+        rows[columns, : problem.k] = candidates.best(y, products[:, : pool.others], problem.k)
         rows[columns, problem.k :] = last
-        right[columns] = np.take_along_axis(products.T, rows[columns], axis=1)
+        right[columns] = np.take_along_axis(products, rows[columns], axis=1)
         return True
 
     def by_dual(columns: slice) -> bool:
@@ -188,22 +192,23 @@ class Candidates:
         mean, length = np.empty(x.shape[1]), np.empty(x.shape[1])
         for first in range(0, x.shape[1], BLOCK):
             part = slice(first, first + BLOCK)
-            mean[part] = x[:, part].mean(axis=0, dtype=np.float64)
-            length[part] = x[:, part].std(axis=0, dtype=np.float64) * np.sqrt(len(x))
+            mean[part], length[part] = spread(x[:, part])
+        length *= np.sqrt(len(x))
         varies = varies & (length > 0)
         return cls(x, mean, np.where(varies, length, 1.0), varies)
 
     def best(self, y: np.ndarray, products: np.ndarray, k: int) -> np.ndarray:
-        """Indices (q, k), ascending, of those that correlate most with each target, given x^T y (p, q)."""
+        """Indices (q, k), ascending, of those that correlate most with each target, given y^T x (q, p)."""
         from . import _kernels
 
         p = self.x.shape[1]
         mean, length, inverse = lengths(y)
         if self.offset(mean, length):
             # A product of centred sides, in float64, loses nothing to the offsets.
-            products = cross(self.x - self.mean, y - mean)
-        scale = inverse.astype(products.dtype)
-        r = np.abs(products.T * scale[:, None] / self.norms.astype(products.dtype))
+            products = cross(y - mean, self.x - self.mean)
+        r = products * inverse.astype(products.dtype)[:, None]
+        r /= self.norms.astype(products.dtype)
+        np.abs(r, out=r)
         if r.dtype == np.float64:
             r = np.round(r, DIGITS)
         r[:, ~self.varies] = -1.0
@@ -236,7 +241,8 @@ class Candidates:
 def lengths(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Means of targets y (n, q), their lengths about them, and the inverse of those, 0 where a target is constant."""
     root = np.sqrt(len(y))
-    mean, length = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64) * root
+    mean, length = spread(y)
+    length *= root
     steady = length <= 1e-12 * np.abs(y).max(axis=0) * root
     return mean, length, np.where(steady, 0.0, 1.0 / np.where(steady, 1.0, length))
 
@@ -262,4 +268,4 @@ def most_correlated(x: np.ndarray, y: np.ndarray, k: int, *, varies: np.ndarray)
     """
     candidates = Candidates.of(x, varies)
     blocks = (y[:, first : first + BLOCK] for first in range(0, y.shape[1], BLOCK))
-    return np.concatenate([candidates.best(block, cross(x, block, x.dtype), k) for block in blocks]).T
+    return np.concatenate([candidates.best(block, cross(block, x, x.dtype), k) for block in blocks]).T

@@ -11,7 +11,7 @@ import numpy as np
 ROUNDINGS = 10
 
 # Columns whose statistics are taken at a time.
-STREAM = 1024
+STREAM = 256
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,16 @@ def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for first in range(0, x.shape[1], STREAM):
         columns = slice(first, first + STREAM)
         part = np.asarray(x[:, columns])
-        mean[columns] = part.mean(axis=0, dtype=np.float64)
-        sd[columns] = part.std(axis=0, dtype=np.float64)
+        mean[columns], sd[columns] = spread(part)
         lowest[columns], highest[columns] = part.min(axis=0), part.max(axis=0)
     # Sums of many equal numbers are rounded too: a constant column's SD may exceed any threshold.
     varies = (highest > lowest) & (sd > ROUNDINGS * np.finfo(x.dtype).eps * np.maximum(highest, -lowest))
     return mean, np.where(varies, sd, 1.0), varies
+
+
+def spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and SD of every column of x (n, p), in float64."""
+    deviations = x.astype(np.float64)
+    mean = deviations.mean(axis=0)
+    deviations -= mean
+    return mean, np.sqrt(np.einsum("np,np->p", deviations, deviations) / len(x))

@@ -71,7 +71,7 @@ class Systems:
         for first in range(0, q, at_once):
             part = slice(first, min(first + at_once, q))
             block = room[: part.stop - first]
-            _kernels.gather(matrix, self.rows[part], block)
+            _kernels.gather(matrix, self.rows[part].view(np.uint32), block)
             yield part, block
 
 
