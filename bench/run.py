@@ -32,7 +32,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 import neurodecode as nd
-from neurodecode.solve.gram import threads
+from neurodecode.solve.threads import threads
 
 TURNS = 5
 ALPHAS = np.logspace(0, 5, 20)

@@ -104,18 +104,34 @@ def test_more_than_one_block_gives_the_same_products(monkeypatch, n, p):
     close(fit_ridge(x, y, one()).predict(x), _pipeline(1.0).fit(x, y).predict(x), rtol=1e-6)
 
 
-def test_targets_stream_through_in_blocks(monkeypatch):
-    from neurodecode.solve import ridge, selected
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("shape", [(40, 12), (30, 45), (30, 9)])
+def test_pieces_of_targets_in_threads_change_nothing(monkeypatch, shape, count):
+    from neurodecode.solve import selected, threads
 
-    x, y = problem(5, 40, 12, q=11)
+    fit = import_module("neurodecode.solve.fit")
+    x, y = problem(5, *shape, q=11)
     grid = np.logspace(-1, 3, 5)
-    whole = fit_ridge(x, y, Settings(alphas=grid)), fit_ridge(x, y, one(k=4))
-    monkeypatch.setattr(ridge, "COLUMNS", 3)
+    folds = [(np.setdiff1d(np.arange(len(x)), part), part) for part in np.array_split(np.arange(len(x)), 4)]
+    ways = [Settings(alphas=grid), Settings(alphas=grid, folds=folds), one(), one(k=4)]
+    whole = [fit_ridge(x, y, way) for way in ways]
+    monkeypatch.setattr(fit, "PIECE", 3)
     monkeypatch.setattr(selected, "BLOCK", 3)
-    np.testing.assert_allclose(fit_ridge(x, y, Settings(alphas=grid)).errors, whole[0].errors, rtol=1e-6)
-    np.testing.assert_allclose(
-        fit_ridge(x, y, one(k=4)).weights.toarray(), whole[1].weights.toarray(), rtol=1e-12, atol=1e-14
-    )
+    monkeypatch.setattr(threads, "threads", lambda: count)
+    for way, expected in zip(ways, whole, strict=True):
+        found = fit_ridge(x, y, way)
+        close(_dense(found), _dense(expected), rtol=1e-10)
+        np.testing.assert_array_equal(found.alpha, expected.alpha)
+        if expected.errors is not None:
+            np.testing.assert_allclose(found.errors, expected.errors, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (30, 45)])
+def test_more_targets_than_predictors_share_the_predictors_of_every_eigenvector(shape):
+    x, y = problem(6, *shape, q=60)
+    options = Settings(alphas=np.logspace(-1, 3, 5))
+    few = [fit_ridge(x, y[:, part], options) for part in (slice(0, 30), slice(30, 60))]
+    close(_dense(fit_ridge(x, y, options)), np.hstack([_dense(f) for f in few]), rtol=1e-10)
 
 
 @pytest.mark.parametrize("standardise", [True, False])

@@ -6,8 +6,7 @@ Targets are fitted in blocks of columns, so that they may lie on disk; what all 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -19,16 +18,18 @@ from scipy import linalg, sparse
 from .. import lazy
 from .device import DeviceFactor, DevicePool
 from .device import found as find_device
-from .gram import cross, gram, outer_gram, threads_for
+from .gram import cross, gram, outer_gram
 from .moments import Moments, worthwhile
-from .ridge import Factors, Pair, Smoother, factorise, left_out_errors, solve_penalised
+from .ridge import Factors, Pair, Smoother, factorise, solve_penalised
 from .selected import Pool, Problem, Solution, selected_ridge
 from .sides import Side
+from .threads import in_threads, slices, threads_for
 
 LOGGER = logging.getLogger(__name__)
 
-# Targets that are fitted at a time, and bytes of float64 that predicting may take beside its result.
-TARGETS, CENTRED_BYTES = 4096, 2**28
+# Targets that are fitted at a time, those that a thread takes, and bytes of float64 that predicting may take beside its
+# result.
+TARGETS, PIECE, CENTRED_BYTES = 4096, 1024, 2**28
 
 # A dense array or a sparse column array; SciPy's sparse classes bear no types.
 Weights: TypeAlias = Any
@@ -132,7 +133,7 @@ class Beside:
 class Predictors:
     """Training predictors x (n, p) as they are solved, and what all targets share: made when first asked for.
 
-    ``many``: whether more than one block of targets will ask.
+    ``many``: whether more than one block of targets will ask; ``targets`` will ask for weights.
 
     Raises
     ------
@@ -140,8 +141,8 @@ class Predictors:
         If fewer than ``k`` predictors vary.
     """
 
-    def __init__(self, x: np.ndarray, settings: Settings, *, many: bool) -> None:
-        self.settings = settings
+    def __init__(self, x: np.ndarray, settings: Settings, *, many: bool, targets: int = 0) -> None:
+        self.settings, self.targets = settings, targets
         self.side = settings.side(x)
         _require_varying(settings.k, self.side.varies)
         self.z = self.side.scaled(x, ones=not settings.centre)
@@ -167,18 +168,34 @@ class Predictors:
     @cached_property
     def factors(self) -> Factors:
         """Eigenvectors, for many alphas."""
-        return factorise(self.z)
+        return factorise(self.z, targets=self.targets)
 
     @cached_property
     def smoother(self) -> Smoother:
         """What leave-one-out needs."""
         return Smoother(self.factors, self.settings.alphas, centred=self.side.centred)
 
+    def share(self, left_out: bool) -> str:
+        """Make what a fit on all predictors shares, before threads ask for it; say how it solves."""
+        if not self.settings.chooses:
+            _ = self.cholesky
+            return f"Cholesky, {self.form} form"
+        if left_out:
+            _ = self.smoother
+            return f"leave-one-out, {self.form} eigenvectors"
+        _ = self.factors
+        return f"eigenvectors, {self.form} form"
+
+    @property
+    def form(self) -> str:
+        """Primal or dual."""
+        return "primal" if self.primal else "dual"
+
     def _matrix(self) -> np.ndarray:
         return gram(self.z) if self.primal else outer_gram(self.z)
 
     @cached_property
-    def _cholesky(self) -> Any:
+    def cholesky(self) -> Any:
         """Factor of the smaller Gram matrix with the one alpha on its diagonal; None if not positive definite."""
         matrix = self._matrix()
         matrix[np.diag_indices_from(matrix)] += self.settings.alphas[0]
@@ -190,10 +207,10 @@ class Predictors:
     def solved(self, t: np.ndarray) -> np.ndarray:
         """Weights (p, q) under the one alpha, in float64."""
         right = cross(self.z, t) if self.primal else np.array(t, dtype=np.float64)
-        if self._cholesky is None:
+        if self.cholesky is None:
             found = solve_penalised(self._matrix(), right, float(self.settings.alphas[0]))
         else:
-            found = linalg.cho_solve(self._cholesky, right, check_finite=False)
+            found = linalg.cho_solve(self.cholesky, right, check_finite=False)
         return found if self.primal else cross(self.z, found)
 
 
@@ -210,6 +227,10 @@ class HeldOut:
         """Left-out predictors in the coordinates of the training rows' eigenvectors."""
         factors = self.predictors.factors
         return np.asarray(self.x @ cross(factors.x, factors.u))
+
+    def share(self) -> None:
+        """Make what a fit on all predictors shares, before threads ask for it."""
+        _ = self._along
 
     def errors(self, y: np.ndarray) -> np.ndarray:
         """Sum of squared errors (a, q) on the rows left out, in units of y (n, q)."""
@@ -259,7 +280,7 @@ def fit_ridge(x: Columns, y: Columns, settings: Settings) -> Fitted:
     errors = None
     if settings.chooses and settings.folds is not None:
         errors = _fold_errors(x, y, settings, blocks, client)
-    predictors = lazy.piece(_predictors, x, settings, many, client=client)
+    predictors = lazy.piece(_predictors, x, settings, many, y.shape[1], client=client)
     calls = (
         (predictors, y[:, b], None if errors is None else settings.alphas[np.argmin(errors[:, b], axis=0)])
         for b in blocks
@@ -275,8 +296,8 @@ def _blocks(q: int, workers: int) -> list[slice]:
     return [slice(first, min(first + most, q)) for first in range(0, q, most)]
 
 
-def _predictors(x: np.ndarray, settings: Settings, many: bool) -> Predictors:
-    return Predictors(x, settings, many=many)
+def _predictors(x: np.ndarray, settings: Settings, many: bool, targets: int) -> Predictors:
+    return Predictors(x, settings, many=many, targets=targets)
 
 
 def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice], client: Any) -> np.ndarray:
@@ -286,8 +307,8 @@ def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice]
     if client is None and settings.k is None and settings.centre and worthwhile(x, folds):
         with threads_for(x.shape[1]):
             moments = Moments(x, folds, settings.alphas, standardise=settings.standardise)
-            for block in blocks:
-                errors[:, block] = moments.errors(np.asarray(y[:, block]))
+        for block in blocks:
+            errors[:, block] = _piecewise(moments.errors, np.asarray(y[:, block]))
         return errors / len(x)
     for fold in folds:
         held_out = lazy.piece(HeldOut, x, fold, settings, len(blocks) > 1, client=client)
@@ -298,17 +319,19 @@ def _fold_errors(x: Columns, y: Columns, settings: Settings, blocks: list[slice]
 
 
 def _errors(held_out: HeldOut, y: np.ndarray) -> np.ndarray:
-    with _threads(held_out.predictors, y.shape[1]):
-        return held_out.errors(np.asarray(y))
-
-
-def _threads(predictors: Predictors, q: int) -> Any:
-    """Threads for a fit of q targets on all predictors; a selection has threads of its own."""
+    y, predictors = np.asarray(y), held_out.predictors
     if predictors.settings.k is not None:
-        return nullcontext()
-    n, p = predictors.z.shape
-    # Many targets are worth a second thread where the Gram matrix alone is not.
-    return threads_for(max(min(n, p), round((n * p * q) ** (1 / 3))))
+        # A selection has threads of its own.
+        return held_out.errors(y)
+    with threads_for(min(predictors.z.shape)):
+        held_out.share()
+    return _piecewise(held_out.errors, y)
+
+
+def _piecewise(errors: Callable[[np.ndarray], np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Errors (a, q) of targets y (n, q), a piece of them to each thread."""
+    pieces = slices(y.shape[1], PIECE)
+    return np.concatenate(list(in_threads(lambda part: errors(y[:, part]), pieces)), axis=1)
 
 
 def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) -> Fitted:
@@ -316,8 +339,7 @@ def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) 
     y = np.asarray(y)
     side, settings, x_side = predictors.settings.side(y), predictors.settings, predictors.side
     t = side.scaled(y)
-    with _threads(predictors, y.shape[1]):
-        weights, alpha, errors, solver = (_dense if settings.k is None else _selected)(predictors, t, alpha)
+    weights, alpha, errors, solver = (_dense if settings.k is None else _selected)(predictors, t, alpha)
     y_mean = side.mean
     if not settings.centre:
         y_mean = y_mean + _last_row(weights) * side.scale
@@ -347,20 +369,36 @@ Solved: TypeAlias = tuple[Weights, np.ndarray, np.ndarray | None, str]
 
 
 def _dense(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> Solved:
-    """Fit targets on all predictors."""
-    settings, form = predictors.settings, "primal" if predictors.primal else "dual"
+    """Fit targets on all predictors, a piece of them to each thread; what they share is made first."""
+    settings, (n, p), q = predictors.settings, predictors.z.shape, t.shape[1]
     if not settings.chooses:
-        alpha = np.full(t.shape[1], settings.alphas[0])
-        there = predictors.device_factor
+        there, alpha = predictors.device_factor, np.full(q, settings.alphas[0])
         if there is not None and there.sound:
-            return there.weights(t), alpha, None, f"Cholesky, {form} form, {there.x.device}"
-        return predictors.solved(t), alpha, None, f"Cholesky, {form} form"
-    if alpha is not None:
-        weights = predictors.factors.weights(cross(predictors.factors.u, t), alpha)
-        return weights, alpha, None, f"eigenvectors, {form} form"
-    errors, uty = left_out_errors(predictors.smoother, t, every=settings.every)
-    alpha = settings.alphas[np.argmin(errors, axis=0)]
-    return predictors.factors.weights(uty, alpha), alpha, errors, f"leave-one-out, {form} eigenvectors"
+            return there.weights(t), alpha, None, f"Cholesky, {predictors.form} form, {there.x.device}"
+    left_out = alpha is None
+    chosen = np.empty(q) if alpha is None else alpha
+    errors = np.empty((settings.alphas.size, q)) if left_out else None
+    weights = np.empty((p, q), predictors.z.dtype if settings.chooses else np.float64)
+
+    def solve(part: slice) -> None:
+        if not settings.chooses:
+            weights[:, part] = predictors.solved(t[:, part])
+            return
+        along = predictors.factors.along(t[:, part])
+        if errors is not None:
+            errors[:, part] = predictors.smoother.errors(t[:, part], along, every=settings.every)
+            chosen[part] = settings.alphas[np.argmin(errors[:, part], axis=0)]
+        weights[:, part] = predictors.factors.weights(along, chosen[part])
+
+    with threads_for(min(n, p)):
+        way = predictors.share(left_out)
+    if q > PIECE:
+        list(in_threads(solve, slices(q, PIECE)))
+    else:
+        # Many targets are worth a second thread where the Gram matrix alone is not.
+        with threads_for(max(min(n, p), round((n * p * q) ** (1 / 3)))):
+            solve(slice(0, q))
+    return weights, chosen, errors, way
 
 
 def _selected(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> Solved:

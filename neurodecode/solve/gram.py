@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import DTypeLike
 from scipy import linalg
-from threadpoolctl import ThreadpoolController
 
 # Blocks keep the float64 copies small, and large float64 products crash some OpenBLAS builds.
 ROWS = 2048
 COLUMNS = 4096
-
-
-# Below this many rows or columns a second BLAS thread gains little, and on a busy machine it costs several times over.
-SMALL = 2000
-
-
-def threads_for(size: int) -> AbstractContextManager[object]:
-    """Hold BLAS to one thread while a problem of ``size`` (the side of its Gram matrix) is solved, if that is small."""
-    return one_thread() if size < SMALL else nullcontext()
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Hold BLAS to one thread."""
-    return _pools().limit(limits=1, user_api="blas")
-
-
-def threads() -> int:
-    """How many threads BLAS may use now, whoever said so."""
-    return max((int(p.num_threads) for p in _pools().select(user_api="blas").lib_controllers), default=1)
-
-
-@lru_cache(maxsize=1)
-def _pools() -> ThreadpoolController:
-    """Look for the thread pools once: it takes longer than a small solve."""
-    return ThreadpoolController()
 
 
 def gram(x: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from .gram import COLUMNS, cross, gram, outer_gram
+from .gram import cross, gram, outer_gram
 
 # Rounding that is accepted of a float32 solution, relative to its smallest pivot.
 ROUNDING = 8e-6
@@ -27,12 +27,14 @@ Pair = tuple[np.ndarray, np.ndarray]
 class Factors:
     """The thin factorisation of x (n, p): eigenvalues s^2 (r) and left vectors u (n, r) of x x^T, in float64.
 
-    Products with float32 data are made in float32: they only sum, nothing is solved.
+    Products with float32 data are made in float32: they only sum, nothing is solved. ``loads`` (p, r), if there, is
+    x^T u, in the dtype of x.
     """
 
     x: np.ndarray
     u: np.ndarray
     s2: np.ndarray
+    loads: np.ndarray | None
 
     @cached_property
     def _single(self) -> np.ndarray:
@@ -43,25 +45,28 @@ class Factors:
         return self._single if dtype == np.float32 else self.u
 
     def along(self, y: np.ndarray) -> np.ndarray:
-        """Return u^T y (r, q), in the dtype of y (n, q)."""
-        return np.asarray(self.vectors(y.dtype).T @ y)
+        """Return y^T u (q, r), in the dtype of y (n, q)."""
+        return np.asarray(y.T @ self.vectors(y.dtype))
 
-    def weights(self, uty: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Weights (p, q) from u^T y (r, q) and one alpha per target (q), in the dtype of both."""
-        scaled = (uty / (self.s2[:, None] + alpha[None, :])).astype(uty.dtype)
-        return cross(self.x, self.vectors(uty.dtype) @ scaled, uty.dtype)
+    def weights(self, along: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """Weights (p, q) from y^T u (q, r) and one alpha per target (q), in the dtype of x."""
+        dtype = self.x.dtype
+        scaled = (along / (self.s2 + alpha[:, None])).astype(dtype, copy=False).T
+        if self.loads is not None:
+            return np.asarray(self.loads @ scaled)
+        return cross(self.x, self.vectors(dtype) @ scaled, dtype)
 
 
-def factorise(x: np.ndarray) -> Factors:
-    """Factorise x (n, p) through the smaller of its two Gram matrices."""
+def factorise(x: np.ndarray, *, targets: int = 0) -> Factors:
+    """Factorise x (n, p) through the smaller of its two Gram matrices; ``targets`` will ask for weights."""
     n, p = x.shape
     if p < n:
-        s2, v = linalg.eigh(gram(x))
-        s2, v = positive(s2, v)
-        return Factors(x, np.asarray(x, dtype=np.float64) @ (v / np.sqrt(s2)), s2)
-    s2, u = linalg.eigh(outer_gram(x))
-    s2, u = positive(s2, u)
-    return Factors(x, u, s2)
+        s2, v = positive(*linalg.eigh(gram(x)))
+        s = np.sqrt(s2)
+        return Factors(x, np.asarray(x, dtype=np.float64) @ (v / s), s2, (v * s).astype(x.dtype))
+    s2, u = positive(*linalg.eigh(outer_gram(x)))
+    # x^T u costs what it saves for p targets.
+    return Factors(x, u, s2, cross(x, u.astype(x.dtype), x.dtype) if targets >= p else None)
 
 
 def positive(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +83,8 @@ def ridge_weights(x: np.ndarray, y: np.ndarray, alpha: float | np.ndarray) -> np
     """
     alphas = np.broadcast_to(np.asarray(alpha, dtype=np.float64), (y.shape[1],))
     if np.ptp(alphas) > 0:
-        factors = factorise(x)
-        return factors.weights(cross(factors.u, y), alphas)
+        factors = factorise(np.asarray(x, dtype=np.float64))
+        return factors.weights(cross(y, factors.u), alphas)
     n, p = x.shape
     a = float(alphas[0])
     if p <= n:
@@ -141,26 +146,15 @@ def leave_one_out_errors(
     begins, and exact errors are computed from there until the least of them has both neighbours; the others are
     infinite.
     """
-    return left_out_errors(Smoother(factorise(x), alphas, centred=centred), y, every=every)[0]
-
-
-def left_out_errors(smoother: Smoother, y: np.ndarray, *, every: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (a, q) as of :func:`leave_one_out_errors`, and u^T y (r, q) in the dtype of y (n, q)."""
-    factors = smoother.factors
-    errors = np.empty((len(smoother.rests), y.shape[1]))
-    uty = np.empty((factors.s2.size, y.shape[1]), y.dtype)
-    find = smoother.errors if every else smoother.bracketed
-    for first in range(0, y.shape[1], COLUMNS):
-        columns = slice(first, first + COLUMNS)
-        uty[:, columns] = factors.along(y[:, columns])
-        errors[:, columns] = find(y[:, columns], uty[:, columns])
-    return errors, uty
+    factors = factorise(x)
+    return Smoother(factors, alphas, centred=centred).errors(y, factors.along(y), every=every)
 
 
 class Smoother:
     """What ridge smoothers leave: u diag(rest) u^T of the span of u, all of what lies outside.
 
-    Nothing is written as one less what is smoothed: where alpha is small, that would leave rounding alone.
+    Nothing is written as one less what is smoothed: where alpha is small, that would leave rounding alone. Here a
+    target is a row: ``along`` is y^T u (q, r), ``outside`` the part (q, n) of y outside the span, None if that is all.
     """
 
     def __init__(self, factors: Factors, alphas: np.ndarray, *, centred: bool) -> None:
@@ -174,36 +168,42 @@ class Smoother:
         n, r = factors.u.shape
         self.spans = r >= n - (mean_leverage > 0)
 
-    def outside(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
-        """Return the part (n, q) of y that lies outside the span of u."""
-        return np.zeros_like(y) if self.spans else y - self.factors.vectors(y.dtype) @ uty
-
-    def one(self, i: int, outside: np.ndarray, uty: np.ndarray) -> np.ndarray:
-        """Exact errors (q) of the i-th alpha, computed in the dtype of ``outside`` (n, q)."""
-        dtype = outside.dtype
-        residual = self.factors.vectors(dtype) @ (self.rests[i][:, None] * uty).astype(dtype)
-        residual += outside
-        residual /= self.left_out[i][:, None].astype(dtype)
-        return np.asarray(np.einsum("nq,nq->q", residual, residual) / len(residual))
-
-    def errors(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
-        """Exact errors (a, q) of all alphas, in float64."""
+    def errors(self, y: np.ndarray, along: np.ndarray, *, every: bool) -> np.ndarray:
+        """Errors (a, q) as of :func:`leave_one_out_errors`, given y^T u (q, r) in the dtype of y (n, q)."""
+        if not every:
+            return self._bracketed(y, along)
         if y.dtype != np.float64:
             y = y.astype(np.float64)
-            uty = self.factors.along(y)
-        outside = self.outside(y, uty)
-        return np.stack([self.one(i, outside, uty) for i in range(len(self.rests))])
+            along = self.factors.along(y)
+        outside = self._outside(y, along)
+        return np.stack([self._one(i, outside, along) for i in range(len(self.rests))])
 
-    def bracketed(self, y: np.ndarray, uty: np.ndarray) -> np.ndarray:
+    def _outside(self, y: np.ndarray, along: np.ndarray) -> np.ndarray | None:
+        return None if self.spans else y.T - along @ self.factors.vectors(y.dtype).T
+
+    def _one(self, i: int, outside: np.ndarray | None, along: np.ndarray) -> np.ndarray:
+        """Exact errors (q) of the i-th alpha, computed in the dtype of ``along``."""
+        dtype = along.dtype
+        residual = (self.rests[i].astype(dtype) * along) @ self.factors.vectors(dtype).T
+        if outside is not None:
+            residual += outside
+        residual /= self.left_out[i].astype(dtype)
+        return np.asarray(np.einsum("qn,qn->q", residual, residual) / residual.shape[1])
+
+    def _bracketed(self, y: np.ndarray, along: np.ndarray) -> np.ndarray:
         """Errors (a, q) around each target's least one, infinite elsewhere; float64 where float32 cannot tell."""
-        outside = self.outside(y, uty)
+        outside = self._outside(y, along)
         # The square of what is left over the mean leverage that is left: generalised cross-validation.
-        left = np.einsum("nq,nq->q", outside, outside) + self.rests**2 @ uty.astype(np.float64) ** 2
+        left = self.rests**2 @ np.square(along, dtype=np.float64).T
+        if outside is not None:
+            left += np.einsum("qn,qn->q", outside, outside)
         start = np.argmin(left / self.left_out.mean(axis=1, keepdims=True) ** 2, axis=0)
         scale = np.abs(y).max(axis=0).astype(np.float64)
         scale[scale == 0] = 1.0
         errors = np.full(left.shape, np.inf)
-        self._descend(errors, (outside / scale).astype(np.float32), (uty / scale).astype(np.float32), start)
+        if outside is not None:
+            outside = (outside / scale[:, None]).astype(np.float32)
+        self._descend(errors, outside, (along / scale[:, None]).astype(np.float32), start)
         errors *= scale**2
         close = np.isfinite(errors) & (errors <= (1 + TIE) * errors.min(axis=0))
         doubtful = np.flatnonzero(close.sum(axis=0) > 1)
@@ -212,13 +212,15 @@ class Smoother:
             first = np.argmin(errors[:, doubtful], axis=0)
             part = y[:, doubtful].astype(np.float64)
             along = self.factors.along(part)
-            self._descend(exact, self.outside(part, along), along, first)
+            self._descend(exact, self._outside(part, along), along, first)
             errors[:, doubtful] = exact
         return errors
 
-    def _descend(self, errors: np.ndarray, outside: np.ndarray, uty: np.ndarray, start: np.ndarray) -> None:
+    def _descend(
+        self, errors: np.ndarray, outside: np.ndarray | None, along: np.ndarray, start: np.ndarray
+    ) -> None:
         """Fill ``errors`` (a, q) from ``start`` (q) on, until each target's least has both its neighbours."""
-        last, targets, best = len(errors) - 1, np.arange(uty.shape[1]), start
+        last, targets, best = len(errors) - 1, np.arange(len(along)), start
         while targets.size:
             missing = np.zeros((len(errors), targets.size), bool)
             for step in (-1, 0, 1):
@@ -226,6 +228,6 @@ class Smoother:
             missing &= np.isinf(errors[:, targets])
             for i in np.flatnonzero(missing.any(axis=1)).tolist():
                 these = targets[missing[i]]
-                errors[i, these] = self.one(i, outside[:, these], uty[:, these])
+                errors[i, these] = self._one(i, None if outside is None else outside[these], along[these])
             moved = np.argmin(errors[:, targets], axis=0)
             targets, best = targets[moved != best], moved[moved != best]

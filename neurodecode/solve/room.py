@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .gram import ROWS, threads
+from .gram import ROWS
 from .selected import BLOCK
 from .systems import GATHERED
+from .threads import threads
 
 # Arrays of p predictors by a block of targets that a selection holds: products, correlations, and what tells ties.
 LOOSE = 6
@@ -15,12 +16,12 @@ LIBRARIES = 64 * 2**20
 def bytes_on_all(shape: tuple[int, int], q: int, *, itemsize: int, targets: int, eigenvectors: bool) -> int:
     """Bytes of a fit of q targets on all predictors (n, p), in blocks of ``targets``.
 
-    Everything is solved in float64: a Gram matrix with its factor, or eigenvectors with LAPACK's workspace and the
-    factors of the samples.
+    Everything is solved in float64: a Gram matrix with its factor, or eigenvectors with LAPACK's workspace, the
+    factors of the samples and of the predictors.
     """
     n, p = shape
     side, block = min(n, p), min(q, targets)
-    solved = 8 * (4 * side**2 + 2 * n * side) if eigenvectors else 8 * 2 * side**2
+    solved = 8 * (4 * side**2 + 2 * n * side) + itemsize * p * side if eigenvectors else 8 * 2 * side**2
     return (
         itemsize * (n * p + p * q + 2 * n * block)
         + solved

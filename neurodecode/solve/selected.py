@@ -7,16 +7,15 @@ solved by Cholesky. Threads take blocks, BLAS one thread in each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from .gram import cross, gram, one_thread, threads
+from .gram import cross, gram
 from .sides import spread
 from .systems import Products, Systems, dual, factorised, iterated, planned
+from .threads import in_threads, slices, threads
 
 # Targets at a time.
 BLOCK = 256
@@ -84,11 +83,6 @@ class Problem:
     alpha: np.ndarray
     k: int
 
-    def blocks(self, size: int = BLOCK) -> Iterator[slice]:
-        """Blocks of targets."""
-        q = self.alpha.shape[1]
-        return (slice(first, min(first + size, q)) for first in range(0, q, size))
-
 
 @dataclass(frozen=True)
 class Solution:
@@ -140,10 +134,11 @@ def _solved(problem: Problem) -> Solution | None:
             out[:] = dual(x, y, alpha, rows[columns])
         return True
 
-    all(_in_threads(select, problem.blocks()))
+    blocks = slices(len(rows), BLOCK)
+    all(in_threads(select, blocks))
     said = f"{problem.k} of {pool.others} predictors, {x.dtype}"
     if width > len(x):
-        all(_in_threads(by_dual, problem.blocks()))
+        all(in_threads(by_dual, blocks))
         return Solution(rows, weights, f"dual form on {said}")
     products, where = pool.products(rows)
     systems = Systems(products, right, problem.alpha, where)
@@ -155,26 +150,10 @@ def _solved(problem: Problem) -> Solution | None:
 
     # A block for every thread, even where targets are few.
     size = min(BLOCK, -(-len(rows) // threads())) if plan is None else plan.targets
-    if not all(_in_threads(solve, problem.blocks(size))):
+    if not all(in_threads(solve, slices(len(rows), size))):
         return None
     way = "Cholesky" if plan is None else "conjugate gradients"
     return Solution(rows, weights, f"{way} on {said}")
-
-
-def _in_threads(work: Callable[[slice], bool], blocks: Iterator[slice]) -> Iterator[bool]:
-    """Yield what ``work`` says of each block, until one says False."""
-    count = threads()
-    with one_thread():
-        if count == 1:
-            yield from map(work, blocks)
-            return
-        with ThreadPoolExecutor(count) as pool:
-            futures = [pool.submit(work, block) for block in blocks]
-            try:
-                for future in futures:
-                    yield future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)

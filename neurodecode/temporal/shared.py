@@ -19,9 +19,10 @@ from ..folds import Fold
 from ..labels import FEATURE, LAYER, SAMPLE, match, require_memory
 from ..linear import RidgeDecoder
 from ..score import Against, Score
-from ..solve.gram import outer_lower, threads_for
+from ..solve.gram import outer_lower
 from ..solve.ridge import solve_sound
 from ..solve.sides import statistics
+from ..solve.threads import threads_for
 
 # Bytes up to which scaled epochs are kept; larger ones are scaled again for every window.
 WHOLE = 2**28
