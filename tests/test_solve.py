@@ -287,7 +287,11 @@ def test_a_search_around_the_least_error_finds_what_the_whole_grid_says(seed, sh
     here = padded[at + 1, columns]
     assert (here <= padded[at, columns] * (1 + 1e-12)).all()
     assert (here <= padded[at + 2, columns] * (1 + 1e-12)).all()
-    assert np.mean(found.alpha == whole.alpha) > 0.9
+    # With one valley it is the minimum.
+    steps = np.sign(np.diff(whole.errors, axis=0))
+    valley = (np.diff(steps, axis=0) >= 0).all(axis=0)
+    assert (here[valley] <= whole.errors.min(axis=0)[valley] * (1 + 1e-12)).all()
+    assert valley.mean() > 0.2
     if count == 20:
         assert computed.mean() < 0.6
 

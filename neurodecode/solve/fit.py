@@ -153,6 +153,12 @@ class Predictors:
         """Whether the Gram matrix of the predictors is the smaller one."""
         return self.z.shape[1] <= self.z.shape[0]
 
+    @property
+    def units(self) -> np.ndarray:
+        """Factors of the weights' rows, from the units of the penalty to those of the data."""
+        scale = 1.0 / self.side.scale
+        return scale if self.settings.centre else np.append(scale, 1.0)
+
     @cached_property
     def on_device(self) -> DevicePool | None:
         """The same on an accelerator, if one was asked for and is there."""
@@ -281,11 +287,19 @@ def fit_ridge(x: Columns, y: Columns, settings: Settings) -> Fitted:
     if settings.chooses and settings.folds is not None:
         errors = _fold_errors(x, y, settings, blocks, client)
     predictors = lazy.piece(_predictors, x, settings, many, y.shape[1], client=client)
+    held = None
+    if client is None and settings.k is None:
+        held = np.empty((x.shape[1] + (not settings.centre), y.shape[1]), x.dtype)
     calls = (
-        (predictors, y[:, b], None if errors is None else settings.alphas[np.argmin(errors[:, b], axis=0)])
+        (
+            predictors,
+            y[:, b],
+            None if errors is None else settings.alphas[np.argmin(errors[:, b], axis=0)],
+            None if held is None else held[:, b],
+        )
         for b in blocks
     )
-    fitted = _joined(lazy.each(_fit_block, calls, client=client), blocks)
+    fitted = _joined(lazy.each(_fit_block, calls, client=client), blocks, held)
     LOGGER.debug("%d targets: %s", len(fitted.alpha), fitted.solver)
     return fitted if errors is None else replace(fitted, errors=errors)
 
@@ -334,18 +348,25 @@ def _piecewise(errors: Callable[[np.ndarray], np.ndarray], y: np.ndarray) -> np.
     return np.concatenate(list(in_threads(lambda part: errors(y[:, part]), pieces)), axis=1)
 
 
-def _fit_block(predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None) -> Fitted:
-    """Fit targets y (n, q), with the alphas (q) chosen before if there were any to choose."""
+def _fit_block(
+    predictors: Predictors, y: np.ndarray, alpha: np.ndarray | None, out: np.ndarray | None
+) -> Fitted:
+    """Fit targets y (n, q), with the alphas (q) chosen before if there were any; dense weights go into ``out``."""
     y = np.asarray(y)
     side, settings, x_side = predictors.settings.side(y), predictors.settings, predictors.side
     t = side.scaled(y)
-    weights, alpha, errors, solver = (_dense if settings.k is None else _selected)(predictors, t, alpha)
+    if settings.k is None:
+        if out is None:
+            out = np.empty((predictors.z.shape[1], t.shape[1]), predictors.z.dtype)
+        weights, alpha, errors, solver = _dense(predictors, t, side.scale, alpha, out)
+    else:
+        weights, alpha, errors, solver = _selected(predictors, t, alpha)
+        weights = _in_units(weights, predictors.units, side.scale, predictors.z.dtype)
     y_mean = side.mean
     if not settings.centre:
-        y_mean = y_mean + _last_row(weights) * side.scale
-        weights = weights[:-1]
+        y_mean, weights = y_mean + _last_row(weights), weights[:-1]
     return Fitted(
-        weights=_rescale(weights, 1.0 / x_side.scale, side.scale, predictors.z.dtype),
+        weights=weights,
         x_mean=x_side.mean,
         y_mean=y_mean,
         x_sd=x_side.sd,
@@ -364,31 +385,38 @@ def _require_varying(k: int | None, varies: np.ndarray) -> None:
         )
 
 
-# Weights of the scaled problem, one alpha per target, the errors (alpha, target) behind the choice, and the solver.
+# Weights, one alpha per target, the errors (alpha, target) behind the choice, and the solver.
 Solved: TypeAlias = tuple[Weights, np.ndarray, np.ndarray | None, str]
 
 
-def _dense(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> Solved:
-    """Fit targets on all predictors, a piece of them to each thread; what they share is made first."""
+def _dense(
+    predictors: Predictors, t: np.ndarray, scale: np.ndarray, alpha: np.ndarray | None, out: np.ndarray
+) -> Solved:
+    """Fit targets on all predictors, a piece of them to each thread; what they share is made first.
+
+    ``out`` (p, q) becomes the weights, in the data's units: ``scale`` (q) is that of the targets.
+    """
     settings, (n, p), q = predictors.settings, predictors.z.shape, t.shape[1]
     if not settings.chooses:
         there, alpha = predictors.device_factor, np.full(q, settings.alphas[0])
         if there is not None and there.sound:
-            return there.weights(t), alpha, None, f"Cholesky, {predictors.form} form, {there.x.device}"
+            out[:] = _in_units(there.weights(t), predictors.units, scale, out.dtype)
+            return out, alpha, None, f"Cholesky, {predictors.form} form, {there.x.device}"
     left_out = alpha is None
     chosen = np.empty(q) if alpha is None else alpha
     errors = np.empty((settings.alphas.size, q)) if left_out else None
-    weights = np.empty((p, q), predictors.z.dtype if settings.chooses else np.float64)
 
-    def solve(part: slice) -> None:
+    def weights(part: slice) -> np.ndarray:
         if not settings.chooses:
-            weights[:, part] = predictors.solved(t[:, part])
-            return
+            return predictors.solved(t[:, part])
         along = predictors.factors.along(t[:, part])
         if errors is not None:
             errors[:, part] = predictors.smoother.errors(t[:, part], along, every=settings.every)
             chosen[part] = settings.alphas[np.argmin(errors[:, part], axis=0)]
-        weights[:, part] = predictors.factors.weights(along, chosen[part])
+        return predictors.factors.weights(along, chosen[part])
+
+    def solve(part: slice) -> None:
+        out[:, part] = _in_units(weights(part), predictors.units, scale[part], out.dtype)
 
     with threads_for(min(n, p)):
         way = predictors.share(left_out)
@@ -398,7 +426,7 @@ def _dense(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> S
         # Many targets are worth a second thread where the Gram matrix alone is not.
         with threads_for(max(min(n, p), round((n * p * q) ** (1 / 3)))):
             solve(slice(0, q))
-    return weights, chosen, errors, way
+    return out, chosen, errors, way
 
 
 def _selected(predictors: Predictors, t: np.ndarray, alpha: np.ndarray | None) -> Solved:
@@ -439,13 +467,13 @@ def _last_row(weights: Weights) -> np.ndarray:
     return (row.toarray() if sparse.issparse(row) else row)[0]
 
 
-def _rescale(weights: Weights, rows: np.ndarray, columns: np.ndarray, dtype: np.dtype) -> Weights:
+def _in_units(weights: Weights, rows: np.ndarray, columns: np.ndarray, dtype: np.dtype) -> Weights:
     """Return diag(rows) @ weights @ diag(columns) in ``dtype``."""
     if not sparse.issparse(weights):
         # In place: nobody else holds the weights.
         weights *= rows[:, None]
         weights *= columns
-        return weights.astype(dtype, copy=False)
+        return np.asarray(weights.astype(dtype, copy=False))
     scaled = sparse.csc_array(weights)
     per_column = np.diff(scaled.indptr)
     data = scaled.data * rows[scaled.indices] * np.repeat(columns, per_column)
@@ -454,19 +482,21 @@ def _rescale(weights: Weights, rows: np.ndarray, columns: np.ndarray, dtype: np.
     )
 
 
-def _joined(parts: Iterable[Fitted], blocks: list[slice]) -> Fitted:
-    """Put fits of neighbouring targets side by side."""
+def _joined(parts: Iterable[Fitted], blocks: list[slice], held: np.ndarray | None) -> Fitted:
+    """Put fits of neighbouring targets side by side; ``held`` (p, q) has their weights already, if there."""
     parts = iter(parts)
     first = next(parts)
     if len(blocks) == 1:
         return first
     shape = first.weights.shape[0], blocks[-1].stop
-    dense = None if sparse.issparse(first.weights) else np.empty(shape, first.weights.dtype)
+    dense = None if held is None else held[: shape[0]]
+    if held is None and not sparse.issparse(first.weights):
+        dense = np.empty(shape, first.weights.dtype)
     columns, rest = [], []
     for block, part in zip(blocks, chain([first], parts), strict=True):
         if dense is None:
             columns.append(part.weights)
-        else:
+        elif held is None:
             dense[:, block] = part.weights
         rest.append(replace(part, weights=None))
     return replace(

@@ -143,7 +143,7 @@ class _Solved:
         varies = sd > least
         self.scale = np.where(varies, 1.0 / np.where(varies & standardise, sd, 1.0), 0.0)
         outer = np.multiply.outer(self.scale, self.scale)
-        values, vectors = linalg.eigh(products * outer)
+        values, vectors = linalg.eigh(products * outer, driver="evd")
         self.values, self.vectors = positive(values, vectors)
         self.left_out = self.vectors.T @ ((fold.about(self.mean, self.mean) * outer) @ self.vectors)
 

@@ -61,10 +61,10 @@ def factorise(x: np.ndarray, *, targets: int = 0) -> Factors:
     """Factorise x (n, p) through the smaller of its two Gram matrices; ``targets`` will ask for weights."""
     n, p = x.shape
     if p < n:
-        s2, v = positive(*linalg.eigh(gram(x)))
+        s2, v = positive(*linalg.eigh(gram(x), driver="evd"))
         s = np.sqrt(s2)
         return Factors(x, np.asarray(x, dtype=np.float64) @ (v / s), s2, (v * s).astype(x.dtype))
-    s2, u = positive(*linalg.eigh(outer_gram(x)))
+    s2, u = positive(*linalg.eigh(outer_gram(x), driver="evd"))
     # x^T u costs what it saves for p targets.
     return Factors(x, u, s2, cross(x, u.astype(x.dtype), x.dtype) if targets >= p else None)
 

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 T = TypeVar("T")
 
 # Below this many rows or columns a second BLAS thread gains little, and on a busy machine it costs several times over.
-SMALL = 2000
+SMALL = 1000
 
 
 def threads_for(size: int) -> AbstractContextManager[object]:
