@@ -2,7 +2,7 @@
 
     python bench/full_layer.py --threads 2             ours, whole
     python bench/full_layer.py --threads 2 --peer      and the published library on a few targets, extrapolated
-    python bench/full_layer.py --selected 4000 --features 512 --alpha 1e4 --few 4 12 --each --peer
+    python bench/full_layer.py --selected 4000 --features 512 --alpha 1e4 --few 4 24 --each --peer
 
 Everything is simulated. The features lie in a file on disk, and are read a block of columns at a time; the peak is that
 of the whole process, with the voxels in memory. The published library (float64) forms the Gram matrix again for every
@@ -102,6 +102,9 @@ def extrapolated(
         f"predictions of {args.few[1]} targets differ by {differ:.1e} of the largest from the float64 solution"
     )
     each = (seconds[1] - seconds[0]) / (args.few[1] - args.few[0])
+    if each <= 0:
+        print(f"{args.few[0]} and {args.few[1]} targets took the same time: take more of them (--few)")
+        return
     fixed = seconds[0] - each * args.few[0]
     chunks = -(-args.features // CHUNK)
     whole = chunks * fixed + args.features * each
@@ -124,7 +127,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--alpha", type=float, default=1000.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
-        "--few", type=int, nargs=2, default=(32, 160), help="targets that the peer is timed with"
+        "--few", type=int, nargs=2, default=(32, 800), help="targets that the peer is timed with"
     )
     parser.add_argument("--peer-threads", type=int, help="1 where its BLAS crashes with more")
     parser.add_argument("--each", action="store_true", help="the time of one target, too")
