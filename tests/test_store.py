@@ -520,6 +520,44 @@ def test_hash_in_blocks_is_the_same(monkeypatch):
     assert data_hash(array) == reference
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "bool"])
+def test_hash_of_large_arrays_is_the_same_however_they_are_chunked(monkeypatch, dtype):
+    dask = pytest.importorskip("dask.array")
+    monkeypatch.setattr("neurodecode.store.hashes.SUM_BYTES", 0)
+    monkeypatch.setattr("neurodecode.store.hashes.HASH_BYTES", 64)
+    values = (np.random.default_rng(0).normal(size=(7, 5, 6)) * 3).clip(min=0).astype(dtype)
+    reference = data_hash(xr.DataArray(values, dims=("sample", "channel", "time")))
+    for chunks in ((7, 5, 2), (2, 5, 6), (3, 2, 4)):
+        lazily = xr.DataArray(dask.from_array(values, chunks=chunks), dims=("sample", "channel", "time"))
+        assert data_hash(lazily) == reference
+    for same in (np.asfortranarray(values), values.astype(values.dtype.newbyteorder(">"))):
+        assert data_hash(xr.DataArray(same, dims=("sample", "channel", "time"))) == reference
+    # One changed value, two that changed places.
+    for change in (lambda v: v.__setitem__((3, 2, 1), not v[3, 2, 1]), swap):
+        other = values.copy()
+        change(other)
+        assert data_hash(xr.DataArray(other, dims=("sample", "channel", "time"))) != reference
+
+
+def swap(values: np.ndarray) -> None:
+    values[[0, 1]] = values[[1, 0]]
+
+
+def test_hash_of_a_large_array_reads_every_chunk_once(monkeypatch):
+    dask = pytest.importorskip("dask.array")
+    monkeypatch.setattr("neurodecode.store.hashes.SUM_BYTES", 0)
+    monkeypatch.setattr("neurodecode.store.hashes.HASH_BYTES", 64)
+    read = []
+
+    def chunk(block_info=None):
+        read.append(block_info[None]["chunk-location"])
+        return np.ones((8, 3, 2))
+
+    values = dask.map_blocks(chunk, chunks=((8,), (3,), (2, 2, 2)), dtype=float, meta=np.empty((0, 0, 0)))
+    data_hash(xr.DataArray(values, dims=("sample", "channel", "time")))
+    assert sorted(read) == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+
+
 @settings(max_examples=50, deadline=None)
 @given(x=hnp.arrays("f8", (4, 3), elements=st.floats(-1e3, 1e3)), i=st.integers(0, 11))
 def test_hash_notices_one_changed_value(x, i):

@@ -191,7 +191,10 @@ def decode(dataset: xr.Dataset, record: Mapping[str, Any]) -> xr.DataArray | xr.
 def _decode_variable(variable: xr.Variable, form: Mapping[str, Any]) -> xr.Variable:
     data, dims, how = variable.values, variable.dims, form.get("form")
     if how == "complex":
-        data, dims = data[..., 0] + 1j * data[..., 1], dims[:-1]
+        # Neither part passes through a product: infinity times zero would be nan.
+        parts, dims = data, dims[:-1]
+        data = np.empty(parts.shape[:-1], np.result_type(parts.dtype, np.complex64))
+        data.real, data.imag = parts[..., 0], parts[..., 1]
     elif how == "json":
         decoded = np.empty(data.size, dtype=object)
         decoded[:] = [unpack(json.loads(text)) for text in data.ravel().tolist()]
