@@ -567,6 +567,19 @@ def test_iterations_in_float32_are_refused_where_the_matrix_is_near_to_singular(
         assert done.all() if fine else not done.any()
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_matrix_that_is_no_gram_matrix_is_not_called_solved(apart):
+    from neurodecode.solve import conjugate
+    from neurodecode.solve.systems import Products, Systems
+
+    products, right, rows = masked(5, np.float64)
+    low = conjugate.low_rank(products, rank=8)
+    for wrong in (-products, np.full_like(products, np.nan), np.zeros_like(products)):
+        systems = Systems(Products(wrong), right, np.zeros((1, 6)), rows)
+        assert not _iterated(systems, low, 60, apart)[1].any()
+
+
 def test_a_low_rank_approximation_has_the_leading_eigenvalues():
     from neurodecode.solve import conjugate
 

@@ -88,7 +88,8 @@ def conjugate_gradients(
         step = np.divide(rz, _dots(direction, image), out=np.zeros_like(rz), where=left)
         weights += step[:, None] * direction
         residual -= step[:, None] * image
-        left = np.sqrt(_dots(residual, residual)) > wanted
+        # What is no number any more is not solved.
+        left = ~(np.sqrt(_dots(residual, residual)) <= wanted)
         z = inverse(residual)
         before, rz = rz, _dots(residual, z)
         turn = np.divide(rz, before, out=np.zeros_like(rz), where=before > 0)
@@ -110,6 +111,9 @@ def _least(steps: np.ndarray, turns: np.ndarray) -> np.ndarray:
             inverse, turn = 1 / steps[:made, t], np.maximum(turns[: made - 1, t], 0.0)
             diagonal = inverse + np.append(0.0, turn * inverse[:-1])
             beside = np.sqrt(turn) * inverse[:-1]
+            if not (np.isfinite(diagonal).all() and np.isfinite(beside).all()):
+                found[t] = -np.inf
+                continue
             [found[t]] = linalg.eigvalsh_tridiagonal(diagonal, beside, select="i", select_range=(0, 0))
     return found
 
