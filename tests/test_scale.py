@@ -145,7 +145,7 @@ def test_targets_are_held_one_block_at_a_time(monkeypatch):
     lazily = da.from_array(features.values, chunks=(-1, 50)).map_blocks(watched, meta=np.zeros((0, 0), "f4"))
     held: list[int] = []
     inner = fit._fit_block
-    monkeypatch.setattr(fit, "_fit_block", lambda p, y, alpha: held.append(y.shape[1]) or inner(p, y, alpha))
+    monkeypatch.setattr(fit, "_fit_block", lambda p, y, *rest: held.append(y.shape[1]) or inner(p, y, *rest))
     nd.RidgeDecoder(1.0, n_voxels=9).fit(responses, features.copy(data=lazily))
     assert held == [50] * 6
     assert read == [(150, 50)] * 12  # once to look for NaN, once to fit

@@ -35,6 +35,7 @@ from ..labels import listed, require_choice, require_memory
 from ._electrodes import positions
 from ._files import Source, present
 from ._pickled import read_dict
+from ._repeats import seen_before
 
 SOURCE = Source("THINGS-EEG2", "osf.io/3jk45")
 # Occipital and parietal channels of the authors' analyses: names that begin with O or P.
@@ -91,7 +92,7 @@ def load(
     chosen = _channels(found.channels, channels)
     values = _taken(found.values, chosen)
     picture = found.picture - 1
-    repeat = _counts(picture)
+    repeat = seen_before(picture)
     names = [found.channels[i] for i in chosen]
     array = brain.meeg(
         values,
@@ -235,12 +236,3 @@ def _channels(there: list[str], wanted: Sequence[str] | None) -> list[int]:
     if missing:
         raise ValueError(f"the files hold no channel {listed(missing)}; they hold {listed(there)}")
     return [there.index(name) for name in wanted]
-
-
-def _counts(labels: np.ndarray) -> np.ndarray:
-    """How many of the same label came before each one."""
-    order = np.argsort(labels, kind="stable")
-    _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    counts = np.empty(len(labels), int)
-    counts[order] = np.arange(len(labels)) - np.repeat(first, sizes)
-    return counts

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...labels import listed
 from .._files import read_mat
+from .._repeats import seen_before
 from .layout import SESSIONS, SOURCE, TRIALS, Files
 
 # Trials, pictures of one subject, pictures in all, pictures that every subject was to see.
@@ -37,7 +38,7 @@ def trials(files: Files, sessions: int) -> Trials:
 
     ``masterordering`` (trial) numbers the subject's 10,000 pictures, in one order for all subjects; ``subjectim``
     (subject, 10,000) numbers those among all 73,000, the shared ones first; both count from 1 (NSD Data Manual,
-    Experiments; cvnlab/nsddatapaper FINALNUMBERSnotes.m).  The file lists the 30,000 trials that were planned,
+    Experiments; cvnlab/nsddatapaper FINALNUMBERSnotes.m). The file lists the 30,000 trials that were planned,
     also for subjects who did fewer.
 
     Raises
@@ -56,7 +57,7 @@ def trials(files: Files, sessions: int) -> Trials:
         nsd_id=nsd_id,
         shared=np.isin(nsd_id, shared - 1),
         session=np.repeat(np.arange(1, sessions + 1), TRIALS),
-        repeat=_seen_before(nsd_id),
+        repeat=seen_before(nsd_id),
     )
 
 
@@ -84,12 +85,3 @@ def _read(files: Files) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             f"get it again from {SOURCE}"
         )
     return order[0], pictures[files.subject - 1], shared[0]
-
-
-def _seen_before(labels: np.ndarray) -> np.ndarray:
-    """How many of the same label came before each one."""
-    order = np.argsort(labels, kind="stable")
-    _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    counts = np.empty(len(labels), np.int64)
-    counts[order] = np.arange(len(labels)) - np.repeat(first, sizes)
-    return counts
