@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ def present(path: str | Path, *, what: str, source: Source) -> Path:
     if not path.stat().st_size:
         raise ValueError(f"{path} ({what}) is empty: its download did not finish; get it again from {source}")
     return path
+
+
+def listed_at(path: Path) -> bool:
+    """Whether the folder lists a file of this name, be it a placeholder: :func:`present` then says so."""
+    return os.path.lexists(path)
 
 
 def _is_placeholder(path: Path) -> bool:

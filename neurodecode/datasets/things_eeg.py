@@ -33,7 +33,7 @@ import xarray as xr
 from .. import brain
 from ..labels import listed, require_choice, require_memory
 from ._electrodes import positions
-from ._files import Source, present
+from ._files import Source, listed_at, present
 from ._pickled import read_dict
 from ._repeats import seen_before
 
@@ -150,7 +150,7 @@ class _Found:
 def _read(root: Path, subject: int, part: str) -> _Found:
     who = f"sub-{subject:02d}"
     plain = root / f"processed/{who}/preprocessed_eeg_{PARTS[part]}_{who}.npy"
-    if plain.exists() or plain.is_symlink():
+    if listed_at(plain):
         return _plain(plain, who, part)
     path = _first(root, [f"{folder}/{who}/preprocessed_eeg_{PARTS[part]}.npy" for folder in FOLDERS])
     names = ("preprocessed_eeg_data", "ch_names", "times")
@@ -216,7 +216,7 @@ def _npy(path: Path, what: str, *, axes: int) -> np.ndarray:
 def _first(root: Path, names: list[str]) -> Path:
     """Return the first of these files that is there; else the first, so that the error names the usual place."""
     paths = [root / name.lstrip("/") for name in names]
-    return next((path for path in paths if path.exists() or path.is_symlink()), paths[0])
+    return next((path for path in paths if listed_at(path)), paths[0])
 
 
 def _taken(values: np.ndarray, channels: list[int]) -> np.ndarray:

@@ -133,19 +133,6 @@ class Together:
         return np.take_along_axis(self.buffer @ self.products, self.where, axis=1)
 
 
-class Apart:
-    """Products of one target's part (k, k) of the Gram matrix, of which the upper triangle is there, in C order."""
-
-    def __init__(self, matrix: np.ndarray) -> None:
-        self.matrix = matrix
-
-    def __call__(self, direction: np.ndarray) -> np.ndarray:
-        """Multiply one direction (q, k) a target."""
-        from . import _kernels
-
-        return _kernels.symmetric_product(self.matrix, direction)
-
-
 class Preconditioner:
     """(V V^T + d I)^-1 for every target: V the rows (q, k) of u sqrt(s) that it selects, d = rest + alpha (q).
 

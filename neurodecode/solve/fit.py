@@ -307,7 +307,7 @@ def fit_ridge(x: Columns, y: Columns, settings: Settings) -> Fitted:
 def _blocks(q: int, workers: int) -> list[slice]:
     """Blocks of targets: equal ones, at least two a worker if there are several."""
     most = TARGETS if workers == 1 else min(TARGETS, -(-q // (2 * workers)))
-    return [slice(first, min(first + most, q)) for first in range(0, q, most)]
+    return slices(q, most)
 
 
 def _predictors(x: np.ndarray, settings: Settings, many: bool, targets: int) -> Predictors:

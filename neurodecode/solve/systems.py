@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from .conjugate import (
     OVERSAMPLING,
     PASSES,
     RANK,
-    Apart,
     Iterated,
     LowRank,
     Preconditioner,
@@ -155,10 +154,12 @@ def _alone(
     matrix: np.ndarray, systems: Systems, low: LowRank, limit: int, *, at: tuple[int, int]
 ) -> Iterated:
     """Iterate with one target, whose matrix was gathered, under one alpha."""
+    from . import _kernels
+
     i, t = at
     alpha, right, rows = systems.alpha[i, t, None], systems.right[t, None], systems.rows[t]
     inverse = Preconditioner(low.of(rows), alpha, np.arange(rows.size)[None])
-    return conjugate_gradients(Apart(matrix), right, alpha, inverse, limit)
+    return conjugate_gradients(partial(_kernels.symmetric_product, matrix), right, alpha, inverse, limit)
 
 
 def factorised(systems: Systems, out: np.ndarray) -> bool:

@@ -21,6 +21,7 @@ import xarray as xr
 
 from ... import brain
 from ...labels import listed, require_choice
+from .._files import listed_at
 from . import betas as _betas
 from .design import Trials, trials
 from .layout import LABELS, SESSIONS, SOURCE, SPACE, SUBJECTS, VERSIONS, Files
@@ -194,7 +195,7 @@ def noise_ceiling(ncsnr: xr.DataArray, repeats: Any) -> xr.DataArray:
 def _inside(files: Files, found: Regions) -> np.ndarray:
     """Labelled voxels in the flattened volume; where the brain mask is there, those in it."""
     labelled = found.labels > 0
-    if files.brainmask.exists() or files.brainmask.is_symlink():
+    if listed_at(files.brainmask):
         mask, _ = read(files.brainmask, what=f"brain mask of {files.who}", grid=found.grid)
         labelled &= mask > 0
     voxels = np.flatnonzero(labelled.ravel())
@@ -222,7 +223,7 @@ def _labelled(files: Files, values: Any, voxels: np.ndarray, shown: Trials, foun
         units="% signal change",
         space=SPACE,
     ).assign_coords(voxel=voxels)
-    if files.ncsnr.exists() or files.ncsnr.is_symlink():
+    if listed_at(files.ncsnr):
         ncsnr, _ = read(files.ncsnr, what=f"noise ceiling of {files.who}", grid=found.grid)
         array = array.assign_coords(ncsnr=("voxel", ncsnr.ravel()[voxels].astype(np.float32)))
     return array.assign_attrs(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...labels import listed, require_memory
-from .._files import member, open_hdf5, present
+from .._files import listed_at, member, open_hdf5, present
 from .layout import SCALE, SOURCE, TRIALS, Files
 from .volumes import Grid, open_image, read, values_of
 
@@ -64,7 +64,7 @@ def _listing(folder: Path) -> list[Path]:
 
 def _one(files: Files, session: int) -> Path:
     path = files.session(session, "hdf5")
-    return path if path.exists() or path.is_symlink() else files.session(session, "nii.gz")
+    return path if listed_at(path) else files.session(session, "nii.gz")
 
 
 def require_whole(paths: list[Path], grid: Grid, files: Files) -> None:
@@ -144,7 +144,7 @@ def valid(files: Files, paths: list[Path], voxels: np.ndarray, grid: Grid) -> np
     good = np.ones(len(voxels), bool)
     for number, path in enumerate(paths, 1):
         mask = files.valid(number)
-        if mask.exists() or mask.is_symlink():
+        if listed_at(mask):
             values, _ = read(mask, what=f"valid voxels of session {number} of {files.who}", grid=grid)
             good &= values.ravel()[voxels] > 0
         else:

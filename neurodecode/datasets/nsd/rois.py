@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...labels import listed
-from .._files import present
+from .._files import listed_at, present
 from .layout import LABELS, SOURCE, Files
 from .volumes import Grid, read
 
@@ -99,7 +99,7 @@ def atlas(files: Files, name: str, *, grid: Grid | None = None) -> Regions:
     """
     whole, sides = files.roi(name), [files.roi(name, side) for side in ("lh", "rh")]
     what = f"atlas {name!r} of {files.who}"
-    if not all(path.exists() or path.is_symlink() for path in sides):
+    if not all(listed_at(path) for path in sides):
         labels, grid = _labels(whole, what, grid)
         return Regions(np.maximum(labels, 0), _names(files, name, labels), None, grid)
     (left, grid), (right, grid) = (_labels(path, f"{what}, one hemisphere", grid) for path in sides)
@@ -107,7 +107,7 @@ def atlas(files: Files, name: str, *, grid: Grid | None = None) -> Regions:
     # were drawn in the volume are written is unverified) say "outside" by 0.
     outside = left < 0 if (left < 0).any() else left == 0
     joined = np.where(outside, right, left)
-    if whole.exists() or whole.is_symlink():
+    if listed_at(whole):
         labels, grid = _labels(whole, what, grid)
         differ = (labels > 0) & (labels != joined)
         if differ.any():
