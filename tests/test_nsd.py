@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode.datasets import nsd
+from neurodecode.datasets import _blocks, nsd
 from neurodecode.datasets.nsd import betas, design, layout
 from tests import trees
 
@@ -24,7 +24,7 @@ REGIONS += ["V3ab", "V3ab", *["IPS"] * 6, "", ""]
 def reading(request, monkeypatch):
     if request.param == "dask":
         pytest.importorskip("dask")
-    monkeypatch.setattr(betas, "has_dask", lambda: request.param == "dask")
+    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
     return request.param
 
 
@@ -230,7 +230,7 @@ def test_voxels_that_are_invalid_in_a_session(tmp_path, masks, reading):
 
 def test_responses_that_would_not_fit(tmp_path, monkeypatch):
     trees.nsd(tmp_path)
-    monkeypatch.setattr(betas, "has_dask", lambda: False)
+    monkeypatch.setattr(_blocks, "has_dask", lambda: False)
 
     class Full:
         available = 1000

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...labels import listed, require_memory
+from .._blocks import rows
 from .._files import listed_at, member, open_hdf5, present
 from .layout import SCALE, SOURCE, TRIALS, Files
 from .volumes import Grid, open_image, read, values_of
@@ -98,30 +98,14 @@ def responses(paths: list[Path], voxels: np.ndarray, grid: Grid) -> Any:
     MemoryError
         If it would not fit and dask is not there.
     """
-    if has_dask():
-        import dask
-        import dask.array
-
-        read_one, where = dask.delayed(session, pure=False), dask.delayed(voxels, pure=False)
-        shape = TRIALS, len(voxels)
-        return dask.array.concatenate(
-            [dask.array.from_delayed(read_one(path, where, grid), shape, np.float32) for path in paths]
-        )
-    count = len(paths) * TRIALS
-    require_memory(
-        4 * count * len(voxels),
-        what=f"{count} trials of {len(voxels)} voxels",
-        remedy="take fewer sessions or regions, or install dask (the extra 'scale')",
+    return rows(
+        session,
+        [(path, voxels, grid) for path in paths],
+        [TRIALS] * len(paths),
+        (len(voxels),),
+        what=f"{TRIALS * len(paths)} trials of {len(voxels)} voxels",
+        remedy="take fewer sessions or regions",
     )
-    values = np.empty((count, len(voxels)), np.float32)
-    for i, path in enumerate(paths):
-        values[i * TRIALS : (i + 1) * TRIALS] = session(path, voxels, grid)
-    return values
-
-
-def has_dask() -> bool:
-    """Whether lazy arrays can be made."""
-    return find_spec("dask") is not None
 
 
 def session(path: Path, voxels: np.ndarray, grid: Grid) -> np.ndarray:

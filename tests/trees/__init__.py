@@ -1,0 +1,4 @@
+"""Small folders in the layouts in which datasets are published, filled with numbers that say where they belong."""
+
+from ._nsd import *  # noqa: F403
+from ._things_eeg import *  # noqa: F403
