@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neurodecode.labels import require_choice, require_coord, require_copy
 from neurodecode.prepare.rows import (
+    BLOCK_BYTES,
     CONSTANT_ULPS,
     GROUP,
     blocks,
@@ -102,11 +103,10 @@ class MVNN(TransformerMixin, BaseEstimator):
         groups = groups_of(epochs, self.by, who=who)
         covariances = []
         for rows in groups.values():
-            trials = epochs.isel(sample=rows)
-            values = trials.values.reshape(len(rows), epochs.sizes["channel"], -1)
-            conditions = _conditions(trials, self.condition, who=who)
-            covariance = _noise_covariance(values, conditions, method=self.method, shrinkage=self.shrinkage)
-            _require_invertible(covariance, values, names_of(epochs, "channel"))
+            trials = _Trials(epochs.variable, rows)
+            conditions = _conditions(epochs.isel(sample=rows), self.condition, who=who)
+            covariance = _noise_covariance(trials, conditions, method=self.method, shrinkage=self.shrinkage)
+            _require_invertible(covariance, trials, names_of(epochs, "channel"))
             covariances.append(covariance)
         template = epochs.isel({d: 0 for d in epochs.dims if d != "channel"}, drop=True)
         names: dict[str, list[Any]] = {} if self.by is None else {GROUP: list(groups)}
@@ -157,12 +157,34 @@ class MVNN(TransformerMixin, BaseEstimator):
         return like(epochs, out, units=units)
 
 
+class _Trials:
+    """Some trials of epochs, read when they are needed: (trial, channel, time), numbered from 0."""
+
+    def __init__(self, epochs: xr.Variable, rows: np.ndarray) -> None:
+        self.epochs = epochs if epochs.ndim == 3 else epochs.set_dims((*epochs.dims, "time"))
+        self.rows = rows
+        self.shape = (len(rows), *self.epochs.shape[1:])
+        self.dtype = epochs.dtype
+
+    def __call__(self, trials: Any, times: slice = slice(None)) -> np.ndarray:
+        return np.asarray(self.epochs[self.rows[trials], :, times].values)
+
+    def parts(self) -> Iterator[slice]:
+        """Trials, so many at a time that they fit."""
+        return slices(self.shape[0], row_bytes=self.row_bytes)
+
+    @property
+    def row_bytes(self) -> int:
+        """What a trial takes in float64."""
+        return 8 * self.shape[1] * self.shape[2]
+
+
 def _noise_covariance(
-    values: np.ndarray, conditions: np.ndarray, *, method: str, shrinkage: str | float
+    trials: _Trials, conditions: np.ndarray, *, method: str, shrinkage: str | float
 ) -> np.ndarray:
-    """Average the shrunk covariances (channel, channel) of values (sample, channel, time)."""
+    """Average the shrunk covariances (channel, channel) of trials (trial, channel, time)."""
     names, inverse, counts = np.unique(conditions, return_inverse=True, return_counts=True)
-    channels, times = values.shape[1:]
+    n, channels, times = trials.shape
     total = np.zeros((channels, channels))
     if method == "epoch":
         if times < 2:
@@ -170,50 +192,77 @@ def _noise_covariance(
                 f"MVNN(method='epoch') needs at least 2 time points, but got {times}; use method='time'"
             )
         weights = 1.0 / (counts[inverse] * names.size)
-        for part in slices(len(values), row_bytes=8 * channels * times):
-            observations = values[part].astype(np.float64).transpose(0, 2, 1)
+        for part in trials.parts():
+            observations = trials(part).astype(np.float64).transpose(0, 2, 1)
             total += _sum_of_covariances(observations, weights[part], shrinkage)
         return total
-    if len(values) < 2:
-        raise ValueError(f"MVNN needs at least 2 samples to know a covariance, but got {len(values)}")
+    if n < 2:
+        raise ValueError(f"MVNN needs at least 2 samples to know a covariance, but got {n}")
     order = np.argsort(inverse, kind="stable")
     repeats = [rows for rows in np.split(order, np.cumsum(counts)[:-1]) if len(rows) > 1] or [order]
     if method == "pooled":
-        return _pooled_covariance(values, repeats, shrinkage)
-    for rows in repeats:
-        for part in slices(times, row_bytes=8 * channels * len(rows)):
-            observations = values[rows][:, :, part].astype(np.float64).transpose(2, 0, 1)
-            weights = np.full(len(observations), 1.0 / (times * len(repeats)))
-            total += _sum_of_covariances(observations, weights, shrinkage)
+        return _pooled_covariance(trials, repeats, shrinkage)
+    for values in _by_condition(trials, repeats):
+        observations = values.transpose(2, 0, 1)
+        weights = np.full(len(observations), 1.0 / (times * len(repeats)))
+        total += _sum_of_covariances(observations, weights, shrinkage)
     return total
 
 
-def _pooled_covariance(values: np.ndarray, repeats: list[np.ndarray], shrinkage: str | float) -> np.ndarray:
+def _by_condition(trials: _Trials, repeats: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield (repeat, channel, time) in float64, condition after condition; a large one some times at a time."""
+    times = trials.shape[2]
+    most = max(1, BLOCK_BYTES // trials.row_bytes)
+    small = [rows for rows in repeats if len(rows) <= most]
+    for batch in _batches(small, most):
+        # One reading for all of them: trials of a condition are far apart, those of many conditions are not.
+        together = np.sort(np.concatenate(batch))
+        values = trials(together)
+        for rows in batch:
+            yield values[np.searchsorted(together, rows)].astype(np.float64)
+    for rows in repeats:
+        if len(rows) > most:
+            for part in slices(times, row_bytes=len(rows) * trials.row_bytes // times):
+                yield trials(np.sort(rows), part).astype(np.float64)
+
+
+def _batches(repeats: list[np.ndarray], most: int) -> Iterator[list[np.ndarray]]:
+    """Conditions that have at most so many trials together."""
+    batch: list[np.ndarray] = []
+    for rows in repeats:
+        if batch and sum(map(len, batch)) + len(rows) > most:
+            yield batch
+            batch = []
+        batch.append(rows)
+    if batch:
+        yield batch
+
+
+def _pooled_covariance(trials: _Trials, repeats: list[np.ndarray], shrinkage: str | float) -> np.ndarray:
     """One covariance of what is left at all times when every condition's mean is taken away."""
-    channels, times = values.shape[1:]
-    trials = sum(len(rows) for rows in repeats)
+    _, channels, times = trials.shape
+    count = sum(len(rows) for rows in repeats)
     gram = np.zeros((channels, channels))
-    for residuals in _residuals(values, repeats):
+    for residuals in _residuals(trials, repeats):
         gram += residuals.T @ residuals
-    n = trials * times
+    n = count * times
     variance = np.diag(gram) / n
     if shrinkage == "ledoit_wolf":
         precision = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
-        squares = [(residuals**2) @ precision for residuals in _residuals(values, repeats)]
+        squares = [(residuals**2) @ precision for residuals in _residuals(trials, repeats)]
         norm = (gram**2 * np.outer(precision, precision)).sum() / n**2
         amount = float(_amount(norm, np.concatenate(squares), n, channels))
     else:
         amount = float(shrinkage)
     # every condition's mean cost one degree of freedom at each time
-    return ((1 - amount) * gram / n + amount * np.diag(variance)) * trials / (trials - len(repeats))
+    return ((1 - amount) * gram / n + amount * np.diag(variance)) * count / (count - len(repeats))
 
 
-def _residuals(values: np.ndarray, repeats: list[np.ndarray]) -> Iterator[np.ndarray]:
+def _residuals(trials: _Trials, repeats: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield (trial and time, channel) for one condition after the other."""
-    for rows in repeats:
-        trials = values[rows].astype(np.float64)
-        trials -= trials.mean(axis=0)
-        yield trials.transpose(0, 2, 1).reshape(-1, values.shape[1])
+    for values in _by_condition(trials, repeats):
+        values -= values.mean(axis=0)
+        yield values.transpose(0, 2, 1).reshape(-1, trials.shape[1])
 
 
 def _sum_of_covariances(x: np.ndarray, weights: np.ndarray, shrinkage: str | float) -> np.ndarray:
@@ -258,11 +307,11 @@ def _matrix_power(matrix: np.ndarray, power: float) -> np.ndarray:
     return (vectors * values[..., None, :] ** power) @ np.swapaxes(vectors, -1, -2)
 
 
-def _require_invertible(covariance: np.ndarray, values: np.ndarray, names: list[Any]) -> None:
+def _require_invertible(covariance: np.ndarray, trials: _Trials, names: list[Any]) -> None:
     p = len(covariance)
     sd = np.sqrt(np.diag(covariance))
-    size = np.abs(values).max(axis=(0, 2)).astype(np.float64)
-    flat = np.flatnonzero(sd <= CONSTANT_ULPS * eps(values.dtype) * size)
+    size = np.max([np.abs(trials(part)).max(axis=(0, 2)) for part in trials.parts()], axis=0)
+    flat = np.flatnonzero(sd <= CONSTANT_ULPS * eps(trials.dtype) * size.astype(np.float64))
     if flat.size:
         raise ValueError(
             f"{flat.size} of {p} channels carry no noise in the training data of MVNN, first {names[flat[0]]!r}: they "
