@@ -325,6 +325,19 @@ def test_mvnn_per_session_float32_and_blocks(monkeypatch):
     np.testing.assert_allclose(MVNN(by="session").fit_transform(both).values, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["time", "epoch", "pooled"])
+@pytest.mark.parametrize("condition", ["stimulus", None])
+def test_mvnn_of_epochs_on_disk_reads_a_few_trials_at_a_time(monkeypatch, method, condition):
+    pytest.importorskip("dask")
+    x = simulated_epochs(8, repeats=3)
+    whole = MVNN(method, condition=condition).fit(x)
+    monkeypatch.setattr("neurodecode.prepare.rows.BLOCK_BYTES", 5 * 8 * x[0].size)
+    lazily = x.chunk(sample=7, time=-1)
+    parts = MVNN(method, condition=condition).fit(lazily)
+    np.testing.assert_allclose(parts.covariance_.values, whole.covariance_.values, rtol=1e-10)
+    np.testing.assert_allclose(parts.transform(lazily).values, whole.transform(x).values, rtol=1e-9)
+
+
 def test_mvnn_fitted_on_the_baseline_serves_all_times():
     x = simulated_epochs(7)
     model = MVNN().fit(x.sel(time=slice(None, 0.04)))

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from neurodecode.labels import require_choice, require_coord, require_copy
 from neurodecode.prepare.rows import (
-    BLOCK_BYTES,
     CONSTANT_ULPS,
     GROUP,
     blocks,
@@ -25,6 +24,7 @@ from neurodecode.prepare.rows import (
     require_columns,
     require_epochs,
     require_seen,
+    rows_at_a_time,
     slices,
 )
 
@@ -212,7 +212,7 @@ def _noise_covariance(
 def _by_condition(trials: _Trials, repeats: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield (repeat, channel, time) in float64, condition after condition; a large one some times at a time."""
     times = trials.shape[2]
-    most = max(1, BLOCK_BYTES // trials.row_bytes)
+    most = rows_at_a_time(trials.row_bytes)
     small = [rows for rows in repeats if len(rows) <= most]
     for batch in _batches(small, most):
         # One reading for all of them: trials of a condition are far apart, those of many conditions are not.

@@ -154,9 +154,14 @@ def blocks(array: xr.DataArray, rows: np.ndarray) -> Iterator[Any]:
 
 def slices(n: int, *, row_bytes: int) -> Iterator[slice]:
     """Cut n rows into slices of at most BLOCK_BYTES."""
-    step = max(1, BLOCK_BYTES // max(1, row_bytes))
+    step = rows_at_a_time(row_bytes)
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
+
+
+def rows_at_a_time(row_bytes: int) -> int:
+    """Return how many rows BLOCK_BYTES hold; 1 at least."""
+    return max(1, BLOCK_BYTES // max(1, row_bytes))
 
 
 def eps(dtype: np.dtype) -> float:
