@@ -534,7 +534,7 @@ def test_a_batch_that_is_damaged_is_computed_again(encoder, images, tmp_path, mo
             vision.extract_features(images, encoder, LAYERS, batch=2, out=out, progress=False)
     with open(part / "journal", "a") as stream:
         stream.write("\n[6, 7, 12")  # a line cut short
-    chunk = part / "rows.zarr" / "features" / "1.0"
+    chunk = part / "array.zarr" / "features" / "1.0"
     held = bytearray(chunk.read_bytes())
     held[100] ^= 0xFF
     chunk.write_bytes(held)
@@ -573,7 +573,7 @@ def test_what_was_begun_with_something_else_is_refused(
             extract(encoder=code)
         extract()
     (tmp_path / "other").mkdir()
-    with pytest.raises(ValueError, match="no folder of features"):
+    with pytest.raises(ValueError, match="no zarr folder that neurodecode made"):
         vision.extract_features(images, encoder, LAYERS, out=tmp_path / "other", progress=False)
 
 

@@ -1,0 +1,283 @@
+"""Arrays computed a block at a time, in a zarr folder that is there whole or not at all.
+
+While it is being made, a folder ``<name>.part`` beside it holds the array, the key (everything that decides its
+values) and a journal with one line and one checksum a finished block. A later run with the same key goes on with the
+blocks that are missing or whose checksum does not hold; the folder gets its name when all are there. The checksums
+stay with the array, so that :func:`damaged` can tell later whether it is still what was written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurodecode.store.pieces import Pieces
+from neurodecode.store.stamps import stamp
+from neurodecode.store.values import describe
+
+ARRAY = "array.zarr"
+JOURNAL = "journal"
+# Attributes of the array in the folder that are the folder's own business.
+OWN = ("key", "checksums", "axis")
+Block = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be computed, and what is written about it.
+
+    Attributes
+    ----------
+    what : the function that a user called.
+    compute : block from start to stop along ``axis`` -> its values, float32.
+    name : of the array in the folder.
+    coords, attrs : of the result.
+    parameters, data : what the values follow from; ``data`` are hashes.
+    axis : along which blocks follow each other.
+    """
+
+    what: str
+    compute: Callable[[int, int], np.ndarray]
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    coords: Mapping[Any, Any]
+    attrs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    data: Mapping[str, str]
+    axis: int = 0
+    chunks: tuple[int, ...] = field(default=())
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that decides the values."""
+        return json.loads(json.dumps(describe({**self.parameters, **self.data})))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the values."""
+        return 4 * int(np.prod(self.shape))
+
+    def stamped(self, array: xr.DataArray) -> xr.DataArray:
+        """Say in an array's attributes how it was made."""
+        return stamp(array, what=self.what, parameters=self.parameters, data=self.data)
+
+    def labelled(self, values: Any) -> xr.DataArray:
+        """Return the result with these values."""
+        return self.stamped(xr.DataArray(values, dims=self.dims, coords=self.coords, attrs=dict(self.attrs)))
+
+
+def batches(n: int, size: int) -> list[Block]:
+    """Blocks of one size; the last one may be shorter."""
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def tracked(todo: Sequence[Block], *, done: int, what: str, progress: bool) -> Iterator[Block]:
+    """Yield blocks under a progress bar."""
+    from tqdm import tqdm
+
+    with tqdm(total=len(todo) + done, initial=done, desc=what, unit="block", disable=not progress) as bar:
+        for block in todo:
+            yield block
+            bar.update()
+
+
+def make(work: Work, target: Path, blocks: Sequence[Block], *, progress: bool = True) -> None:
+    """Make the folder, or go on with one that was begun; nothing is done if it is there and holds this work.
+
+    Raises
+    ------
+    ValueError
+        If the folder, or one that was begun, holds other work: what differs.
+    OSError
+        If the disk has not enough room: before the first block.
+    """
+    if not target.exists():
+        _make(work, target, list(blocks), progress)
+    elif not (_part(target) / ARRAY).exists():
+        shutil.rmtree(_part(target), ignore_errors=True)  # left by a kill just after the array got its name
+    _require_same(work, target)
+
+
+def open_blocks(target: str | Path, *, lazily: bool = False) -> xr.DataArray:
+    """Open an array that was made block by block.
+
+    Parameters
+    ----------
+    target : path of the folder
+    lazily : bool
+        As a dask array, with the folder's own chunks; otherwise values are read, all of them, when they are used.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there, or was begun and is not whole.
+    ValueError
+        If it is something else.
+    """
+    target = Path(target)
+    array = _opened(target, chunks={} if lazily else None)
+    array.attrs = {k: v for k, v in array.attrs.items() if k not in OWN}
+    return array
+
+
+def is_blocks(target: str | Path) -> bool:
+    """Whether a path is a zarr folder, or the place where one is being made."""
+    path = Path(target)
+    return path.is_dir() and ((path / ".zgroup").exists() or (path / "zarr.json").exists())
+
+
+def damaged(target: str | Path) -> list[str]:
+    """Return which blocks do not hold what was written, in words; none if all is well.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`open_blocks`.
+    """
+    array = _opened(Path(target), chunks=None)
+    axis = int(array.attrs["axis"])
+    dim = array.dims[axis]
+    wrong = []
+    for start, stop, checksum in json.loads(array.attrs["checksums"]):
+        try:
+            found = _checksum(array.variable[_index(axis, (start, stop))].values)
+        except Exception as error:  # zarr reports damage as RuntimeError, ValueError, OSError ... without order
+            wrong.append(f"{dim} {start} to {stop} cannot be read: {error}")
+            continue
+        if found != checksum:
+            wrong.append(f"{dim} {start} to {stop} has the checksum {found}, but was written with {checksum}")
+    return wrong
+
+
+def require_disk(folder: Path, needed: int, *, what: str) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises
+    ------
+    OSError
+        With the estimate, what is free, and the remedy.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"{what} needs about {needed / 2**30:.2f} GiB but only {free / 2**30:.2f} GiB are free in {folder}; "
+            "make room, or write to another disk"
+        )
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None:
+    part = _part(target)
+    array, journal = part / ARRAY, part / JOURNAL
+    if not (journal.exists() and array.exists()):
+        require_disk(target.parent, work.nbytes, what=f"{target.name} {work.shape}")
+    # The blocks belong to the key: sums in another order differ in the last digit.
+    Pieces(part, key=work.key | {"blocks": [list(b) for b in blocks]})
+    if not (journal.exists() and array.exists()):
+        shutil.rmtree(array, ignore_errors=True)  # begun, and no block finished
+        _begin(work, array)
+        journal.write_text("", encoding="utf-8")
+    values = _group(array)[work.name]
+    sums = _journal(journal)
+    todo = [b for b in blocks if b not in sums or _checksum(values[_index(work.axis, b)]) != sums[b]]
+    with open(journal, "a", encoding="utf-8") as stream:
+        for block in tracked(todo, done=len(blocks) - len(todo), what=work.what, progress=progress):
+            found = np.ascontiguousarray(work.compute(*block), dtype=np.float32)
+            values[_index(work.axis, block)] = found
+            sums[block] = _checksum(found)
+            # The first newline ends a line that a kill cut short, which the reader passes over.
+            stream.write(f"\n{json.dumps([*block, sums[block]])}\n")
+            stream.flush()
+    values.attrs.update({"checksums": json.dumps([[*b, sums[b]] for b in blocks]), "axis": work.axis})
+    try:
+        os.replace(array, target)
+    except OSError as error:
+        raise FileExistsError(f"{target} was made by somebody else meanwhile; {part} was left") from error
+    shutil.rmtree(part, ignore_errors=True)
+
+
+def _index(axis: int, block: Block) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, slice(*block))
+
+
+def _checksum(values: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float32).data)
+
+
+def _journal(file: Path) -> dict[Block, int]:
+    """Read the finished blocks and their checksums."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            start, stop, checksum = json.loads(line)
+        except ValueError:
+            continue
+        found[start, stop] = checksum
+    return found
+
+
+def _group(folder: Path) -> Any:
+    import zarr
+
+    return zarr.open_group(str(folder), mode="a", zarr_format=2)
+
+
+def _begin(work: Work, folder: Path) -> None:
+    """Write coordinates and attrs, and an array without values yet."""
+    empty = work.stamped(xr.DataArray(0, attrs=dict(work.attrs)))
+    xr.Dataset(coords=work.coords).to_zarr(folder, mode="w", zarr_format=2, consolidated=False)
+    array = _group(folder).create_array(
+        work.name,
+        shape=work.shape,
+        chunks=work.chunks or work.shape,
+        dtype="float32",
+        compressors=None,
+        fill_value=np.nan,
+    )
+    array.attrs.update({**empty.attrs, "key": json.dumps(work.key), "_ARRAY_DIMENSIONS": list(work.dims)})
+
+
+def _opened(target: Path, chunks: Any) -> xr.DataArray:
+    if not target.exists():
+        begun = "; it was begun and is not whole: run the same command again" if _part(target).exists() else ""
+        raise FileNotFoundError(f"there is no folder {target}{begun}")
+    try:
+        found = xr.open_zarr(target, chunks=chunks, consolidated=False)
+        named = [name for name, array in found.data_vars.items() if "key" in array.attrs]
+        (name,) = named
+    except (KeyError, ValueError, OSError, TypeError) as error:
+        raise ValueError(
+            f"{target} exists and is no zarr folder that neurodecode made; choose another name"
+        ) from error
+    array = found[name]
+    array.name = None
+    return array
+
+
+def _require_same(work: Work, target: Path) -> None:
+    """Refuse a folder that holds something else than this work."""
+    found = json.loads(_opened(target, None).attrs["key"])
+    absent = "(not given)"
+    differ = [
+        f"{k!r}: {found.get(k, absent)!r} there, {work.key.get(k, absent)!r} now"
+        for k in sorted(found.keys() | work.key.keys())
+        if found.get(k, absent) != work.key.get(k, absent)
+    ]
+    if differ:
+        raise ValueError(
+            f"{target} holds something else; {len(differ)} entries differ: {'; '.join(differ)}. Choose another name, "
+            "or delete it to make it again"
+        )
