@@ -123,6 +123,63 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
         )
 
 
+def hold_out(
+    responses: xr.DataArray,
+    amount: int | float,
+    *,
+    by: str = STIMULUS,
+    of: str = "train",
+    name: str = "validation",
+    seed: int | None = None,
+) -> xr.DataArray:
+    """Move a part of one split into another: whole stimuli or whole concepts, never single trials of one.
+
+    Parameters
+    ----------
+    responses : (sample, ...) with ``split``
+        Only its labels are read; lazy values stay lazy.
+    amount : int or float
+        How many values of ``by``, or which share of them (0 to 1).
+    by : str
+        Sample coordinate whose values stay together: "stimulus", "concept".
+    of, name : str
+        The split that gives and the one that takes.
+    seed : int, optional
+        Which values are drawn; None: the last ones in the order in which they first appear.
+
+    Returns
+    -------
+    The responses with another ``split``.
+
+    Raises
+    ------
+    ValueError
+        If the split, the coordinate or so many values are not there, ``name`` is taken, or a value is in other splits
+        too.
+    """
+    rows = select(responses, of, who="of")
+    split = responses.coords["split"].values.astype(object)
+    if name in split:
+        raise ValueError(f"there are samples in the split {name!r} already; choose another name")
+    labels = require_coord(responses, by, who="responses", dim=SAMPLE).values
+    outside = np.setdiff1d(np.arange(len(labels)), rows)
+    both = np.intersect1d(labels[rows], labels[outside])
+    if by == STIMULUS and both.size:
+        raise ValueError(
+            f"{both.size} stimuli of {of!r} are in other splits too: {listed(both)}; mend the split"
+        )
+    part, first = groups(labels[rows])
+    count = amount if isinstance(amount, int | np.integer) else round(amount * first.size)
+    if not 0 < count < first.size:
+        raise ValueError(
+            f"{amount} of {first.size} values of {by!r} in {of!r} cannot be held out; give a number from 1 to "
+            f"{first.size - 1}, or a share between 0 and 1"
+        )
+    order = np.arange(first.size) if seed is None else np.random.default_rng(seed).permutation(first.size)
+    split[rows[np.isin(part, order[-count:])]] = name
+    return responses.assign_coords(split=(SAMPLE, split.astype(str)))
+
+
 def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     """Positions of the samples meant by ids, a boolean mask, or the name of a split.
 

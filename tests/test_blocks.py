@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from neurodecode import store
-from neurodecode.store import blocks
+from neurodecode.store import blocks, folders
 
 VALUES = np.random.default_rng(0).normal(size=(7, 3, 5)).astype(np.float32)
 
@@ -48,7 +48,7 @@ def test_blocks_along_any_axis_come_back_with_labels_and_how_they_were_made(tmp_
         pytest.importorskip("dask")
     out = tmp_path / "a.zarr"
     blocks.make(work(axis), out, parts, progress=False)
-    found = blocks.open_blocks(out, lazily=lazily)
+    found = folders.open_blocks(out, lazily=lazily)
     assert (found.chunks is not None) == lazily
     np.testing.assert_array_equal(found.values, VALUES)
     for name, (dim, labels) in work().coords.items():
@@ -58,22 +58,27 @@ def test_blocks_along_any_axis_come_back_with_labels_and_how_they_were_made(tmp_
     assert store.provenance(found)["data"] == {"files": "0123"}
     assert set(found.attrs) == {"units", "affine", "provenance"}
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
-    assert not blocks.damaged(out)
+    assert not folders.damaged(out)
+    xr.testing.assert_identical(store.load(out), found.load())
 
 
 def test_what_was_interrupted_goes_on_and_only_with_the_same_key(tmp_path):
     out, parts = tmp_path / "a.zarr", blocks.batches(7, 2)
     with pytest.raises(KeyboardInterrupt):
         blocks.make(work(fail_at=4), out, parts, progress=False)
-    with pytest.raises(FileNotFoundError, match=r"there is no folder .*a\.zarr; it was begun and is not whole"):
-        blocks.open_blocks(out)
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no folder .*a\.zarr; it was begun and is not whole"
+    ):
+        folders.open_blocks(out)
     with pytest.raises(ValueError, match=r"differ: 'band': \[0.1, 40.0\] in the folder, \[0.1, 30.0\] now"):
         blocks.make(work(parameters={"band": (0.1, 30.0)}), out, parts, progress=False)
     seen: list = []
     blocks.make(work(seen=seen), out, parts, progress=False)
     assert seen == [(4, 6), (6, 7)]
-    np.testing.assert_array_equal(blocks.open_blocks(out).values, VALUES)
-    with pytest.raises(ValueError, match="holds something else; 1 entries differ: 'files': '0123' there, '4' now"):
+    np.testing.assert_array_equal(folders.open_blocks(out).values, VALUES)
+    with pytest.raises(
+        ValueError, match="holds something else; 1 entries differ: 'files': '0123' there, '4' now"
+    ):
         blocks.make(work(data={"files": "4"}), out, parts, progress=False)
 
 
@@ -84,10 +89,12 @@ def test_a_finished_folder_that_was_damaged_says_where(tmp_path):
     held = bytearray(chunk.read_bytes())
     held[9] ^= 1
     chunk.write_bytes(held)
-    (wrong,) = blocks.damaged(out)
+    (wrong,) = folders.damaged(out)
     assert wrong.startswith("sample 3 to 7 has the checksum")
+    with pytest.raises(ValueError, match=r"a\.zarr is damaged: 'sample 3 to 7 has the checksum"):
+        store.load(out)
     chunk.write_bytes(held[:-4])
-    (wrong,) = blocks.damaged(out)
+    (wrong,) = folders.damaged(out)
     assert wrong.startswith("sample 3 to 7 cannot be read")
 
 
@@ -106,7 +113,7 @@ def test_folders_of_others_are_refused(tmp_path):
     xr.Dataset({"x": ("t", np.arange(3.0))}).to_zarr(out, zarr_format=2, consolidated=False)
     before = json.loads((out / "x" / ".zarray").read_text())
     with pytest.raises(ValueError, match="no zarr folder that neurodecode made"):
-        blocks.open_blocks(out)
+        folders.open_blocks(out)
     with pytest.raises(ValueError, match="no zarr folder that neurodecode made"):
         blocks.make(work(), out, [(0, 7)], progress=False)
     assert json.loads((out / "x" / ".zarray").read_text()) == before

@@ -297,3 +297,46 @@ def test_the_guard_finds_exactly_the_shared_stimuli(seen, data):
         assert parts(folds.splits(array, train=train, test=test)) == [
             (np.flatnonzero(train).tolist(), np.flatnonzero(test).tolist())
         ]
+
+
+# ---------------------------------------------------------------- held out for validation
+
+
+def _three_splits(n: int = 12) -> xr.DataArray:
+    return brain.fmri(
+        np.zeros((2 * n, 2)),
+        sample=[f"t{i}" for i in range(2 * n)],
+        stimulus=[f"img_{i % n}" for i in range(2 * n)],
+        split=["test" if i % n >= n - 2 else "train" for i in range(2 * n)],
+    ).assign_coords(concept=("sample", [f"concept_{i % n // 2}" for i in range(2 * n)]))
+
+
+def test_the_last_stimuli_are_held_out_with_all_their_trials():
+    found = folds.hold_out(_three_splits(), 3)
+    assert set(found.stimulus.values[found.split.values == "validation"]) == {"img_7", "img_8", "img_9"}
+    assert (found.split.values == "validation").sum() == 6
+    assert set(found.stimulus.values[found.split.values == "test"]) == {"img_10", "img_11"}
+
+
+def test_a_share_of_concepts_is_drawn_by_seed():
+    array = _three_splits()
+    found = folds.hold_out(array, 0.4, by="concept", seed=3)
+    drawn = set(found.concept.values[found.split.values == "validation"])
+    assert len(drawn) == 2
+    assert not drawn & set(found.concept.values[found.split.values == "train"])
+    np.testing.assert_array_equal(found.split, folds.hold_out(array, 0.4, by="concept", seed=3).split)
+    draws = {tuple(folds.hold_out(array, 0.4, by="concept", seed=s).split.values) for s in range(9)}
+    assert len(draws) > 1
+
+
+def test_what_cannot_be_held_out():
+    array = _three_splits()
+    with pytest.raises(ValueError, match="10 of 10 values of 'stimulus' in 'train' cannot be held out"):
+        folds.hold_out(array, 10)
+    with pytest.raises(ValueError, match="samples in the split 'test' already"):
+        folds.hold_out(array, 1, name="test")
+    with pytest.raises(ValueError, match="of='val' is no value of 'split'"):
+        folds.hold_out(array, 1, of="val")
+    torn = array.assign_coords(split=("sample", ["test", *array.split.values[1:]]))
+    with pytest.raises(ValueError, match="1 stimuli of 'train' are in other splits too: 'img_0'"):
+        folds.hold_out(torn, 1)

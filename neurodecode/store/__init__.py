@@ -7,9 +7,20 @@ how to put it back. Nothing is pickled and nothing in a file is ever executed.
 
 from neurodecode.store.atomic import write_text
 from neurodecode.store.files import load, save
+from neurodecode.store.folders import open_blocks
 from neurodecode.store.hashes import data_hash
 from neurodecode.store.pieces import Pieces
 from neurodecode.store.stamps import provenance, stamp
 from neurodecode.store.values import describe
 
-__all__ = ["Pieces", "data_hash", "describe", "load", "provenance", "save", "stamp", "write_text"]
+__all__ = [
+    "Pieces",
+    "data_hash",
+    "describe",
+    "load",
+    "open_blocks",
+    "provenance",
+    "save",
+    "stamp",
+    "write_text",
+]

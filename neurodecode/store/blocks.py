@@ -3,7 +3,7 @@
 While it is being made, a folder ``<name>.part`` beside it holds the array, the key (everything that decides its
 values) and a journal with one line and one checksum a finished block. A later run with the same key goes on with the
 blocks that are missing or whose checksum does not hold; the folder gets its name when all are there. The checksums
-stay with the array, so that :func:`damaged` can tell later whether it is still what was written.
+stay with the array, so that it can be told later whether it is still what was written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +19,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurodecode.store.folders import Block, checksum, index, opened, part_of
 from neurodecode.store.pieces import Pieces
 from neurodecode.store.stamps import stamp
 from neurodecode.store.values import describe
 
 ARRAY = "array.zarr"
 JOURNAL = "journal"
-# Attributes of the array in the folder that are the folder's own business.
-OWN = ("key", "checksums", "axis")
-Block = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -103,60 +100,9 @@ def make(work: Work, target: Path, blocks: Sequence[Block], *, progress: bool = 
     """
     if not target.exists():
         _make(work, target, list(blocks), progress)
-    elif not (_part(target) / ARRAY).exists():
-        shutil.rmtree(_part(target), ignore_errors=True)  # left by a kill just after the array got its name
+    elif not (part_of(target) / ARRAY).exists():
+        shutil.rmtree(part_of(target), ignore_errors=True)  # left by a kill just after the array got its name
     _require_same(work, target)
-
-
-def open_blocks(target: str | Path, *, lazily: bool = False) -> xr.DataArray:
-    """Open an array that was made block by block.
-
-    Parameters
-    ----------
-    target : path of the folder
-    lazily : bool
-        As a dask array, with the folder's own chunks; otherwise values are read, all of them, when they are used.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there, or was begun and is not whole.
-    ValueError
-        If it is something else.
-    """
-    target = Path(target)
-    array = _opened(target, chunks={} if lazily else None)
-    array.attrs = {k: v for k, v in array.attrs.items() if k not in OWN}
-    return array
-
-
-def is_blocks(target: str | Path) -> bool:
-    """Whether a path is a zarr folder, or the place where one is being made."""
-    path = Path(target)
-    return path.is_dir() and ((path / ".zgroup").exists() or (path / "zarr.json").exists())
-
-
-def damaged(target: str | Path) -> list[str]:
-    """Return which blocks do not hold what was written, in words; none if all is well.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As :func:`open_blocks`.
-    """
-    array = _opened(Path(target), chunks=None)
-    axis = int(array.attrs["axis"])
-    dim = array.dims[axis]
-    wrong = []
-    for start, stop, checksum in json.loads(array.attrs["checksums"]):
-        try:
-            found = _checksum(array.variable[_index(axis, (start, stop))].values)
-        except Exception as error:  # zarr reports damage as RuntimeError, ValueError, OSError ... without order
-            wrong.append(f"{dim} {start} to {stop} cannot be read: {error}")
-            continue
-        if found != checksum:
-            wrong.append(f"{dim} {start} to {stop} has the checksum {found}, but was written with {checksum}")
-    return wrong
 
 
 def require_disk(folder: Path, needed: int, *, what: str) -> None:
@@ -175,12 +121,8 @@ def require_disk(folder: Path, needed: int, *, what: str) -> None:
         )
 
 
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
-
-
 def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None:
-    part = _part(target)
+    part = part_of(target)
     array, journal = part / ARRAY, part / JOURNAL
     if not (journal.exists() and array.exists()):
         require_disk(target.parent, work.nbytes, what=f"{target.name} {work.shape}")
@@ -192,12 +134,12 @@ def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None
         journal.write_text("", encoding="utf-8")
     values = _group(array)[work.name]
     sums = _journal(journal)
-    todo = [b for b in blocks if b not in sums or _checksum(values[_index(work.axis, b)]) != sums[b]]
+    todo = [b for b in blocks if b not in sums or checksum(values[index(work.axis, b)]) != sums[b]]
     with open(journal, "a", encoding="utf-8") as stream:
         for block in tracked(todo, done=len(blocks) - len(todo), what=work.what, progress=progress):
             found = np.ascontiguousarray(work.compute(*block), dtype=np.float32)
-            values[_index(work.axis, block)] = found
-            sums[block] = _checksum(found)
+            values[index(work.axis, block)] = found
+            sums[block] = checksum(found)
             # The first newline ends a line that a kill cut short, which the reader passes over.
             stream.write(f"\n{json.dumps([*block, sums[block]])}\n")
             stream.flush()
@@ -207,14 +149,6 @@ def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None
     except OSError as error:
         raise FileExistsError(f"{target} was made by somebody else meanwhile; {part} was left") from error
     shutil.rmtree(part, ignore_errors=True)
-
-
-def _index(axis: int, block: Block) -> tuple[slice, ...]:
-    return (*(slice(None),) * axis, slice(*block))
-
-
-def _checksum(values: Any) -> int:
-    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float32).data)
 
 
 def _journal(file: Path) -> dict[Block, int]:
@@ -250,26 +184,9 @@ def _begin(work: Work, folder: Path) -> None:
     array.attrs.update({**empty.attrs, "key": json.dumps(work.key), "_ARRAY_DIMENSIONS": list(work.dims)})
 
 
-def _opened(target: Path, chunks: Any) -> xr.DataArray:
-    if not target.exists():
-        begun = "; it was begun and is not whole: run the same command again" if _part(target).exists() else ""
-        raise FileNotFoundError(f"there is no folder {target}{begun}")
-    try:
-        found = xr.open_zarr(target, chunks=chunks, consolidated=False)
-        named = [name for name, array in found.data_vars.items() if "key" in array.attrs]
-        (name,) = named
-    except (KeyError, ValueError, OSError, TypeError) as error:
-        raise ValueError(
-            f"{target} exists and is no zarr folder that neurodecode made; choose another name"
-        ) from error
-    array = found[name]
-    array.name = None
-    return array
-
-
 def _require_same(work: Work, target: Path) -> None:
     """Refuse a folder that holds something else than this work."""
-    found = json.loads(_opened(target, None).attrs["key"])
+    found = json.loads(opened(target, None).attrs["key"])
     absent = "(not given)"
     differ = [
         f"{k!r}: {found.get(k, absent)!r} there, {work.key.get(k, absent)!r} now"

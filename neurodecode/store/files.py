@@ -19,6 +19,7 @@ from neurodecode.store.atomic import (
     shown,
     writable_target,
 )
+from neurodecode.store.folders import damaged, is_blocks, open_blocks
 from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
 
 
@@ -91,7 +92,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
     Parameters
     ----------
     path : path
-        A file written by :func:`save`, or any netCDF file.
+        A file written by :func:`save`, any netCDF file, or a zarr folder of features or prepared responses.
 
     Returns
     -------
@@ -106,6 +107,13 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
         If the file is empty, truncated, of another kind (the message says which) or of a newer format.
     """
     file = pathlib.Path(path)
+    if is_blocks(file):
+        wrong = damaged(file)
+        if wrong:
+            raise ValueError(
+                f"{file} is damaged: {shown(wrong, most=2)}; make it again, or copy it again from where it was whole"
+            )
+        return open_blocks(file).load()
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder, not a netCDF file; give the path of one file in it")
     if not file.exists():

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ..labels import FEATURE, STIMULUS, require_memory
-from ..store import blocks
+from ..store import blocks, folders
 
 NAME = "features"
 
@@ -61,7 +61,7 @@ def run(work: Work, *, out: str | Path | None, batch: int, progress: bool) -> xr
     parts = blocks.batches(whole.shape[0], batch)
     if out is not None:
         blocks.make(whole, Path(out), parts, progress=progress)
-        return blocks.open_blocks(out)
+        return folders.open_blocks(out)
     require_memory(
         whole.nbytes,
         what=f"{whole.shape[0]} x {whole.shape[1]} features",
