@@ -1,0 +1,41 @@
+"""Top: the command ``neurodecode``. Every subcommand says what it takes and shows an example."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from .decoding import add_decode, add_map, add_sweep
+from .demo import add_demo
+from .figures import add_figure, add_info
+from .reconstruct import add_reconstruct
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; errors a user can mend are one line on standard error and exit status 2."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+        print(f"neurodecode {args.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="neurodecode",
+        description="Interpretable ridge decoding of fMRI, EEG and MEG: per region, per time window, on the cortex.",
+        epilog="Begin with:  neurodecode demo --out demo",
+    )
+    parser.add_argument("--version", action="version", version=f"neurodecode {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    add_demo(commands)
+    add_decode(commands)
+    add_sweep(commands)
+    add_map(commands)
+    add_reconstruct(commands)
+    add_figure(commands)
+    add_info(commands)
+    return parser

@@ -1,0 +1,7 @@
+"""``python -m neurodecode.cli``."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

@@ -1,0 +1,40 @@
+"""What the subcommands share: how they are described, and scripts run in processes of their own."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+FORMATTER = argparse.RawDescriptionHelpFormatter
+
+
+def add(commands: argparse._SubParsersAction, name: str, summary: str, text: str) -> argparse.ArgumentParser:
+    """Add a subcommand with a one-line summary, and a text that shows an example."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.\n\n{text}",
+        formatter_class=FORMATTER,
+    )
+    return parser
+
+
+def script_folder() -> Path:
+    """Folder that holds analyses/ and figures/: the package in a wheel, the repository in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package, package.parent):
+        if (folder / "analyses").is_dir() and (folder / "figures").is_dir():
+            return folder
+    raise FileNotFoundError(
+        "this installation lacks the scripts of the demo (analyses/ and figures/); install again"
+    )
+
+
+def run_script(path: Path, *options: str) -> str:
+    """Run a script of ours in a process of its own; return the command as a user would type it."""
+    done = subprocess.run([sys.executable, str(path), *options], check=False)
+    if done.returncode:
+        raise OSError(f"{path.name} ended with status {done.returncode}; its message stands above")
+    return " ".join(["python", f"{path.parent.name}/{path.name}", *options])

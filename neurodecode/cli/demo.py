@@ -1,0 +1,57 @@
+"""``neurodecode demo``: every analysis on simulated brains."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from ._common import add, run_script, script_folder
+
+# The demo is these scripts, run one after the other: an analysis and the figure of its result.
+DEMO = (
+    ("region_ablation", "region_ablation", ("--modality", "fmri")),
+    ("weight_map", "weight_map", ("--modality", "fmri")),
+    ("region_profile", "region_profile", ("--modality", "fmri")),
+    ("time_course", "time_course_meg", ("--modality", "meg")),
+    ("time_course", "time_course_eeg", ("--modality", "eeg")),
+    ("generalisation", "generalisation_meg", ("--modality", "meg", "--subjects", "2")),
+    ("topographies", "topographies_meg", ("--modality", "meg", "--subjects", "2")),
+    ("selection", "selection", ("--modality", "fmri")),
+    ("reconstruct", "reconstruct_fmri", ("--modality", "fmri", "--n", "12", "--steps", "20")),
+)
+
+
+def add_demo(commands: argparse._SubParsersAction) -> None:
+    """Add ``demo``."""
+    parser = add(
+        commands,
+        "demo",
+        "run every analysis on simulated brains; figures and one page",
+        "Needs no file and no network. Example:\n\n  neurodecode demo --out demo\n\nthen open demo/index.html.",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for results, figures and index.html"
+    )
+    parser.add_argument("--size", choices=("small", "full"), default="small", help="how much is simulated")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the simulation and of permutations")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from .. import report
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    scripts = script_folder()
+    common = ("--size", args.size, "--seed", str(args.seed))
+    steps = []
+    begun = time.monotonic()
+    for i, (analysis, result, options) in enumerate(DEMO, start=1):
+        print(f"[{i}/{len(DEMO)}] {analysis} {' '.join(options)}", flush=True)
+        steps.append(
+            run_script(scripts / "analyses" / f"{analysis}.py", *options, *common, "--out", str(args.out))
+        )
+        figure = scripts / "figures" / f"{analysis}.py"
+        steps.append(run_script(figure, str(args.out / f"{result}.nc"), "--out", str(args.out)))
+    page = report.write(args.out, title="neurodecode demo: simulated brains", steps=steps)
+    print(f"done in {time.monotonic() - begun:.0f} s; open {page}")

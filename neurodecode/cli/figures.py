@@ -1,0 +1,81 @@
+"""``neurodecode figure`` and ``info``: what is in a file, drawn or in words."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ._common import add, run_script, script_folder
+
+# Which script draws a result, by the dimensions that it has; the first that fits. Data are no results, but a
+# reconstruction has its samples.
+DATA = {"sample", "stimulus"}
+REFINED = {"stage", "metric"}
+FIGURES = (
+    ({"stage", "metric", "frame"}, "reconstruct"),
+    ({"stage", "metric"}, "reconstruction_choices"),
+    ({"noise"}, "claims"),
+    ({"set", "space"}, "selection"),
+    ({"train_window", "test_window"}, "generalisation"),
+    ({"window", "channel"}, "topographies"),
+    ({"window"}, "time_course"),
+    ({"layer", "voxel"}, "weight_map"),
+    ({"region", "fold"}, "region_ablation"),
+    ({"region"}, "region_profile"),
+)
+
+
+def add_figure(commands: argparse._SubParsersAction) -> None:
+    """Add ``figure``."""
+    parser = add(
+        commands,
+        "figure",
+        "draw a result file",
+        "Knows what decode, sweep, weight-map, generalise and patterns write. Example:\n\n"
+        "  neurodecode figure sweep.nc --out figures",
+    )
+    parser.add_argument(
+        "result", type=Path, help="file written by decode, sweep, weight-map or neurodecode.save"
+    )
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder for the PNG and the PDF")
+    parser.set_defaults(run=_figure)
+
+
+def _figure(args: argparse.Namespace) -> None:
+    from .. import store
+
+    dims = set(map(str, store.load(args.result).dims))
+    fitting = [
+        script for needed, script in FIGURES if needed <= dims and (needed >= REFINED or not DATA & dims)
+    ]
+    if not fitting:
+        known = "; ".join(" x ".join(sorted(needed)) for needed, _ in FIGURES)
+        raise ValueError(
+            f"no figure for a result over {' x '.join(sorted(dims))}; there are figures for {known}"
+        )
+    run_script(script_folder() / "figures" / f"{fitting[0]}.py", str(args.result), "--out", str(args.out))
+
+
+def add_info(commands: argparse._SubParsersAction) -> None:
+    """Add ``info``."""
+    parser = add(
+        commands,
+        "info",
+        "say what is in a file and whether it is well-formed",
+        "Reads netCDF written by neurodecode.save, mne epochs (-epo.fif) and NIfTI images. Example:\n\n"
+        "  neurodecode info sub-01.nc features.nc",
+    )
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.set_defaults(run=_info)
+
+
+def _info(args: argparse.Namespace) -> int:
+    from ..checkup import checkup
+
+    problems = 0
+    for path in args.files:
+        text, faults = checkup(path)
+        print(f"{path}\n{text}")
+        print("\n".join(f"  PROBLEM: {f}" for f in faults) if faults else "  well-formed")
+        problems += len(faults)
+    return 1 if problems else 0
