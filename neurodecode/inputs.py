@@ -15,10 +15,15 @@ import xarray as xr
 
 from . import store
 from .labels import listed, require_choice
+from .lazy import has_dask
+from .store.folders import is_blocks
 
 MODALITIES = ("fmri", "eeg", "meg")
 # How many subjects of the embedded lab an analysis takes unless told otherwise.
 LAB_SUBJECTS = {"fmri": 4, "eeg": 10, "meg": 4}
+
+# Share of the free memory from which on prepared data stay on disk.
+IN_MEMORY = 0.25
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["lab"],
         metavar="FILE",
-        help="responses, one file a subject: netCDF written by neurodecode.save, or mne epochs (-epo.fif); "
+        help="responses, one file a subject: netCDF written by neurodecode.save, a zarr folder written by neurodecode "
+        "prepare, or mne epochs (-epo.fif); "
         "'lab' (default) simulates them",
     )
     parser.add_argument(
@@ -253,13 +259,24 @@ def responses_from(path: str | Path) -> xr.DataArray:
         from .brain import meeg
 
         return meeg(_epochs(path))
-    found = store.load(path)
+    found = _loaded(path)
     if not isinstance(found, xr.DataArray) or "sample" not in found.dims:
         raise ValueError(
             f"{str(path)!r} holds no responses: a DataArray with the dimension 'sample' is needed, it is "
             f"{type(found).__name__} {tuple(map(str, found.dims))}. Make one with neurodecode.brain.fmri or meeg"
         )
     return found
+
+
+def _loaded(path: str | Path) -> xr.DataArray | xr.Dataset:
+    """Load a file; a large zarr folder stays on disk, and dask reads it in parts."""
+    import psutil
+
+    if is_blocks(path) and has_dask():
+        lazily = store.open_blocks(path, lazily=True)
+        if lazily.nbytes > IN_MEMORY * psutil.virtual_memory().available:
+            return lazily
+    return store.load(path)
 
 
 def _epochs(path: str | Path) -> Any:
@@ -284,7 +301,7 @@ def features_from(paths: Sequence[str | Path]) -> dict[str, xr.DataArray]:
 
     found: dict[str, xr.DataArray] = {}
     for path in paths:
-        array = store.load(path)
+        array = _loaded(path)
         if not isinstance(array, xr.DataArray) or "feature" not in array.dims:
             raise ValueError(
                 f"{str(path)!r} holds no features: a DataArray (stimulus, feature) is needed, it is "

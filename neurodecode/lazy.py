@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from itertools import starmap
 from multiprocessing import parent_process
 from typing import Any
 
 # How often a piece is tried again elsewhere, after an error that may be its worker's.
 RETRIES = 2
+
+
+def has_dask() -> bool:
+    """Whether dask is installed."""
+    return find_spec("dask") is not None
 
 
 def is_dask(array: Any) -> bool:

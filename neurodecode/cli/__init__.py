@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from .. import __version__
 from .decoding import add_decode, add_map, add_sweep
 from .demo import add_demo
+from .features import add_features
 from .figures import add_figure, add_info
+from .prepare import add_prepare
 from .reconstruct import add_reconstruct
 
 
@@ -32,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"neurodecode {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     add_demo(commands)
+    add_prepare(commands)
+    add_features(commands)
     add_decode(commands)
     add_sweep(commands)
     add_map(commands)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ..labels import require_memory
+from ..lazy import has_dask
 
 
 def rows(
@@ -58,8 +58,3 @@ def rows(
         values[last : last + count] = read(*call)
         last += count
     return values
-
-
-def has_dask() -> bool:
-    """Whether lazy arrays can be made."""
-    return find_spec("dask") is not None

@@ -19,12 +19,14 @@ class Item:
     path : where it is looked for
     needed : whether the dataset cannot be read without it
     fault : why it cannot be used; empty if it is there
+    source : where it comes from
     """
 
     what: str
     path: Path
     needed: bool
     fault: str = ""
+    source: Source | None = None
 
     @property
     def found(self) -> bool:
@@ -35,12 +37,13 @@ class Item:
 def item(path: Path, *, what: str, source: Source, needed: bool = True) -> Item:
     """Look for a file or a folder."""
     if path.is_dir():
-        return Item(what, path, needed)
+        return Item(what, path, needed, source=source)
     try:
         present(path, what=what, source=source)
     except (OSError, ValueError) as error:
-        return Item(what, path, needed, "not there" if not listed_at(path) else str(error))
-    return Item(what, path, needed)
+        fault = "not there" if not listed_at(path) else str(error)
+        return Item(what, path, needed, fault, source)
+    return Item(what, path, needed, source=source)
 
 
 def report(items: Iterable[Item]) -> str:
@@ -57,7 +60,7 @@ def report(items: Iterable[Item]) -> str:
     )
 
 
-def require_all(items: Iterable[Item], *, source: Source) -> None:
+def require_all(items: Iterable[Item]) -> None:
     """Refuse a dataset that lacks what is needed.
 
     Raises
@@ -68,8 +71,9 @@ def require_all(items: Iterable[Item], *, source: Source) -> None:
     items = list(items)
     missing = [one for one in items if one.needed and not one.found]
     if missing:
+        sources = {str(one.source): None for one in missing if one.source}
         lines = "\n".join(f"  {one.what}: {one.path} ({one.fault})" for one in missing)
         raise FileNotFoundError(
-            f"{len(missing)} of {sum(one.needed for one in items)} needed files are missing:\n{lines}\n"
-            f"they are part of {source}"
+            f"{len(missing)} of {sum(one.needed for one in items)} needed files are missing:\n{lines}"
+            + "".join(f"\nthey are part of {source}" for source in sources)
         )

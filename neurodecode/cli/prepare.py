@@ -1,0 +1,149 @@
+"""``neurodecode prepare``: from the files of a dataset, as they were published, to responses that are decoded."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._common import FORMATTER, add
+from ._recipes import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NORMALISE = ("none", "zscore", "mvnn-time", "mvnn-epoch", "mvnn-pooled")
+
+
+def add_prepare(commands: argparse._SubParsersAction) -> None:
+    """Add ``prepare`` and, below it, one command a dataset."""
+    parser = add(
+        commands,
+        "prepare",
+        "responses from a public dataset's files, ready to be decoded",
+        "Nothing is downloaded. What is there and what is missing is said first. Example:\n\n"
+        "  neurodecode prepare nsd --root NSD --subject 1 --out sub-01.zarr\n\n"
+        "Stopped, it goes on when the same command is run again. Each dataset has a help of its own:\n\n"
+        "  neurodecode prepare things-eeg --help",
+    )
+    below = parser.add_subparsers(dest="dataset", required=True, metavar="dataset")
+    for name, recipe in RECIPES.items():
+        one = below.add_parser(
+            name,
+            help=recipe.summary,
+            description=f"{recipe.summary[0].upper()}{recipe.summary[1:]}.\n\n{recipe.text}",
+            formatter_class=FORMATTER,
+        )
+        recipe.options(one)
+        _common(one, recipe)
+        one.set_defaults(run=_prepare)
+
+
+def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER.zarr", help="folder to write")
+    parser.add_argument(
+        "--normalise",
+        choices=NORMALISE,
+        default=recipe.normalise,
+        help="z-scores, or noise normalisation (MVNN) by residuals at each time, within epochs or pooled; fitted on "
+        "training samples alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--by",
+        default=recipe.by,
+        metavar="LABEL",
+        help="statistics of their own for each value of this label, such as session; 'none' for one set "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--average",
+        nargs="+",
+        default=[recipe.average],
+        metavar="SPLIT",
+        help="splits whose repeats are averaged; 'all', or 'none' (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--validation",
+        type=float,
+        metavar="N",
+        help="hold out so many training stimuli (or a share, below 1) as the split 'validation'",
+    )
+    parser.add_argument(
+        "--validation-by",
+        default="stimulus",
+        metavar="LABEL",
+        help="what stays together there: stimulus, concept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, help="draw what is held out; by default it is the last that were first shown"
+    )
+    parser.add_argument("--report", action="store_true", help="only say which files are there")
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from ..datasets import prepared
+    from ..datasets._inventory import report, require_all
+
+    recipe = RECIPES[args.dataset]
+    if args.out.suffix != ".zarr":
+        raise ValueError(f"--out {args.out} must end in .zarr, e.g. {args.out.with_suffix('.zarr')}")
+    items = recipe.inventory(args)
+    print(report(items), flush=True)
+    if args.report:
+        return int(any(one.needed and not one.found for one in items))
+    require_all(items)
+    responses = recipe.load(args)
+    if args.validation is not None:
+        responses = _held_out(responses, args)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    found = prepared.write(
+        responses,
+        args.out,
+        normalise=_normaliser(args),
+        average=_average(args.average),
+        files=[one.path for one in items if one.found and one.path.is_file()],
+        parameters=_parameters(args),
+    )
+    print(_summary(found))
+    print(f"wrote {args.out}; look into it with: neurodecode info {args.out}")
+    return 0
+
+
+def _held_out(responses: xr.DataArray, args: argparse.Namespace) -> xr.DataArray:
+    from .. import folds
+
+    amount: int | float = int(args.validation) if args.validation >= 1 else args.validation
+    return folds.hold_out(responses, amount, by=args.validation_by, seed=args.seed)
+
+
+def _normaliser(args: argparse.Namespace) -> Any:
+    from ..prepare import MVNN, ZScore
+
+    by = None if args.by == "none" else args.by
+    if args.normalise == "none":
+        return None
+    if args.normalise == "zscore":
+        return ZScore(by=by)
+    return MVNN(args.normalise.removeprefix("mvnn-"), by=by)
+
+
+def _average(said: list[str]) -> str | tuple[str, ...]:
+    if said == ["all"]:
+        return "all"
+    return () if said == ["none"] else tuple(said)
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Everything that was said on how the responses are loaded; where files lie does not count."""
+    without = ("run", "command", "out", "report", "root", "normalise", "by", "average")
+    said = {k: v for k, v in vars(args).items() if k not in without}
+    return {k: [str(p) for p in v] if isinstance(v, list) else v for k, v in said.items()}
+
+
+def _summary(found: xr.DataArray) -> str:
+    sizes = ", ".join(f"{size} {dim}s" for dim, size in found.sizes.items())
+    text = f"{found.attrs.get('subject', 'one subject')}: {sizes}, {found.attrs['units']}"
+    if "split" in found.coords:
+        counts = found.coords["split"].to_series().value_counts()
+        text += "; " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    return text
