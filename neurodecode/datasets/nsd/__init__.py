@@ -4,7 +4,9 @@ Source: Allen, St-Yves, Wu, Breedlove, Prince et al. 2022, Nature Neuroscience 2
 after agreeing to the NSD Data Access Agreement, which forbids passing the data on. Nothing is downloaded. Read are,
 below the dataset's folder and under their published names: ``nsddata/experiments/nsd/nsd_expdesign.mat``, the atlases
 of ``nsddata/ppdata/subjAA/func1pt8mm/roi``, ``brainmask.nii.gz`` and ``valid_sessionBB.nii.gz`` beside that folder, and
-the betas and ``ncsnr.nii.gz`` of ``nsddata_betas/ppdata/subjAA/func1pt8mm/betas_fithrf_GLMdenoise_RR``.
+the betas and ``ncsnr.nii.gz`` of ``nsddata_betas/ppdata/subjAA/func1pt8mm/betas_fithrf_GLMdenoise_RR``. What there is
+besides, the pictures, the answers, betas on surfaces and the way from the volume to them, is said in the modules beside
+this one; :func:`inventory` lists what is there and what is missing.
 
 What the files hold follows the NSD Data Manual and the code that wrote them (cvnlab/nsddatapaper); no original file was
 at hand when this was written, so it was tested on files made in their layout.
@@ -23,13 +25,35 @@ from ... import brain
 from ...labels import listed, require_choice
 from .._files import listed_at
 from . import betas as _betas
-from .design import Trials, trials
-from .layout import LABELS, SESSIONS, SOURCE, SPACE, SUBJECTS, VERSIONS, Files
-from .rois import LEFT, PAPER, Regions
+from . import surfaces as _surfaces
+from .checklist import inventory
+from .design import Trials, sample_labels, trials
+from .layout import LABELS, SESSIONS, SOURCE, SPACE, SUBJECTS, SURFACES, VERSIONS, Files
+from .responses_tsv import behaviour
+from .rois import LEFT, PAPER, Labels, Regions
 from .rois import regions as _regions
+from .stim_info import pictures
+from .surfaces import surface
+from .transforms import to_fsaverage, to_native
 from .volumes import Grid, read
 
-__all__ = ["LABELS", "PAPER", "SESSIONS", "SOURCE", "SUBJECTS", "VERSIONS", "load", "masks", "noise_ceiling"]
+__all__ = [
+    "LABELS",
+    "PAPER",
+    "SESSIONS",
+    "SOURCE",
+    "SUBJECTS",
+    "VERSIONS",
+    "behaviour",
+    "inventory",
+    "load",
+    "masks",
+    "noise_ceiling",
+    "pictures",
+    "surface",
+    "to_fsaverage",
+    "to_native",
+]
 
 
 def load(
@@ -116,7 +140,7 @@ def masks(
     Parameters
     ----------
     root : path
-    responses : what :func:`load` returned for this subject
+    responses : what :func:`load` or :func:`surface` returned for this subject
     subject : 1 to 8
     atlases : "paper", the name of an atlas, or several names
 
@@ -136,14 +160,21 @@ def masks(
         raise ValueError(
             f"the responses are of {responses.attrs.get('subject')!r}, the atlases of {files.who!r}; give both of one"
         )
-    grid = Grid(
-        tuple(int(n) for n in responses.attrs["shape"]),
-        np.reshape(responses.attrs["affine"], (4, 4)),
-        Path(f"responses of {files.who}"),
-    )
-    voxels = responses.coords["voxel"].values
     names = [atlases] if isinstance(atlases, str) else list(atlases)
-    found = {name: _regions(files, name, grid=grid) for name in names}
+    if responses.attrs.get("space") in SURFACES:
+        space, sizes = responses.attrs["space"], tuple(map(int, responses.attrs["vertices"]))
+        voxels = responses.vertex.values + sizes[0] * (responses.hemi.values == "right")
+        found: dict[str, Labels] = {
+            name: _surfaces.labels(files, name, space, (sizes[0], sizes[1])) for name in names
+        }
+    else:
+        grid = Grid(
+            tuple(int(n) for n in responses.attrs["shape"]),
+            np.reshape(responses.attrs["affine"], (4, 4)),
+            Path(f"responses of {files.who}"),
+        )
+        voxels = responses.coords["voxel"].values
+        found = {name: _regions(files, name, grid=grid) for name in names}
     every = [name for one in found.values() for name in one.names.values()]
     rows: dict[str, np.ndarray] = {}
     for atlas, one in found.items():
@@ -156,8 +187,12 @@ def masks(
             f"no voxel of the responses lies in a region of {listed(names)}; load them by that atlas"
         )
     coords = {k: v for k, v in responses.coords.items() if v.dims == ("voxel",)}
+    kept = ("subject", "space", "affine", "shape", "vertices")
     return xr.DataArray(
-        np.stack(list(rows.values())), dims=("region", "voxel"), coords={"region": list(rows), **coords}
+        np.stack(list(rows.values())),
+        dims=("region", "voxel"),
+        coords={"region": list(rows), **coords},
+        attrs={name: responses.attrs[name] for name in kept if name in responses.attrs},
     )
 
 
@@ -211,15 +246,11 @@ def _labelled(files: Files, values: Any, voxels: np.ndarray, shown: Trials, foun
         hemi = np.where(found.hemi.ravel()[voxels] == LEFT, "left", "right")
     array = brain.fmri(
         values,
-        sample=np.array([f"{files.who}_t{i:05d}" for i in range(1, len(shown.nsd_id) + 1)]),
-        stimulus=np.array([f"nsd_{i:05d}" for i in shown.nsd_id]),
+        **sample_labels(files, shown),
         roi=names,
         hemi=hemi,
         xyz=found.grid.xyz(voxels),
         subject=files.who,
-        session=np.array([f"ses-{s:02d}" for s in shown.session]),
-        repeat=shown.repeat,
-        split=np.where(shown.shared, "test", "train"),
         units="% signal change",
         space=SPACE,
     ).assign_coords(voxel=voxels)

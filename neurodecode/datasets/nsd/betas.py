@@ -9,7 +9,7 @@ outside the brain mask (NSD Data Manual, Functional data NSD; cvnlab/nsddatapape
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,28 +34,56 @@ def sessions(files: Files, wanted: int | None) -> list[Path]:
     ValueError
         If a session is empty, or there are more than the subject came to.
     """
-    found = sorted({int(m[1]) for path in _listing(files.betas) if (m := NAME.fullmatch(path.name))})
-    count = f"found {len(found)} of the {files.planned} sessions of {files.who}"
-    beyond = [n for n in found if not 1 <= n <= files.planned]
-    if beyond:
-        raise ValueError(
-            f"{files.betas} holds sessions {listed(beyond)}, but {files.who} came to {files.planned}"
-        )
-    if wanted is not None and not 1 <= wanted <= files.planned:
-        raise ValueError(
-            f"sessions must be 1 to {files.planned}, as many as {files.who} came to, got {wanted}"
-        )
-    last = wanted or (found[-1] if found else 1)
-    missing = [n for n in range(1, last + 1) if n not in found]
-    if missing:
-        raise FileNotFoundError(
-            f"betas of session(s) {listed(missing)} are missing: {files.session(missing[0], 'hdf5')}; {count}. "
-            f"Sessions must be there from 1 on without a gap; they are part of {SOURCE}"
-        )
+    found = numbers(files.betas, NAME)
+    last = last_session(files, files.betas, found, wanted, lambda n: files.session(n, "hdf5"))
     return [
         present(_one(files, n), what=f"betas of session {n} of {files.who}", source=SOURCE)
         for n in range(1, last + 1)
     ]
+
+
+def numbers(folder: Path, name: re.Pattern[str]) -> list[int]:
+    """Sessions whose files lie in a folder, by the first group of their names' pattern."""
+    return sorted({int(m[1]) for path in _listing(folder) if (m := name.fullmatch(path.name))})
+
+
+def last_session(
+    files: Files, folder: Path, found: list[int], wanted: int | None, path: Callable[[int], Path]
+) -> int:
+    """Return the last session to load, once all before it are among those ``found``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`sessions`.
+    """
+    count = f"found {len(found)} of the {files.planned} sessions of {files.who}"
+    beyond = [n for n in found if not 1 <= n <= files.planned]
+    if beyond:
+        raise ValueError(f"{folder} holds sessions {listed(beyond)}, but {files.who} came to {files.planned}")
+    require_sessions(files, wanted)
+    last = wanted or (found[-1] if found else 1)
+    missing = [n for n in range(1, last + 1) if n not in found]
+    if missing:
+        raise FileNotFoundError(
+            f"betas of session(s) {listed(missing)} are missing: {path(missing[0])}; {count}. "
+            f"Sessions must be there from 1 on without a gap; they are part of {SOURCE}"
+        )
+    return last
+
+
+def require_sessions(files: Files, wanted: int | None) -> None:
+    """Refuse more sessions than the subject came to.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    if wanted is not None and not 1 <= wanted <= files.planned:
+        raise ValueError(
+            f"sessions must be 1 to {files.planned}, as many as {files.who} came to, got {wanted}"
+        )
 
 
 def _listing(folder: Path) -> list[Path]:

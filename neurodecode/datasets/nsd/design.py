@@ -50,9 +50,9 @@ def trials(files: Files, sessions: int) -> Trials:
         raise ValueError(
             f"sessions must be 1 to {files.planned}, as many as {files.who} came to, got {sessions}"
         )
-    order, pictures, shared = _read(files)
+    order, pictures, shared = read(files)
     own = order[: sessions * TRIALS]
-    nsd_id = pictures[own - 1] - 1
+    nsd_id = pictures[files.subject - 1, own - 1] - 1
     return Trials(
         nsd_id=nsd_id,
         shared=np.isin(nsd_id, shared - 1),
@@ -61,8 +61,30 @@ def trials(files: Files, sessions: int) -> Trials:
     )
 
 
-def _read(files: Files) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return order (30,000), the subject's pictures (10,000) and shared pictures (1,000), all counted from 1."""
+def sample_labels(files: Files, shown: Trials) -> dict[str, np.ndarray]:
+    """Label trials the same way in every array: ``sample``, ``stimulus``, ``session``, ``repeat`` and ``split``."""
+    return {
+        "sample": np.array([f"{files.who}_t{i:05d}" for i in range(1, len(shown.nsd_id) + 1)]),
+        "stimulus": names(shown.nsd_id),
+        "session": np.array([f"ses-{s:02d}" for s in shown.session]),
+        "repeat": shown.repeat,
+        "split": np.where(shown.shared, "test", "train"),
+    }
+
+
+def names(nsd_id: np.ndarray) -> np.ndarray:
+    """Name pictures by their rows in nsd_stimuli.hdf5, from 0."""
+    return np.array([f"nsd_{i:05d}" for i in nsd_id])
+
+
+def read(files: Files) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return order (30,000), pictures (8, 10,000) and shared pictures (1,000), all counted from 1.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is missing, damaged, or of another shape or range.
+    """
     shapes = {"masterordering": (1, PLANNED), "subjectim": (len(SESSIONS), OWN), "sharedix": (1, SHARED)}
     found = read_mat(files.design, tuple(shapes), what="the experimental design", source=SOURCE)
     for name, shape in shapes.items():
@@ -84,4 +106,4 @@ def _read(files: Files) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             f"the first {SHARED} pictures of {files.who} in {files.design} are not those of 'sharedix'; "
             f"get it again from {SOURCE}"
         )
-    return order[0], pictures[files.subject - 1], shared[0]
+    return order[0], pictures, shared[0]

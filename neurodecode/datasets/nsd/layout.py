@@ -1,6 +1,7 @@
 """Where NSD keeps what: the paths of one subject's files, and numbers that hold for all of them.
 
-Paths after cvnlab/nsddatapaper (main/export.m, main/analysis_surfaceroistovolume.m), which wrote the files.
+Paths after cvnlab/nsddatapaper (main/export.m, analysis_surfaceroistovolume.m, analysis_transformfsaverage.m there),
+which wrote the files; those of transforms after cvnlab/nsdcode (nsdcode/parse_case.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ TRIALS = 750
 # Stored integer / SCALE = percent signal change (NSD Data Manual, Functional data NSD).
 SCALE = 300
 SPACE = "func1pt8mm"
+# Surfaces with betas, and what their files' names end with; fsaverage has as many vertices left and right.
+SURFACES = {"fsaverage": "mgh", "nativesurface": "hdf5"}
+FSAVERAGE = "fsaverage"
+SIDES = {"lh": "left", "rh": "right"}
+# 25, 50 and 75 % of the way from the pial to the white surface (cvnlab/nsdcode, examples_nsdmapdata.py).
+DEPTHS = ("layerB1", "layerB2", "layerB3")
 VERSIONS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
 
 _EARLY = dict(enumerate(("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"), 1))
@@ -75,6 +82,16 @@ class Files:
         return self.root / "nsddata/experiments/nsd/nsd_expdesign.mat"
 
     @property
+    def pictures(self) -> Path:
+        """All 73,000 pictures: where they come from, and who was to see them when."""
+        return self.root / "nsddata/experiments/nsd/nsd_stim_info_merged.csv"
+
+    @property
+    def behaviour(self) -> Path:
+        """What the subject answered in every trial."""
+        return self.root / "nsddata/ppdata" / self.who / "behav/responses.tsv"
+
+    @property
     def volumes(self) -> Path:
         """Folder of masks and atlases."""
         return self.root / "nsddata/ppdata" / self.who / SPACE
@@ -105,6 +122,26 @@ class Files:
     def roi(self, atlas: str, side: str = "") -> Path:
         """Atlas in the volume: of both hemispheres, or of side "lh" or "rh"."""
         return self.volumes / "roi" / f"{side}{'.' if side else ''}{atlas}.nii.gz"
+
+    def surface(self, space: str) -> Path:
+        """Folder of the betas on a surface."""
+        return self.root / "nsddata_betas/ppdata" / self.who / space / self.version
+
+    def surface_session(self, space: str, session: int, side: str) -> Path:
+        """Betas of a session, counted from 1, on side "lh" or "rh" of a surface."""
+        return self.surface(space) / f"{side}.betas_session{session:02d}.{SURFACES[space]}"
+
+    def surface_ncsnr(self, space: str, side: str) -> Path:
+        """Ratio of signal to noise SD on a surface."""
+        return self.surface(space) / f"{side}.ncsnr.mgh"
+
+    def label(self, atlas: str, side: str, *, brain: str = "") -> Path:
+        """Atlas on side "lh" or "rh" of the subject's own surface, or of that of another ``brain``."""
+        return self.root / "nsddata/freesurfer" / (brain or self.who) / f"label/{side}.{atlas}.mgz"
+
+    def transform(self, name: str, side: str) -> Path:
+        """Where the vertices of a surface lie elsewhere: "white-to-fsaverage", "func1pt8-to-layerB1" ..."""
+        return self.root / "nsddata/ppdata" / self.who / f"transforms/{side}.{name}.mgz"
 
     def names(self, atlas: str) -> Path:
         """Names of an atlas' numbers: the subject's own table, else that of fsaverage."""

@@ -1,4 +1,4 @@
-"""Regions of one subject in the volume, from the atlases that come with the data.
+"""Regions of one subject, from the atlases that come with the data.
 
 In an atlas file of both hemispheres -1 is no cortex, 0 is cortex without a label, and 1, 2, ... are labels, the same
 numbers left and right; in that of one hemisphere -1 is everything outside that hemisphere's cortex
@@ -7,9 +7,10 @@ numbers left and right; in that of one hemisphere -1 is everything outside that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,57 +37,79 @@ LEFT, RIGHT = 1, 2
 
 
 @dataclass(frozen=True)
-class Regions:
-    """Labelled voxels of a volume.
+class Labels:
+    """Which voxel or vertex lies in which region.
 
     Attributes
     ----------
-    labels : (X, Y, Z) of int, 0 for no region
+    labels : (X, Y, Z) or (vertex) of int, 0 for no region
     names : label -> name
-    hemi : (X, Y, Z), LEFT or RIGHT in labelled voxels; None where the files do not tell
-    grid : of the volume
+    hemi : as labels, LEFT or RIGHT where they are above 0; None where the files do not tell
     """
 
     labels: np.ndarray
     names: Mapping[int, str]
     hemi: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Regions(Labels):
+    """Labelled voxels of a volume, and its ``grid``."""
+
     grid: Grid
 
 
+L = TypeVar("L", bound=Labels)
+
+
 def regions(files: Files, wanted: str | Sequence[str], *, grid: Grid | None = None) -> Regions:
-    """Return "paper", the regions of one atlas, or those of several.
+    """Return "paper", the regions of one atlas, or those of several, in the volume.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`chosen`; also if a file is missing, damaged or on another grid.
+    """
+
+    def one(name: str) -> Regions:
+        nonlocal grid
+        found = atlas(files, name, grid=grid)
+        grid = found.grid
+        return found
+
+    return chosen(wanted, one)
+
+
+def chosen(wanted: str | Sequence[str], atlas_of: Callable[[str], L]) -> L:
+    """Return "paper", the regions of one atlas, or those of several; ``atlas_of`` reads an atlas by its name.
 
     A voxel of several atlases belongs to the one named first.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        If a file is missing, damaged or on another grid, or holds labels without a name; if two atlases call
-        regions by the same name.
+    ValueError
+        If labels have no name, or two atlases call regions by the same name.
     """
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     if not names:
         raise ValueError("regions is empty: name an atlas, or 'paper'")
-    found = paper(files, grid=grid) if names[0] == "paper" else atlas(files, names[0], grid=grid)
+    found = paper(atlas_of) if names[0] == "paper" else atlas_of(names[0])
     for name in names[1:]:
-        more = paper(files, grid=found.grid) if name == "paper" else atlas(files, name, grid=found.grid)
-        found = _joined(found, more, names)
+        found = _joined(found, paper(atlas_of) if name == "paper" else atlas_of(name), names)
     return found
 
 
-def paper(files: Files, *, grid: Grid | None = None) -> Regions:
+def paper(atlas_of: Callable[[str], L]) -> L:
     """The eleven regions :data:`PAPER`: Kastner2015, overwritten where prf-visualrois is above 0.
 
     What Kastner2015 calls V1v to hV4 where prf-visualrois has no label stays in V1 to hV4, as in the public code with
     this rule (``rois[prf > 0] = prf[prf > 0]``, then groups of numbers).
     """
-    below = atlas(files, "Kastner2015", grid=grid)
-    above = atlas(files, "prf-visualrois", grid=below.grid)
-    both = _over(below, above)
+    both = _over(atlas_of("Kastner2015"), atlas_of("prf-visualrois"))
     labels = np.zeros_like(both.labels)
     for i, numbers in enumerate(PAPER.values(), 1):
         labels[np.isin(both.labels, numbers)] = i
-    return Regions(labels, dict(enumerate(PAPER, 1)), both.hemi, both.grid)
+    return replace(both, labels=labels, names=dict(enumerate(PAPER, 1)))
 
 
 def atlas(files: Files, name: str, *, grid: Grid | None = None) -> Regions:
@@ -101,7 +124,7 @@ def atlas(files: Files, name: str, *, grid: Grid | None = None) -> Regions:
     what = f"atlas {name!r} of {files.who}"
     if not all(listed_at(path) for path in sides):
         labels, grid = _labels(whole, what, grid)
-        return Regions(np.maximum(labels, 0), _names(files, name, labels), None, grid)
+        return Regions(np.maximum(labels, 0), named(files, name, labels, whole), None, grid)
     (left, grid), (right, grid) = (_labels(path, f"{what}, one hemisphere", grid) for path in sides)
     # A voxel of both is on the left (analysis_surfaceroistovolume.m). Files that nowhere hold -1 (how the atlases that
     # were drawn in the volume are written is unverified) say "outside" by 0.
@@ -118,7 +141,7 @@ def atlas(files: Files, name: str, *, grid: Grid | None = None) -> Regions:
     else:
         labels = joined
     hemi = np.where(outside, RIGHT, LEFT)
-    return Regions(np.maximum(labels, 0), _names(files, name, labels), hemi, grid)
+    return Regions(np.maximum(labels, 0), named(files, name, labels, whole), hemi, grid)
 
 
 def _labels(path: Path, what: str, grid: Grid | None) -> tuple[np.ndarray, Grid]:
@@ -126,13 +149,20 @@ def _labels(path: Path, what: str, grid: Grid | None) -> tuple[np.ndarray, Grid]
     return np.rint(np.nan_to_num(values)).astype(np.int64), grid
 
 
-def _names(files: Files, name: str, labels: np.ndarray) -> dict[int, str]:
+def named(files: Files, name: str, labels: np.ndarray, path: Path) -> dict[int, str]:
+    """Names of the labels that an atlas' file holds.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the table of names is missing or damaged, or lacks a label.
+    """
     there = [int(i) for i in np.unique(labels) if i > 0]
     known = LABELS.get(name) or _table(files.names(name), name)
     unknown = [i for i in there if i not in known]
     if unknown:
         raise ValueError(
-            f"{files.roi(name)} holds the labels {listed(unknown)}, which have no name; known are {listed(known)}"
+            f"{path} holds the labels {listed(unknown)}, which have no name; known are {listed(known)}"
         )
     return {i: known[i] for i in there}
 
@@ -147,17 +177,17 @@ def _table(path: Path, atlas: str) -> dict[int, str]:
         raise ValueError(f"{path} must have lines of number and name: {error}") from error
 
 
-def _over(below: Regions, above: Regions) -> Regions:
+def _over(below: L, above: L) -> L:
     """Put the labels of one over those of the other; they must number alike."""
     covered = above.labels > 0
     hemi = None
     if below.hemi is not None and above.hemi is not None:
         hemi = np.where(covered, above.hemi, below.hemi)
     labels = np.where(covered, above.labels, below.labels)
-    return Regions(labels, {**below.names, **above.names}, hemi, below.grid)
+    return replace(below, labels=labels, names={**below.names, **above.names}, hemi=hemi)
 
 
-def _joined(first: Regions, second: Regions, names: Sequence[str]) -> Regions:
+def _joined(first: L, second: L, names: Sequence[str]) -> L:
     twice = set(first.names.values()) & set(second.names.values())
     if twice:
         raise ValueError(
@@ -165,10 +195,9 @@ def _joined(first: Regions, second: Regions, names: Sequence[str]) -> Regions:
             "the others from neurodecode.datasets.nsd.masks"
         )
     shift = max(first.names, default=0)
-    moved = Regions(
-        np.where(second.labels > 0, second.labels + shift, 0),
-        {i + shift: name for i, name in second.names.items()},
-        second.hemi,
-        second.grid,
+    moved = replace(
+        second,
+        labels=np.where(second.labels > 0, second.labels + shift, 0),
+        names={i + shift: name for i, name in second.names.items()},
     )
     return _over(moved, first)

@@ -1,4 +1,4 @@
-"""NIfTI volumes of one subject, all on one grid (X, Y, Z)."""
+"""NIfTI volumes of one subject, all on one grid (X, Y, Z), and how any image file is opened."""
 
 from __future__ import annotations
 
@@ -28,20 +28,28 @@ class Grid:
 
 
 def open_image(path: Path, *, what: str) -> Any:
-    """Open a NIfTI image; its values stay on disk.
+    """Open an image, NIfTI or FreeSurfer's; its values stay on disk.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is missing, only a placeholder, empty or no NIfTI image.
+        If it is missing, only a placeholder, empty or no such image.
     """
     import nibabel
+    from nibabel.freesurfer.mghformat import MGHError
 
     path = present(path, what=what, source=SOURCE)
     try:
         return nibabel.load(path)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise _damaged(path, what, error) from error
+    except (
+        nibabel.filebasedimages.ImageFileError,
+        MGHError,
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise damaged(path, what, error) from error
 
 
 def values_of(image: Any, path: Path, *, what: str) -> np.ndarray:
@@ -55,12 +63,14 @@ def values_of(image: Any, path: Path, *, what: str) -> np.ndarray:
     try:
         return np.asarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise _damaged(path, what, error) from error
+        raise damaged(path, what, error) from error
 
 
-def _damaged(path: Path, what: str, error: Exception) -> ValueError:
+def damaged(path: Path, what: str, error: object) -> ValueError:
+    """Error for a file that cannot be read to its end."""
+    kind = "NIfTI image" if ".nii" in path.suffixes else "FreeSurfer overlay"
     return ValueError(
-        f"{path} ({what}, {path.stat().st_size} bytes) is truncated or no NIfTI image: {error}; "
+        f"{path} ({what}, {path.stat().st_size} bytes) is truncated or no {kind}: {error}; "
         f"get it again from {SOURCE}"
     )
 
