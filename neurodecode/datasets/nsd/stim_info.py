@@ -1,11 +1,12 @@
 """The 73,000 pictures of NSD: what nsd_stim_info_merged.csv says about them.
 
-One line a picture, with a header: a number from 0, ``cocoId``, ``cocoSplit`` (train2017 or val2017), ``cropBox`` "(top,
-bottom, left, right)" in shares of the side that were cut off, ``loss``, ``nsdId`` (from 0, the row in
-nsd_stimuli.hdf5), ``flagged``, ``BOLD5000``, ``shared1000``, ``subject1`` to ``subject8``, and ``subject1_rep0`` to ``subject8_rep2``: the
-trial, from 1, in which that subject was to see it for the first, second and third time, 0 for never. All 30,000 trials
-are those that were planned, also for subjects who did fewer (NSD Data Manual, Experiments; order of the columns and
-reading of ``cropBox`` after public readers of the file). The .pkl beside it holds the same, but a pickle runs code.
+One line a picture, with a header: a number from 0, ``cocoId``, ``cocoSplit`` (train2017 or val2017), ``cropBox``
+"(top, bottom, left, right)" in shares of the side that were cut off, ``loss``, ``nsdId`` (from 0, the row in
+nsd_stimuli.hdf5), ``flagged``, ``BOLD5000``, ``shared1000``, ``subject1`` to ``subject8``, and ``subject1_rep0`` to
+``subject8_rep2``: the trial, from 1, in which that subject was to see it for the first, second and third time, 0 for
+never. All 30,000 trials are those that were planned, also for subjects who did fewer (NSD Data Manual, Experiments;
+order of the columns and reading of ``cropBox`` after public readers of the file). The .pkl beside it holds the same,
+but a pickle runs code.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ def pictures(root: str | Path, *, subject: int | None = None) -> xr.Dataset:
     -------
     Dataset over ``stimulus``, "nsd_00000" and on
         ``coco_id``, ``coco_split`` "train2017" or "val2017"; ``crop`` (stimulus, edge), the share of the picture's
-        height or width that was cut off at its "top", "bottom", "left" and "right"; ``loss`` (a score of what the cut lost, as
-        published), ``flagged``, ``bold5000``, ``shared1000``. With a subject also ``trial`` (stimulus, showing): the
-        trials, from 1, in which it was to be shown; trial 1 of subject 1 is the sample "subj01_t00001" of :func:`load`.
+        height or width that was cut off at its "top", "bottom", "left" and "right"; ``loss`` (a score of what the cut
+        lost, as published), ``flagged``, ``bold5000``, ``shared1000``. With a subject also ``trial`` (stimulus,
+        showing): the trials, from 1, in which it was to be shown; trial 1 of subject 1 is the sample "subj01_t00001"
+        of :func:`load`.
 
     Raises
     ------

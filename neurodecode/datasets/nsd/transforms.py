@@ -3,8 +3,9 @@
 ``{lh,rh}.func1pt8-to-layerB{1,2,3}.mgz`` (vertex, 3): where a vertex of the native surface lies in the volume of 1.8
 mm, in voxels counted from 1, at three depths of the cortex; 9999 where there are no data.
 ``{lh,rh}.white-to-fsaverage.mgz``: for every vertex of fsaverage the nearest one of the native surface, counted from 1
-(cvnlab/nsdcode, nsdcode/transform_data.py and examples/examples_nsdmapdata.py). The steps here are theirs: sample at each depth, average
-over depths, take fsaverage's vertices. (The betas on fsaverage that come with the data were made so from 1 mm.)
+(cvnlab/nsdcode, nsdcode/transform_data.py and examples/examples_nsdmapdata.py). The steps here are theirs: sample at
+each depth, average over depths, take fsaverage's vertices. (The betas on fsaverage that come with the data were made
+so from 1 mm.)
 """
 
 from __future__ import annotations
