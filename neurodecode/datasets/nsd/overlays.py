@@ -34,7 +34,7 @@ def frames(path: Path, *, what: str, count: int) -> np.ndarray:
         If the file is missing, truncated, or holds another number of frames or another type.
     """
     image = _open(path, what)
-    kind, shape, offset = image.get_data_dtype(), image.shape, int(image.dataobj.offset)
+    kind, shape, offset = image.get_data_dtype(), tuple(map(int, image.shape)), int(image.dataobj.offset)
     if len(shape) != 4 or shape[3] != count or kind.newbyteorder("=") != np.float32:
         raise ValueError(
             f"{path} ({what}) has the shape {shape} of {kind}, expected (vertices, 1, 1, {count}) of float32"
@@ -49,5 +49,7 @@ def frames(path: Path, *, what: str, count: int) -> np.ndarray:
 def _open(path: Path, what: str) -> Any:
     image = open_image(path, what=what)
     if len(image.shape) not in (3, 4) or image.shape[1:3] != (1, 1):
-        raise ValueError(f"{path} ({what}) has the shape {image.shape}, expected (vertices, 1, 1, ...)")
+        raise ValueError(
+            f"{path} ({what}) has the shape {tuple(map(int, image.shape))}, expected (vertices, 1, 1, ...)"
+        )
     return image

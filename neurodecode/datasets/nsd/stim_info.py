@@ -86,7 +86,7 @@ def _read(path: Path) -> pd.DataFrame:
 
     path = present(path, what=WHAT, source=SOURCE)
     try:
-        table = pd.read_csv(path, index_col=0)
+        table = pd.read_csv(path, index_col=0, low_memory=False)
     except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise ValueError(
             f"{path} ({WHAT}) is no table, or damaged: {error}; get it again from {SOURCE}"

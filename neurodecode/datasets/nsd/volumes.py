@@ -39,16 +39,11 @@ def open_image(path: Path, *, what: str) -> Any:
     from nibabel.freesurfer.mghformat import MGHError
 
     path = present(path, what=what, source=SOURCE)
+    # KeyError and TypeError: a FreeSurfer header of nonsense, or one that is cut short.
+    unreadable = (nibabel.filebasedimages.ImageFileError, MGHError, KeyError, TypeError)
     try:
         return nibabel.load(path)
-    except (
-        nibabel.filebasedimages.ImageFileError,
-        MGHError,
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-    ) as error:
+    except (*unreadable, OSError, EOFError, ValueError, zlib.error) as error:
         raise damaged(path, what, error) from error
 
 
