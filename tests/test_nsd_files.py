@@ -253,6 +253,14 @@ def test_the_inventory_of_surfaces_and_of_nothing(tmp_path):
     assert not any(one.found for one in items)
     with pytest.raises(FileNotFoundError, match="5 of 5 needed files are missing"):
         _inventory.require_all(items, source=nsd.SOURCE)
+    # Without a number of sessions at least one is needed.
+    needed = [one.path.name for one in nsd.inventory(tmp_path, subject=1) if one.needed]
+    assert needed == [
+        "nsd_expdesign.mat",
+        "betas_session01.hdf5",
+        "Kastner2015.nii.gz",
+        "prf-visualrois.nii.gz",
+    ]
     trees.nsd_surfaces(tmp_path)
     folder = "nsddata_betas/ppdata/subj01/fsaverage/betas_fithrf_GLMdenoise_RR"
     (tmp_path / folder / "lh.betas_session01.mgh").unlink()

@@ -26,7 +26,6 @@ METHODS = ("nearest", "linear")
 # FreeSurfer refines the icosahedron by adding vertices at the end: fsaverage5 is where fsaverage begins.
 FSAVERAGE5 = 10_242
 MESHES = (FSAVERAGE, "fsaverage5")
-NOTHING = 9999
 
 
 def to_fsaverage(
@@ -150,7 +149,7 @@ def _columns(files: Files, values: xr.DataArray) -> np.ndarray:
 
 
 def _places(files: Files, side: str) -> list[np.ndarray]:
-    """Where vertices lie at each depth (vertex, 3), in voxels from 0, NaN where there are no data."""
+    """Where vertices lie at each depth (vertex, 3), in voxels from 0; 9999, no data, lies outside of any volume."""
     out: list[np.ndarray] = []
     for depth in DEPTHS:
         path = files.transform(f"func1pt8-to-{depth}", side)
@@ -161,13 +160,13 @@ def _places(files: Files, side: str) -> list[np.ndarray]:
             raise ValueError(
                 f"{path} has {len(found)} vertices, {DEPTHS[0]} has {len(out[0])}; all three must be of one subject"
             )
-        out.append(np.where((found == NOTHING).any(axis=1, keepdims=True), np.nan, found - 1.0))
+        out.append(found - 1.0)
     return out
 
 
 def _sampled(flat: np.ndarray, columns: np.ndarray, places: np.ndarray, method: str) -> np.ndarray:
     """Sample maps (row, voxel) at places (vertex, 3): (row, vertex), NaN where a voxel that is needed has no value."""
-    # What is no place lies far outside.
+    # What is no number lies far outside too.
     places = np.nan_to_num(np.clip(places, -1e6, 1e6), nan=-1e6)
     low = np.floor(places + 0.5 if method == "nearest" else places).astype(np.int64)
     share = np.zeros_like(places) if method == "nearest" else places - low
