@@ -252,7 +252,7 @@ def test_the_inventory_of_surfaces_and_of_nothing(tmp_path):
     items = nsd.inventory(tmp_path, subject=1, sessions=2)
     assert not any(one.found for one in items)
     with pytest.raises(FileNotFoundError, match="5 of 5 needed files are missing"):
-        _inventory.require_all(items, source=nsd.SOURCE)
+        _inventory.require_all(items)
     # Without a number of sessions at least one is needed.
     needed = [one.path.name for one in nsd.inventory(tmp_path, subject=1) if one.needed]
     assert needed == [
