@@ -2,14 +2,21 @@
 
 ``np.save`` of a dict, and ``pickle.dump`` under the same name, are both in use. Only numbers, texts, lists, dicts and
 NumPy arrays are made again; a file that refers to anything else is refused before that is looked up.
+
+Protocols 3 to 5 write the numbers of an array as they are, so a large array is mapped where it lies instead of being
+read. Older protocols wrap them in text, which must be read whole.
 """
 
 from __future__ import annotations
 
 import codecs
+import math
 import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from struct import unpack
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -19,19 +26,155 @@ from ._files import Source, present
 
 # NumPy's own, under the names of its old and new modules.
 MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+# Bytes from which an array stays in the file.
+LARGE = 2**20
+# Booleans, numbers, dates and texts: whatever bytes stand there are a value, never an address.
+KINDS = "biufcmMSU"
+FIRST_OF_BYTES = 3
+DAMAGED = (
+    pickle.UnpicklingError,
+    ValueError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+)
 
 
-class _Arrays(pickle.Unpickler):
-    """Finds what arrays are made of, nothing else."""
+@dataclass(frozen=True)
+class _Stretch:
+    """Bytes that were passed over."""
+
+    path: Path
+    offset: int
+    count: int
+
+    def array(self, dtype: Any, shape: Any, *, order: Any) -> np.ndarray:
+        if not isinstance(dtype, np.dtype) or dtype.kind not in KINDS:
+            raise pickle.UnpicklingError(f"a large array is of {dtype}, not of numbers or texts")
+        if order not in ("C", "F") or math.prod(shape) * dtype.itemsize != self.count:
+            raise pickle.UnpicklingError(f"an array {shape} of {dtype} does not fit its {self.count} bytes")
+        return np.memmap(self.path, dtype=dtype, mode="r", offset=self.offset, shape=shape, order=order)
+
+
+class _Whole:
+    """A file that says so when it ends too early, before memory is taken for what is not there."""
+
+    def __init__(self, file: BinaryIO, path: Path, *, what: str) -> None:
+        self.file, self.path, self.what = file, path, what
+        self.size = path.stat().st_size
+        self.readline = file.readline
+
+    def read(self, count: int) -> bytes:
+        self._require(count)
+        if count > LARGE:
+            self.require_memory(2 * count)
+        return self.file.read(count)
+
+    def passed(self, count: int) -> _Stretch:
+        self._require(count)
+        stretch = _Stretch(self.path, self.file.tell(), count)
+        self.file.seek(count, 1)
+        return stretch
+
+    def require_memory(self, needed: int) -> None:
+        require_memory(needed, what=f"{self.what}, {self.path.name}", remedy="use a machine with more memory")
+
+    def _require(self, count: int) -> None:
+        left = self.size - self.file.tell()
+        if count > left:
+            raise EOFError(f"{count} bytes are announced where only {left} are left")
+
+
+# The unpickler that is written in Python, since only its steps can be replaced.
+class _Arrays(pickle._Unpickler):
+    """Makes arrays and what they are made of, nothing else; large ones stay in the file."""
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+    # Of the base class, whose types are not known.
+    stack: list[Any]
+    memo: dict[int, Any]
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
+    _unframer: Any
+
+    def __init__(self, file: _Whole) -> None:
+        super().__init__(file)
+        self.file = file
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
+            return {"ndarray": np.ndarray, "dtype": _dtype}[name]
         if module in MODULES and name in ("_reconstruct", "_frombuffer", "scalar"):
-            return getattr(np._core.numeric if name == "_frombuffer" else np._core.multiarray, name)
+            made = {
+                "_reconstruct": _empty,
+                "_frombuffer": _from_buffer,
+                "scalar": np._core.multiarray.scalar,
+            }
+            return made[name]
         if (module, name) == ("_codecs", "encode"):
             return _encode
         raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is no array")
+
+    def get_extension(self, code: int) -> None:
+        """Refuse: what others registered under a number would come without being asked for by name."""
+        raise pickle.UnpicklingError(f"it refers to extension {code}, which is no array")
+
+    def load_build(self) -> None:
+        """Fill the array, or the dtype, that was made last."""
+        state: Any = self.stack.pop()
+        made: Any = self.stack[-1]
+        fills = isinstance(made, np.ndarray | np.dtype)  # named apart, so that the types stay open
+        if not fills:
+            raise pickle.UnpicklingError(f"it fills a {type(made).__name__}, which is no array")
+        if isinstance(made, np.dtype) or not isinstance(state[-1], _Stretch):
+            made.__setstate__(state)
+            return
+        _, shape, dtype, fortran, stretch = state
+        array = stretch.array(dtype, shape, order="F" if fortran else "C")
+        self.stack[-1] = array
+        # It may be named again further on.
+        self.memo.update({key: array for key, value in self.memo.items() if value is made})
+
+    def load_binbytes(self) -> None:
+        self._push(unpack("<I", self.read(4))[0])
+
+    def load_binbytes8(self) -> None:
+        self._push(unpack("<Q", self.read(8))[0])
+
+    def load_bytearray8(self) -> None:
+        self._push(unpack("<Q", self.read(8))[0])
+
+    def _push(self, count: int) -> None:
+        # Writers put what is large between frames; what lies in one was read with it.
+        inside = self._unframer.current_frame is not None
+        self.append(self.read(count) if inside or count <= LARGE else self.file.passed(count))
+
+    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.BINBYTES[0]] = load_binbytes
+    dispatch[pickle.BINBYTES8[0]] = load_binbytes8
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+
+def _dtype(name: str, *_: Any) -> np.dtype[Any]:
+    """A dtype of its own, for its bytes may be swapped later."""
+    return np.dtype(name, copy=True)
+
+
+def _empty(*_: Any) -> np.ndarray:
+    """What is filled later."""
+    return np.empty(0, np.int8)
+
+
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: str, axes: Any = None) -> np.ndarray:
+    """Array of bytes, which protocol 5 writes first; order "K" has its axes in another order than its bytes."""
+    if order == "K":
+        return _from_buffer(buffer, dtype, shape, "C").transpose(axes)
+    if isinstance(buffer, _Stretch):
+        return buffer.array(dtype, shape, order=order)
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -42,7 +185,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def read_dict(path: str | Path, names: tuple[str, ...], *, what: str, source: Source) -> dict[str, Any]:
-    """Read a dictionary that holds ``names``.
+    """Read a dictionary that holds ``names``; its large arrays are mapped read-only and take no memory.
 
     Raises
     ------
@@ -51,25 +194,13 @@ def read_dict(path: str | Path, names: tuple[str, ...], *, what: str, source: So
     ValueError
         If it is truncated, of another kind, lacks a name, or holds anything but numbers, texts and arrays.
     MemoryError
-        If it does not fit into memory.
+        If it is of an old protocol and does not fit into memory.
     """
     path = present(path, what=what, source=source)
-    # The bytes that are read, and the arrays made of them.
-    require_memory(
-        2 * path.stat().st_size, what=f"{what}, {path.name}", remedy="use a machine with more memory"
-    )
     try:
         with path.open("rb") as file:
-            found = _unpickled(file)
-    except (
-        pickle.UnpicklingError,
-        ValueError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-    ) as error:
+            found = _unpickled(_Whole(file, path, what=what))
+    except DAMAGED as error:
         raise ValueError(
             f"{path} ({what}, {path.stat().st_size} bytes) is truncated, damaged or of another kind: {error}; "
             f"get it again from {source}"
@@ -78,17 +209,30 @@ def read_dict(path: str | Path, names: tuple[str, ...], *, what: str, source: So
     if missing:
         there = listed(list(map(str, found))) if isinstance(found, dict) else f"a {type(found).__name__}"
         raise ValueError(f"{path} ({what}) lacks {listed(missing)}; it holds {there}")
+    loose = [str(name) for name, value in found.items() if isinstance(value, _Stretch)]
+    if loose:
+        raise ValueError(f"{path} ({what}) holds large bytes that are no array under {listed(loose)}")
     return dict(found)
 
 
-def _unpickled(file: BinaryIO) -> Any:
+def _unpickled(whole: _Whole) -> Any:
+    file = whole.file
     begin = file.read(len(npy.MAGIC_PREFIX))
     file.seek(0)
     if begin != npy.MAGIC_PREFIX:
-        return _Arrays(file).load()
+        return _loaded(whole)
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if shape != () or dtype != np.dtype(object):
         raise ValueError(f"it holds an array {shape} of {dtype}, not a dictionary")
-    return _Arrays(file).load().item()
+    return _loaded(whole).item()
+
+
+def _loaded(whole: _Whole) -> Any:
+    begin = whole.file.read(2)
+    whole.file.seek(-len(begin), 1)
+    if begin[:1] != pickle.PROTO or begin[1] < FIRST_OF_BYTES:
+        # The bytes that are read, and the arrays made of them.
+        whole.require_memory(2 * whole.size)
+    return _Arrays(whole).load()
