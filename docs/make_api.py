@@ -28,7 +28,7 @@ MODULES = {
     "datasets.lab.referee": "the judge of pictures",
     "datasets.haxby": "fMRI, Haxby et al. 2001",
     "datasets.nsd": "the Natural Scenes Dataset, betas of single trials",
-    "datasets.things_eeg": "THINGS-EEG2, preprocessed",
+    "datasets.things_eeg": "THINGS-EEG2, preprocessed and raw",
     "datasets.eeg_pictures": "EEG after line drawings",
     "datasets.eeg_n170": "EEG of faces and houses",
     "store": "results on disk",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import neurodecode as nd
-from neurodecode.datasets import things_eeg
+from neurodecode.datasets import _blocks, things_eeg
 from neurodecode.datasets._pickled import read_dict
+from neurodecode.datasets.things_eeg import preprocessed
 from tests import trees
 
 
@@ -83,6 +85,68 @@ def test_epochs_go_on_to_a_sweep_that_leaves_out_whole_concepts(tmp_path):
         score="r2",
     )
     assert scores.sizes["fold"] == 3
+
+
+def test_epochs_are_read_in_blocks_of_trials(tmp_path, monkeypatch):
+    planted = trees.things_eeg(tmp_path)["training"]
+    plain, conditions = trees.things_eeg_plain(tmp_path, subject=2)
+    expected = {1: planted.reshape(24, 17, 20), 2: plain.reshape(24, 17, 31)}
+    monkeypatch.setattr(preprocessed, "ROWS", 7)
+    for subject, values in expected.items():
+        found = things_eeg.load(tmp_path, subject=subject, channels=["Oz", "Pz", "O1"])
+        if _blocks.has_dask():
+            assert found.chunks[0] == (7, 7, 7, 3)
+        rows = [trees.POSTERIOR.index(name) for name in ("Oz", "Pz", "O1")]
+        np.testing.assert_allclose(found, values[:, rows], rtol=1e-6)
+        with monkeypatch.context() as patch:
+            patch.setattr(_blocks, "has_dask", lambda: False)
+            np.testing.assert_array_equal(
+                things_eeg.load(tmp_path, subject=subject, channels=["Oz", "Pz", "O1"]), found
+            )
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_every_container_and_order_of_axes_gives_the_same_epochs(tmp_path, protocol, order):
+    trees.things_eeg(tmp_path)
+    values = np.random.default_rng(0).normal(size=(6, 15, 17, 100))
+    content = {
+        "preprocessed_eeg_data": np.asarray(values, order=order),
+        "ch_names": trees.POSTERIOR,
+        "times": np.arange(100) / 100 - 0.2,
+    }
+    path = tmp_path / "preprocessed_data/sub-01/preprocessed_eeg_training.npy"
+    _write(path, content, protocol=protocol, bare=True)
+    found = things_eeg.load(tmp_path, subject=1)
+    np.testing.assert_allclose(found, values.reshape(90, 17, 100), rtol=1e-6)
+
+
+def test_opening_takes_little_memory_and_a_trial_no_more_than_its_block(tmp_path, monkeypatch):
+    trees.things_eeg(tmp_path, repeats=60, times=100)
+    size = (tmp_path / "preprocessed_data/sub-01/preprocessed_eeg_training.npy").stat().st_size
+    monkeypatch.setattr(preprocessed, "ROWS", 4)
+    things_eeg.load(tmp_path, subject=1)[:1].compute()
+    tracemalloc.start()
+    try:
+        things_eeg.load(tmp_path, subject=1)[:1].compute()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 4
+
+
+def test_an_effect_is_planted_in_its_channels_and_times_alone(tmp_path):
+    signal = np.random.default_rng(1).normal(size=(3 * 4 + 2, 2))
+    trees.things_eeg(tmp_path, each=4, times=100, signal=signal)
+    train = nd.brain.average_repeats(things_eeg.load(tmp_path, subject=1)).compute()
+    design = np.column_stack([signal[:12], np.ones(12)])
+    flat = train.values.reshape(12, -1)
+    left = (flat - design @ np.linalg.lstsq(design, flat, rcond=None)[0]).var(axis=0).reshape(train.shape[1:])
+    large = train.values.var(axis=0) > 1.5
+    inside = (train.time.values >= 0.1 - 1e-9) & (train.time.values < 0.2 - 1e-9)
+    planted = np.isin(train.channel.values, trees.PLANTED)[:, None] & inside
+    np.testing.assert_array_equal(large & ~planted, False)
+    assert (train.values.var(axis=0)[planted] > 4 * left[planted]).mean() > 0.9
 
 
 @pytest.mark.parametrize("subject", [0, 11])

@@ -202,8 +202,9 @@ def _planted(
 
 
 def _mixed(signal: np.ndarray) -> np.ndarray:
-    """(picture, planted channel); every builder mixes alike."""
-    return signal @ np.random.default_rng(3).normal(size=(signal.shape[1], len(PLANTED)))
+    """(picture, planted channel), 2 for features of 1; every builder mixes alike."""
+    mixing = np.random.default_rng(3).normal(size=(signal.shape[1], len(PLANTED)))
+    return 2 * signal @ (mixing / np.linalg.norm(mixing, axis=0))
 
 
 # ---------------------------------------------------------------- raw sessions

@@ -141,8 +141,8 @@ def from_brainvision(
 ) -> Recording:
     """Open one BrainVision recording with the pictures that the stimulus computer wrote down.
 
-    Its triggers do not name training pictures: the n-th is the n-th picture in the list. (The authors drop the first marker,
-    "New Segment", which newer releases of mne leave out; here only markers of the kind "Stimulus" count.)
+    Its triggers do not name training pictures: the n-th is the n-th picture in the list. (The authors drop the first
+    marker, "New Segment", which newer releases of mne leave out; here only markers of the kind "Stimulus" count.)
 
     Raises
     ------

@@ -23,6 +23,8 @@ from .layout import PARTS, SOURCE
 from .names import pictures
 from .recordings import TARGET, Recording, from_array, from_brainvision
 
+# Samples by which a copy of a file is known.
+FIRST = 1000
 # Showings of a picture in a session that the authors keep.
 MOST = MappingProxyType({"train": 2, "test": 20})
 
@@ -185,7 +187,7 @@ def _require_listed(one: Recording, count: int) -> None:
 def _require_alike(found: list[Recording]) -> None:
     """Refuse other channels or another rate, and a copy of a file under the name of another."""
     first = found[0]
-    seen: dict[tuple[bytes, bytes], Recording] = {}
+    seen: dict[tuple[bytes, ...], Recording] = {}
     for one in found:
         if sorted(one.channels) != sorted(first.channels):
             differ = sorted(set(one.channels) ^ set(first.channels)) or one.channels
@@ -197,7 +199,8 @@ def _require_alike(found: list[Recording]) -> None:
             raise ValueError(
                 f"{one.path} was sampled at {one.sfreq:g} Hz, but {first.path} at {first.sfreq:g} Hz"
             )
-        twin = seen.setdefault((one.onset.tobytes(), one.picture.tobytes()), one)
+        volts = one.voltages.read(one.rows[:1], 0, min(one.samples, FIRST))
+        twin = seen.setdefault((one.onset.tobytes(), one.picture.tobytes(), volts.tobytes()), one)
         if twin is not one:
             raise ValueError(
                 f"{one.path} ({one.what}) holds the same trials as {twin.path}: one is a copy of the other; get both "
