@@ -60,6 +60,8 @@ def test_blocks_of_any_size_equal_filtering_the_whole(tmp_path, monkeypatch, opt
         taken.append(one.number[one.number != trees.TARGET][selection])
     expected = np.concatenate(whole)
     assert found.shape == expected.shape
+    if _blocks.has_dask():
+        assert max(found.chunks[0]) <= events
     assert found.dtype == np.float32
     # Against the signal's own size: offsets of up to 60 microvolt were filtered away or kept.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
@@ -151,6 +153,9 @@ def test_epochs_across_the_ends_of_a_recording_are_dropped_and_counted(tmp_path)
 
 def test_source_files_give_the_same_trials(tmp_path):
     recorded = trees.things_eeg_raw(tmp_path, channels=FEW, brainvision=True, showings=(4, 4))
+    # A marker that is no trigger, as amplifiers write them.
+    markers = recorded[0].path.with_suffix(".vmrk")
+    markers.write_text(markers.read_text().replace("Mk2=", "Mk2=SyncStatus,Sync On,500,1,0\nMk3=", 1))
     found = things_eeg.raw(tmp_path, subject=1, most=None, **QUICK)
     expected = np.concatenate([_of_mne(one, FEW, **QUICK)[0] for one in recorded])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
@@ -344,6 +349,14 @@ def test_the_trigger_channel_is_known_by_its_type(tmp_path):
     np.save(one.path, np.array(content, dtype=object))
     with pytest.raises(ValueError, match="one of 'stim'"):
         things_eeg.raw(tmp_path, subject=1, band=None)
+
+
+def test_a_trigger_that_is_held_counts_once(tmp_path):
+    one = trees.things_eeg_raw(tmp_path, channels=FEW, sessions=1)[0]
+    before = things_eeg.raw(tmp_path, subject=1, band=None)
+    held = (one.onset[:, None] + np.arange(5)).ravel()
+    trees.things_eeg_array(one.path, one.volts, FEW, 1000, held, np.repeat(one.number, 5))
+    np.testing.assert_array_equal(things_eeg.raw(tmp_path, subject=1, band=None), before)
 
 
 def test_source_files_that_do_not_fit_their_lists(tmp_path):

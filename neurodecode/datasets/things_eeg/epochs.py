@@ -70,7 +70,7 @@ def epochs(voltages: Voltages, rows: list[int], samples: int, onset: np.ndarray,
     taps = _taps(cut.sfreq, cut.band)
     half = len(taps) // 2
     first, last = int(onset.min()) + cut.start, int(onset.max()) + cut.stop
-    signal = _beyond_ends(voltages, rows, first - half, last + half, samples, reach=len(taps) - 1)
+    signal = _beyond_ends(voltages, rows, first - half, last + half, samples)
     at = (onset + cut.start - first)[:, None] + np.arange(cut.stop - cut.start)
     seconds = np.arange(cut.start, cut.stop) / cut.sfreq
     values = np.empty((len(onset), len(rows), len(cut.times)), np.float32)
@@ -97,11 +97,9 @@ def _taps(sfreq: float, band: tuple[float | None, float | None] | None) -> np.nd
     return taps
 
 
-def _beyond_ends(
-    voltages: Voltages, rows: list[int], first: int, last: int, samples: int, *, reach: int
-) -> np.ndarray:
-    """Signal (channel, time) that goes on beyond the ends: turned about the end point for ``reach``, then 0."""
-    reach = min(reach, samples - 1)
+def _beyond_ends(voltages: Voltages, rows: list[int], first: int, last: int, samples: int) -> np.ndarray:
+    """Signal (channel, time) that goes on beyond the ends: turned about the end point, then 0."""
+    reach = samples - 1
     parts = [voltages.read(rows, max(first, 0), min(last, samples))]
     if first < 0:
         count = min(-first, reach)
