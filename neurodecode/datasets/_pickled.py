@@ -30,7 +30,6 @@ MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeri
 LARGE = 2**20
 # Booleans, numbers, dates and texts: whatever bytes stand there are a value, never an address.
 KINDS = "biufcmMSU"
-FIRST_OF_BYTES = 3
 DAMAGED = (
     pickle.UnpicklingError,
     ValueError,
@@ -70,6 +69,7 @@ class _Whole:
     def read(self, count: int) -> bytes:
         self._require(count)
         if count > LARGE:
+            # What is read, and the array made of it.
             self.require_memory(2 * count)
         return self.file.read(count)
 
@@ -230,9 +230,9 @@ def _unpickled(whole: _Whole) -> Any:
 
 
 def _loaded(whole: _Whole) -> Any:
-    begin = whole.file.read(2)
+    begin = whole.file.read(1)
     whole.file.seek(-len(begin), 1)
-    if begin[:1] != pickle.PROTO or begin[1] < FIRST_OF_BYTES:
-        # The bytes that are read, and the arrays made of them.
+    if begin != pickle.PROTO:
+        # Protocols 0 and 1 come in lines, whose length is not known before.
         whole.require_memory(2 * whole.size)
     return _Arrays(whole).load()
