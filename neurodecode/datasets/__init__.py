@@ -9,10 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["eeg_n170", "eeg_pictures", "haxby", "lab", "nsd", "things_eeg"]
+__all__ = ["eeg_n170", "eeg_pictures", "haxby", "kamitani", "lab", "nsd", "stimuli", "things_eeg"]
 
 if TYPE_CHECKING:
-    from . import eeg_n170, eeg_pictures, haxby, lab, nsd, things_eeg
+    from . import eeg_n170, eeg_pictures, haxby, kamitani, lab, nsd, stimuli, things_eeg
 
 
 def __getattr__(name: str) -> Any:

@@ -125,7 +125,6 @@ def read_mat(path: Path, names: tuple[str, ...], *, what: str, source: Source) -
         As :func:`present`; ValueError also if it is damaged or lacks a variable.
     """
     import h5py
-    from scipy.io import loadmat
 
     path = present(path, what=what, source=source)
     if h5py.is_hdf5(path):
@@ -134,12 +133,7 @@ def read_mat(path: Path, names: tuple[str, ...], *, what: str, source: Source) -
             found = {name: np.asarray(file[name]).T for name in names if name in file}
             there = list(file)
     else:
-        try:
-            found = loadmat(path, variable_names=list(names))
-        except (ValueError, OSError, TypeError, IndexError, NotImplementedError) as error:
-            raise ValueError(
-                f"{path} ({what}) is no MATLAB file, or damaged ({error}); get it again from {source}"
-            ) from error
+        found = read_old_mat(path, names, what=what, source=source)
         there = [name for name in found if not name.startswith("__")]
     missing = [name for name in names if name not in found]
     if missing:
@@ -147,3 +141,25 @@ def read_mat(path: Path, names: tuple[str, ...], *, what: str, source: Source) -
             f"{path} ({what}) lacks {', '.join(missing)}; it has {', '.join(there) or 'none of them'}"
         )
     return {name: np.asarray(found[name]) for name in names}
+
+
+def read_old_mat(
+    path: Path, names: tuple[str, ...] | None, *, what: str, source: Source
+) -> dict[str, Any]:
+    """Read those of the variables (None: all) that a MATLAB file older than version 7.3 has.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`present`; ValueError also if it is damaged.
+    """
+    from scipy.io import loadmat
+
+    path = present(path, what=what, source=source)
+    try:
+        found: dict[str, Any] = loadmat(path, variable_names=names if names is None else list(names))
+    except (ValueError, OSError, TypeError, IndexError, NotImplementedError) as error:
+        raise ValueError(
+            f"{path} ({what}) is no MATLAB file, or damaged ({error}); get it again from {source}"
+        ) from error
+    return found
