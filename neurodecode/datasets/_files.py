@@ -143,9 +143,7 @@ def read_mat(path: Path, names: tuple[str, ...], *, what: str, source: Source) -
     return {name: np.asarray(found[name]) for name in names}
 
 
-def read_old_mat(
-    path: Path, names: tuple[str, ...] | None, *, what: str, source: Source
-) -> dict[str, Any]:
+def read_old_mat(path: Path, names: tuple[str, ...] | None, *, what: str, source: Source) -> dict[str, Any]:
     """Read those of the variables (None: all) that a MATLAB file older than version 7.3 has.
 
     Raises

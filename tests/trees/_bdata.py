@@ -30,8 +30,8 @@ NUMBERS = (22563, 109, 24850, 7, 10038)
 class Kamitani:
     """What lies in the files, all parts one after another.
 
-    ``values`` (sample, voxel); ``names`` of the pictures that were seen, or imagined; ``split``, ``session`` (0 where the
-    file has none) and ``run`` of each sample; ``xyz`` (voxel, 3).
+    ``values`` (sample, voxel); ``names`` of the pictures that were seen, or imagined; ``split``, ``session`` (0 where
+    the file has none) and ``run`` of each sample; ``xyz`` (voxel, 3).
     """
 
     values: np.ndarray
@@ -74,7 +74,9 @@ def god(
     """
     rng = np.random.default_rng(subject)
     pictures = kamitani_names(train + test)
-    seen = np.concatenate([rng.permutation(train), *[train + rng.permutation(test) for _ in range(2 * repeats)]])
+    seen = np.concatenate(
+        [rng.permutation(train), *[train + rng.permutation(test) for _ in range(2 * repeats)]]
+    )
     kind = np.repeat([1, 2, 3], [train, test * repeats, test * repeats])
     names = np.array(pictures)[seen]
     run = np.concatenate([np.arange(n) // 4 + 1 for n in np.bincount(kind)[1:]])
@@ -104,15 +106,18 @@ def deeprecon(
 ) -> Kamitani:
     """Training and test of a subject as files made after fmriprep: regions are 1 and 0, ROI_hV4, several labels.
 
-    ``label``: "stimulus_name" with its texts, "stimulus_id" or "image_index" alone. ``rest``: so many samples at the end
-    of each file bear no label. ``signal`` as for :func:`god`.
+    ``label``: "stimulus_name" with its texts, "stimulus_id" or "image_index" alone. ``rest``: so many samples at
+    the end of each file bear no label. ``signal`` as for :func:`god`.
     """
     rng = np.random.default_rng(subject)
     pictures = np.array(kamitani_names(train + test))
     xyz = rng.uniform(-60, 60, (BDATA_VOXELS, 3))
     found: dict[str, list[np.ndarray]] = {k: [] for k in ("values", "names", "split", "session", "run")}
     paths = {}
-    for split, word, own in (("train", "Training", range(train)), ("test", "Test", range(train, train + test))):
+    for split, word, own in (
+        ("train", "Training", range(train)),
+        ("test", "Test", range(train, train + test)),
+    ):
         seen = np.concatenate([rng.permutation(own) for _ in range(repeats)])
         n = len(seen) + rest
         values = _values(rng, np.pad(seen, (0, rest)), np.ones(n) if signal is not None else None, signal)
@@ -125,7 +130,13 @@ def deeprecon(
         order = ["event_type", *([label] if label != "stimulus_name" else ["stimulus_id", "stimulus_name"])]
         numbers["event_type"] = np.ones(len(seen))
         labels = np.stack([np.pad(numbers[k], (0, rest), constant_values=np.nan) for k in order], axis=1)
-        columns = {"VoxelData": values, "Session": session, "Run": run, "Block": np.arange(n) + 1, "Label": labels}
+        columns = {
+            "VoxelData": values,
+            "Session": session,
+            "Run": run,
+            "Block": np.arange(n) + 1,
+            "Label": labels,
+        }
         voxel = {f"voxel_{axis}": xyz[:, i] for i, axis in enumerate("xyz")}
         for name, inside in BDATA_REGIONS.items():
             voxel["ROI_hV4" if name == "V4" else f"ROI_{name}"] = _ones(inside, 0)
@@ -181,7 +192,9 @@ def _values(
 ) -> np.ndarray:
     values = rng.normal(size=(len(seen), BDATA_VOXELS))
     if signal is not None and scale is not None:
-        mixed = signal @ rng.normal(size=(signal.shape[1], len(BDATA_REGIONS["V1"])))
+        # One mixture for all files and subjects.
+        mixing = np.random.default_rng(99).normal(size=(signal.shape[1], len(BDATA_REGIONS["V1"])))
+        mixed = signal @ mixing
         strength = np.nan_to_num(scale)[:, None]
         values[:, list(BDATA_REGIONS["V1"])] *= 0.1
         values[:, list(BDATA_REGIONS["V1"])] += strength * mixed[seen]
@@ -230,7 +243,9 @@ def _write_mat(path: Path, data: np.ndarray, keys: list[str], value: np.ndarray,
     from scipy.io import savemat
 
     # MATLAB's cell arrays are arrays of objects, a row each.
-    cells = [np.array([*texts, None], dtype=object)[None, :-1] for texts in (keys, [f"1 = {k}" for k in keys])]
+    cells = [
+        np.array([*texts, None], dtype=object)[None, :-1] for texts in (keys, [f"1 = {k}" for k in keys])
+    ]
     meta = {"key": cells[0], "description": cells[1], "value": value}
     savemat(path, {"dataSet": data, "metaData": meta, "subject": path.stem, "createdBy": "nobody"})
 

@@ -5,30 +5,29 @@ ds001246); Shen, Horikawa, Majima & Kamitani 2019, PLoS Computational Biology 15
 figshare 7033577, raw data ds001506). Nothing is downloaded. What the files hold, and who says so:
 
 - The format itself: see :mod:`~neurodecode.datasets.kamitani.bdata`.
-- Generic Object Decoding: ``Subject1.h5`` to ``Subject5.h5``, all parts in one file; ``DataType`` is 1 in training, 2 in
-  test and 3 in imagery samples; ``Run``; ``Label``, one column; ``VoxelData`` with ``voxel_x``, ``voxel_y``, ``voxel_z``,
-  ``VolInds`` and ``ROI_V1 V2 V3 V4 LOC FFA PPA LVC HVC VC``; a voxel may lie in several
+- Generic Object Decoding: ``Subject1.h5`` to ``Subject5.h5``, all parts in one file; ``DataType`` is 1 in training, 2
+  in test and 3 in imagery samples; ``Run``; ``Label``, one column; ``VoxelData`` with ``voxel_x``, ``voxel_y``,
+  ``voxel_z``, ``VolInds`` and ``ROI_V1 V2 V3 V4 LOC FFA PPA LVC HVC VC``; a voxel may lie in several
   (KamitaniLab/GenericObjectDecoding, code/matlab/convertdata_BrainData.m). Later files have ``stimulus_id`` (the same
   repository, code/python/analysis_FeaturePrediction.py). 1,200 training pictures once, 50 test pictures 35 times, 50
   imagined categories 10 times (ds001246, README).
-- Deep Image Reconstruction: a file for each subject, task and part, ``sub-01_perceptionNaturalImageTraining_original_VC.h5``
-  (KamitaniLab/DeepImageReconstruction, data/fmri/README.md), ``sub-01_ImageNetTraining_fmriprep_volume_native.h5``
-  (KamitaniLab/feature-decoding, data/files.json). No ``DataType``. Labels in ``stimulus_id``
+- Deep Image Reconstruction: a file for each subject, task and part, such as
+  ``sub-01_perceptionNaturalImageTraining_original_VC.h5`` (KamitaniLab/DeepImageReconstruction, data/fmri/README.md)
+  or ``sub-01_ImageNetTraining_fmriprep_volume_native.h5`` (KamitaniLab/feature-decoding, data/files.json). No ``DataType``. Labels in ``stimulus_id``
   (KamitaniLab/End2EndDeepImageReconstruction), ``image_index``, or ``stimulus_name``, whose texts are in ``/vmap``
   (KamitaniLab/brain-decoding-cookbook-public). Files made after fmriprep call the fourth area ``ROI_hV4`` and have
   ``Session``, ``Run``, ``Block`` and a ``Label`` of several columns (KamitaniLab/bdpy, bdpy/mri/fmriprep.py).
 - Region keys hold 1 and NaN (convertdata_BrainData.m), or 1 and 0 (bdpy, bdpy/mri/roi.py).
 
-No published file was at hand. Not known: the exact keys of each; whether responses are one row a stimulus block (so they
-are taken here: a file of single volumes gives a sample for every volume), and of which units; whether blocks of the
-one-back task are among them; whether run numbers begin anew in each part.
+No published file was at hand. Not known: the exact keys of each; whether responses are one row a stimulus block (so
+they are taken here: a file of single volumes gives a sample for every volume), and of which units; whether blocks of
+the one-back task are among them; whether run numbers begin anew in each part.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +38,14 @@ from ...labels import listed, require_choice
 from .._blocks import rows as in_blocks
 from .._inventory import Item, item
 from .._repeats import seen_before
-from .bdata import SOURCE, WHAT, BData, blocks, opened, rows
-from .regions import first_of, members, usual_order
-from .stimuli import IMAGERY, concepts, stimuli, table
+from .bdata import SOURCE, WHAT, blocks, opened, rows
+from .parts import SPLITS, Part, places, read, require_same_voxels, same_places, voxels_of
+from .regions import members
+from .stimuli import concepts, table
 
 __all__ = ["SOURCE", "SPLITS", "inventory", "load", "masks", "table"]
 
-SPLITS = {1: "train", 2: "test", 3: IMAGERY}
-# Words in a file's name that say which part it is.
-WORDS = {
-    IMAGERY: re.compile("[Ii]magery"),
-    "train": re.compile("Train|(?<![a-z])train"),
-    "test": re.compile("Test|(?<![a-z])test"),
-}
 SUBJECT = re.compile(r"sub-\d+|Subject\d+")
-AXES = ("voxel_x", "voxel_y", "voxel_z")
 Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path | Sequence[str | Path]]
 
 
@@ -68,8 +60,8 @@ def load(
 ) -> xr.DataArray:
     """Load the responses of one subject.
 
-    With dask (the extra ``scale``) they are lazy, some rows a chunk: nothing of them is read before it is needed. Without
-    dask they are read at once. A MATLAB file is always read whole.
+    With dask (the extra ``scale``) they are lazy, some rows a chunk: nothing of them is read before it is needed.
+    Without dask they are read at once. A MATLAB file is always read whole.
 
     Parameters
     ----------
@@ -82,8 +74,8 @@ def load(
     part : "train", "test", "imagery" ...
         Only this split.
     label : key of the column that says what was seen
-        By default the first of ``stimulus_name``, ``stimulus_id``, ``Label`` if that is one column, ``image_index``; of a
-        file of imagery alone ``category_name`` and ``category_id`` go before.
+        By default the first of ``stimulus_name``, ``stimulus_id``, ``Label`` if that is one column, ``image_index``; of
+        a file of imagery alone ``category_name`` and ``category_id`` go before.
     tables : {split: path}
         Names of the pictures that ``image_index`` numbers, see :func:`table`.
     subject : str
@@ -98,8 +90,8 @@ def load(
         "ses-train01" and ``run`` "ses-train01_run-03" ("train_run-03" without sessions) where the file has them:
         both may be numbered anew in each part. ``voxel``, the position among the file's voxels; ``roi``, without
         "ROI_", the first of ``regions`` in which a voxel lies (by default the first of V1, V2, V3, V4, hV4, LOC, FFA,
-        PPA, IT, LVC, HVC, VC and the others), see :func:`masks`; ``x y z`` in mm where known. attrs: subject; ``label``, the key;
-        ``unlabelled``, how many samples were left out because nothing was seen (NaN or "n/a").
+        PPA, IT, LVC, HVC, VC and the others), see :func:`masks`; ``x y z`` in mm where known. attrs: subject;
+        ``label``, the key; ``unlabelled``, how many samples were left out as nothing was seen (NaN or "n/a").
 
     Raises
     ------
@@ -114,9 +106,9 @@ def load(
     given = _given(paths)
     who = subject or _subject(given)
     names = {split: table(path) for split, path in (tables or {}).items()}
-    found = [_read(path, split, regions, label, names) for path, split in given]
+    found = [read(path, split, regions, label, names) for path, split in given]
     for other in found[1:]:
-        _require_same_voxels(found[0], other)
+        require_same_voxels(found[0], other)
     kept = [one.taken(one.labelled) for one in found]
     if part is not None:
         there = sorted({str(s) for one in kept for s in one.split})
@@ -161,11 +153,13 @@ def masks(
     given = _given(paths)
     path, who = given[0][0], responses.attrs.get("subject")
     if who != (_subject(given) or who):
-        raise ValueError(f"the responses are of {who!r}, {path} is of {_subject(given)!r}; give both of one subject")
+        raise ValueError(
+            f"the responses are of {who!r}, {path} is of {_subject(given)!r}; give both of one subject"
+        )
     with opened(path) as found:
-        columns = _voxels(found)
+        columns = voxels_of(found)
         chosen = responses.coords["voxel"].values
-        if chosen.max() >= len(columns) or not _same_places(responses, _places(found, columns)):
+        if chosen.max() >= len(columns) or not same_places(responses, places(found, columns)):
             raise ValueError(f"the responses have other voxels than {path}; give a file of their subject")
         every = members(found, regions, columns)
     inside = {name: row[chosen] for name, row in every.items() if row[chosen].any()}
@@ -194,40 +188,6 @@ def inventory(paths: Paths) -> list[Item]:
     return items
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Samples of one file, and its voxels.
-
-    Attributes
-    ----------
-    samples : rows of the file, from 0; ``split``, ``stimulus``, ``session`` and ``run`` are those of each
-    key : of the column that said what was seen
-    voxels : which of the file's voxels are wanted; ``columns`` of the file that hold them, ``roi`` and ``xyz`` of each
-    """
-
-    path: Path
-    samples: np.ndarray
-    split: np.ndarray
-    stimulus: np.ndarray
-    session: np.ndarray | None
-    run: np.ndarray | None
-    key: str
-    voxels: np.ndarray
-    columns: np.ndarray
-    roi: np.ndarray
-    xyz: np.ndarray | None
-
-    @property
-    def labelled(self) -> np.ndarray:
-        return self.stimulus != ""
-
-    def taken(self, which: np.ndarray) -> _Part:
-        """Return the part with these of its samples alone."""
-        along = {"samples", "split", "stimulus", "session", "run"}
-        values = {k: v[which] if k in along and v is not None else v for k, v in vars(self).items()}
-        return _Part(**values)
-
-
 def _given(paths: Paths, *, checked: bool = True) -> list[tuple[Path, str | None]]:
     """Files and the splits that were said of them."""
     found: list[tuple[Path, str | None]] = []
@@ -239,7 +199,9 @@ def _given(paths: Paths, *, checked: bool = True) -> list[tuple[Path, str | None
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice and checked:
         both = [str(path) for path, _ in found if path.stem == twice[0]]
-        raise ValueError(f"files must have names of their own, which become those of samples; got {listed(both)}")
+        raise ValueError(
+            f"files must have names of their own, which become those of samples; got {listed(both)}"
+        )
     return found
 
 
@@ -247,121 +209,12 @@ def _subject(given: list[tuple[Path, str | None]]) -> str | None:
     names = {m[0] for path, _ in given if (m := SUBJECT.search(path.stem))}
     if len(names) > 1:
         raise ValueError(
-            f"the files are of {len(names)} subjects: {listed(sorted(names))}; load each by itself, its voxels are its own"
+            f"the files are of {len(names)} subjects: {listed(sorted(names))}; load each by itself"
         )
     return next(iter(names), None)
 
 
-def _read(
-    path: Path,
-    split: str | None,
-    regions: str | Sequence[str] | None,
-    label: str | None,
-    tables: Mapping[str, Mapping[int, str]],
-) -> _Part:
-    with opened(path) as found:
-        splits = _splits(found, split)
-        stimulus, key = stimuli(found, splits, label, tables)
-        session, run = _occasions(found, splits)
-        every = _voxels(found)
-        inside = members(found, regions, every)
-        wanted = np.ones(len(every), bool) if regions is None else np.any(list(inside.values()), axis=0)
-        roi = first_of(usual_order(inside) if regions is None else inside, len(every))
-        xyz = _places(found, every)
-    return _Part(
-        path=path,
-        samples=np.arange(len(splits)),
-        split=splits,
-        stimulus=stimulus,
-        session=session,
-        run=run,
-        key=key,
-        voxels=np.flatnonzero(wanted),
-        columns=every[wanted],
-        roi=roi[wanted],
-        xyz=None if xyz is None else xyz[wanted],
-    )
-
-
-def _splits(found: BData, said: str | None) -> np.ndarray:
-    kinds = found.column("DataType")
-    if kinds is not None:
-        unknown = [v for v in np.unique(kinds).tolist() if v not in SPLITS]
-        if unknown:
-            raise ValueError(f"'DataType' in {found.path} is {listed(unknown)} somewhere; known are {SPLITS}")
-        if said is not None:
-            raise ValueError(
-                f"{found.path} says itself which samples are {listed(SPLITS.values())} ('DataType'); give its path alone, "
-                "and part=... for some of them"
-            )
-        return np.array([SPLITS[int(v)] for v in kinds])
-    if said is None:
-        # Imagery of test pictures is imagery.
-        said = next((split for split, word in WORDS.items() if word.search(found.path.stem)), None)
-    if said is None:
-        raise ValueError(
-            f"neither 'DataType' nor its name says which part {found.path} is; give {{'train': path, 'test': path}}"
-        )
-    return np.full(found.shape[0], said)
-
-
-def _occasions(found: BData, splits: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    sessions, runs = found.column("Session"), found.column("Run")
-    before = splits
-    if sessions is not None:
-        before = np.array([f"ses-{s}{_two(v)}" for s, v in zip(splits, sessions, strict=True)])
-    run = None
-    if runs is not None:
-        run = np.array([f"{b}_run-{_two(v)}" for b, v in zip(before, runs, strict=True)])
-    return None if sessions is None else before, run
-
-
-def _two(number: float) -> str:
-    return "n/a" if np.isnan(number) else f"{int(number):02d}"
-
-
-def _voxels(found: BData) -> np.ndarray:
-    if "VoxelData" not in found.keys:
-        surface = " ('VertexData': on a surface, which is not read here)" * ("VertexData" in found.keys)
-        raise ValueError(f"{found.path} has no 'VoxelData'{surface}; its keys are {listed(found.keys, most=40)}")
-    columns = found.where("VoxelData")
-    if not columns.size:
-        raise ValueError(f"'VoxelData' is 1 in no column of {found.path}")
-    return columns
-
-
-def _places(found: BData, columns: np.ndarray) -> np.ndarray | None:
-    if any(axis not in found.keys for axis in AXES):
-        return None
-    return np.stack([found.key(axis)[columns] for axis in AXES], axis=1)
-
-
-def _same_places(responses: xr.DataArray, xyz: np.ndarray | None) -> bool:
-    there = [axis for axis in "xyz" if axis in responses.coords]
-    if xyz is None or len(there) < 3:
-        return xyz is None and not there
-    own = np.stack([responses.coords[axis].values for axis in there], axis=1)
-    return bool(np.allclose(own, xyz[responses.coords["voxel"].values], equal_nan=True))
-
-
-def _require_same_voxels(first: _Part, other: _Part) -> None:
-    if len(first.voxels) != len(other.voxels):
-        differ = f"{len(first.voxels)} against {len(other.voxels)} voxels"
-    elif (first.voxels != other.voxels).any():
-        differ = f"{int((first.voxels != other.voxels).sum())} of {len(first.voxels)} voxels are others"
-    elif (first.xyz is None) != (other.xyz is None):
-        differ = "only one has their positions"
-    elif first.xyz is not None and not np.allclose(first.xyz, other.xyz, equal_nan=True):
-        moved = ~np.isclose(first.xyz, other.xyz, equal_nan=True).all(axis=1)
-        differ = f"{int(moved.sum())} of {len(moved)} voxels lie elsewhere"
-    elif (first.roi != other.roi).any():
-        differ = f"{int((first.roi != other.roi).sum())} of {len(first.roi)} voxels are in other regions"
-    else:
-        return
-    raise ValueError(f"{first.path} and {other.path} do not have the same voxels: {differ}; they must be of one subject")
-
-
-def _labelled(parts: list[_Part], who: str | None) -> xr.DataArray:
+def _labelled(parts: list[Part], who: str | None) -> xr.DataArray:
     first = parts[0]
     calls = [
         (part.path, samples, part.columns)
@@ -378,7 +231,6 @@ def _labelled(parts: list[_Part], who: str | None) -> xr.DataArray:
         remedy="take one part or fewer regions",
     )
     stimulus, split = (np.concatenate([getattr(p, k) for p in parts]) for k in ("stimulus", "split"))
-    occasions = {k: [getattr(p, k) for p in parts] for k in ("session", "run")}
     array = brain.fmri(
         values,
         sample=np.concatenate([[f"{p.path.stem}_{i + 1:05d}" for i in p.samples] for p in parts]),
@@ -388,7 +240,14 @@ def _labelled(parts: list[_Part], who: str | None) -> xr.DataArray:
         subject=who,
         repeat=seen_before(np.char.add(np.char.add(split, "/"), stimulus)),
         split=split,
-        **{k: np.concatenate(v) for k, v in occasions.items() if all(one is not None for one in v)},
+        session=_joined([p.session for p in parts]),
+        run=_joined([p.run for p in parts]),
     ).assign_coords(voxel=first.voxels)
     found = concepts(stimulus)
     return array.assign_coords(concept=("sample", found)) if (found != "").any() else array
+
+
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    """Labels of all parts, where each has them."""
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if len(there) == len(parts) else None
