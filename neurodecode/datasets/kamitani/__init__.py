@@ -13,10 +13,11 @@ figshare 7033577, raw data ds001506). Nothing is downloaded. What the files hold
   imagined categories 10 times (ds001246, README).
 - Deep Image Reconstruction: a file for each subject, task and part, such as
   ``sub-01_perceptionNaturalImageTraining_original_VC.h5`` (KamitaniLab/DeepImageReconstruction, data/fmri/README.md)
-  or ``sub-01_ImageNetTraining_fmriprep_volume_native.h5`` (KamitaniLab/feature-decoding, data/files.json). No ``DataType``. Labels in ``stimulus_id``
-  (KamitaniLab/End2EndDeepImageReconstruction), ``image_index``, or ``stimulus_name``, whose texts are in ``/vmap``
-  (KamitaniLab/brain-decoding-cookbook-public). Files made after fmriprep call the fourth area ``ROI_hV4`` and have
-  ``Session``, ``Run``, ``Block`` and a ``Label`` of several columns (KamitaniLab/bdpy, bdpy/mri/fmriprep.py).
+  or ``sub-01_ImageNetTraining_fmriprep_volume_native.h5`` (KamitaniLab/feature-decoding, data/files.json), without
+  ``DataType``. Labels are in ``stimulus_id`` (KamitaniLab/End2EndDeepImageReconstruction), ``image_index``, or
+  ``stimulus_name``, whose texts are in ``/vmap`` (KamitaniLab/brain-decoding-cookbook-public). Files made after
+  fmriprep call the fourth area ``ROI_hV4`` and have ``Session``, ``Run``, ``Block`` and a ``Label`` of several columns
+  (KamitaniLab/bdpy, bdpy/mri/fmriprep.py).
 - Region keys hold 1 and NaN (convertdata_BrainData.m), or 1 and 0 (bdpy, bdpy/mri/roi.py).
 
 No published file was at hand. Not known: the exact keys of each; whether responses are one row a stimulus block (so

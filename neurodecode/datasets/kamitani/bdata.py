@@ -2,10 +2,10 @@
 
 As written by bdpy (KamitaniLab/bdpy, bdpy/bdata/bdata.py; release 0.26): HDF5 with ``/dataset`` (sample, column)
 float64, ``/metadata/key`` and ``/metadata/description`` (key) texts, ``/metadata/value`` (key, column) float64 with NaN
-where a key does not apply, and optionally ``/vmap/<key>/<number>``, one text each. Older releases wrote ``/dataSet`` and
-``/metaData`` and no vmap (the same file, early in its history). MATLAB files hold ``dataSet`` and ``metaData`` with the
-keys in a cell array (KamitaniLab/GenericObjectDecoding, code/matlab/convertdata_BrainData.m). Their version 7.3 is read
-after the rules of that format (axes from the last one, cells as references); no such file was seen.
+where a key does not apply, and optionally ``/vmap/<key>/<number>``, one text each. Older releases wrote ``/dataSet``
+and ``/metaData`` and no vmap (the same file, early in its history). MATLAB files hold ``dataSet`` and ``metaData`` with
+the keys in a cell array (KamitaniLab/GenericObjectDecoding, code/matlab/convertdata_BrainData.m). Their version 7.3 is
+read after the rules of that format (axes from the last one, cells as references); no such file was seen.
 """
 
 from __future__ import annotations

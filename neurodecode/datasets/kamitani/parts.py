@@ -50,6 +50,7 @@ class Part:
 
     @property
     def labelled(self) -> np.ndarray:
+        """Samples in which something was seen."""
         return self.stimulus != ""
 
     def taken(self, which: np.ndarray) -> Part:
@@ -66,6 +67,13 @@ def read(
     label: str | None,
     tables: Mapping[str, Mapping[int, str]],
 ) -> Part:
+    """Read everything but the responses; arguments as for :func:`neurodecode.datasets.kamitani.load`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is missing, damaged, or lacks what is wanted.
+    """
     with opened(path) as found:
         splits = _splits(found, split)
         stimulus, key = stimuli(found, splits, label, tables)
@@ -128,6 +136,13 @@ def _two(number: float) -> str:
 
 
 def voxels_of(found: BData) -> np.ndarray:
+    """Columns of all voxels.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     if "VoxelData" not in found.keys:
         surface = " ('VertexData': on a surface, which is not read here)" * ("VertexData" in found.keys)
         raise ValueError(
@@ -140,12 +155,14 @@ def voxels_of(found: BData) -> np.ndarray:
 
 
 def places(found: BData, columns: np.ndarray) -> np.ndarray | None:
+    """Positions (column, 3) in mm; None where the file does not say."""
     if any(axis not in found.keys for axis in AXES):
         return None
     return np.stack([found.key(axis)[columns] for axis in AXES], axis=1)
 
 
 def same_places(responses: xr.DataArray, xyz: np.ndarray | None) -> bool:
+    """Whether the voxels of responses lie where a file says."""
     there = [axis for axis in "xyz" if axis in responses.coords]
     if xyz is None or len(there) < 3:
         return xyz is None and not there
@@ -154,6 +171,13 @@ def same_places(responses: xr.DataArray, xyz: np.ndarray | None) -> bool:
 
 
 def require_same_voxels(first: Part, other: Part) -> None:
+    """Refuse files of other voxels.
+
+    Raises
+    ------
+    ValueError
+        Naming both files, and how many voxels differ in what.
+    """
     if len(first.voxels) != len(other.voxels):
         differ = f"{len(first.voxels)} against {len(other.voxels)} voxels"
     elif (first.voxels != other.voxels).any():
@@ -169,3 +193,9 @@ def require_same_voxels(first: Part, other: Part) -> None:
     raise ValueError(
         f"{first.path} and {other.path} do not have the same voxels: {differ}; they must be of one subject"
     )
+
+
+def _elsewhere(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray:
+    if a is None or b is None:
+        return np.zeros(0, bool)
+    return ~np.asarray(np.isclose(a, b, equal_nan=True)).all(axis=1)

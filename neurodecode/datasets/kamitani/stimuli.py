@@ -154,8 +154,8 @@ def _from_ids(
     if key != "category_id" and whole.any():
         raise ValueError(
             f"{key!r} in {found.path} names no image in {int(whole.sum())} of {int(pictures.sum())} samples of "
-            f"pictures: {listed(np.unique(values[whole]))}; it was stored in float32 once, or holds something else: name another "
-            "by label=..."
+            f"pictures: {listed(np.unique(values[whole]))}; it was stored in float32 once, or holds something else: "
+            "name another by label=..."
         )
     return names
 
