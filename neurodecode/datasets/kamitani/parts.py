@@ -198,4 +198,5 @@ def require_same_voxels(first: Part, other: Part) -> None:
 def _elsewhere(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray:
     if a is None or b is None:
         return np.zeros(0, bool)
-    return ~np.asarray(np.isclose(a, b, equal_nan=True)).all(axis=1)
+    far: np.ndarray = ~np.isclose(a, b, equal_nan=True)
+    return np.asarray(far.any(axis=1))
