@@ -99,18 +99,24 @@ def test_regions_are_where_the_key_is_one(tmp_path):
 
 
 def test_patterns_and_sums_of_regions(tmp_path):
-    path = trees.deeprecon(tmp_path).paths["train"]
+    planted = trees.deeprecon(tmp_path)
+    path = planted.paths["train"]
     every = kamitani.load(path, regions="ROI_*V*")
     assert set(every.roi.values) == {"V1", "V2", "V3", "hV4", "HVC"}
     assert every.voxel.values.tolist() == list(range(18))
     summed = kamitani.load(path, regions=["V1 + ROI_V3", "hV4"])
     assert summed.voxel.values.tolist() == [0, 1, 2, 3, 7, 8, 9, 10]
     assert summed.roi.values.tolist() == ["V1 + V3"] * 6 + ["hV4"] * 2
+    own = planted.values[planted.split == "train"][:, summed.voxel.values]
+    np.testing.assert_array_equal(summed, own.astype(np.float32))
     sides = kamitani.load(path, regions="hcp180_r_*_ROI")
     assert sides.voxel.values.tolist() == [0, 1, 2, 3, 4]
     assert sides.roi.values.tolist() == ["hcp180_r_lh.L_V1__1_ROI"] * 2 + ["hcp180_r_rh.R_V1__181_ROI"] * 3
     with pytest.raises(ValueError, match=r"no region 'V4'; it has 'ROI_V1', .*'ROI_hV4'"):
         kamitani.load(path, regions="V4")
+    # A beginning is no name: LOC and LVC begin with L.
+    with pytest.raises(ValueError, match="no region 'L'"):
+        kamitani.load(path, regions="L")
     with pytest.raises(ValueError, match="no region 'voxel_x'"):
         kamitani.load(path, regions="voxel_x")
     with pytest.raises(ValueError, match="regions is empty"):

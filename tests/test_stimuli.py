@@ -62,6 +62,19 @@ def test_only_those_that_were_shown_in_their_order(tmp_path, reading):
     np.testing.assert_allclose(255 * found[1], planted["aardvark_02b"], atol=1e-4)
 
 
+def test_all_pictures_come_in_the_order_of_their_paths(tmp_path, monkeypatch):
+    trees.things_images(tmp_path)
+    walked = list(os.walk(tmp_path))
+    # As some disks list them.
+    monkeypatch.setattr(
+        os, "walk", lambda *_, **__: [(a, b, sorted(c, reverse=True)) for a, b, c in walked[::-1]]
+    )
+    found = stimuli.images(tmp_path).stimulus.values.tolist()
+    assert found == ["aircraft_carrier_01b", "antelope_01b"] + [
+        f"{concept}_{k:02d}b" for concept in ("aardvark", "abacus", "accordion") for k in (1, 2)
+    ]
+
+
 def test_the_pictures_of_things_eeg2_are_those_of_its_epochs(tmp_path):
     trees.things_eeg(tmp_path)
     trees.things_images(tmp_path / "image_set", ending="jpg")
