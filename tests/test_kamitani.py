@@ -371,7 +371,7 @@ def test_the_inventory_says_what_is_there(tmp_path):
         ("BData of test", False, "not there"),
     ]
     with pytest.raises(FileNotFoundError, match="1 of 2 needed files are missing"):
-        _inventory.require_all(found, source=kamitani.SOURCE)
+        _inventory.require_all(found)
 
 
 def test_hdf5_of_another_kind(tmp_path):

@@ -77,7 +77,7 @@ def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
     parser.add_argument(
         "--seed", type=int, help="draw what is held out; by default it is the last that were first shown"
     )
-    parser.add_argument("--report", action="store_true", help="only say which files are there")
+    parser.add_argument("--report", action="store_true", help="only say which files are there, all of them")
 
 
 def _prepare(args: argparse.Namespace) -> int:
@@ -88,7 +88,7 @@ def _prepare(args: argparse.Namespace) -> int:
     if args.out.suffix != ".zarr":
         raise ValueError(f"--out {args.out} must end in .zarr, e.g. {args.out.with_suffix('.zarr')}")
     items = recipe.inventory(args)
-    print(report(items), flush=True)
+    print(report(items, every=args.report), flush=True)
     if args.report:
         return int(any(one.needed and not one.found for one in items))
     require_all(items)

@@ -46,8 +46,13 @@ def item(path: Path, *, what: str, source: Source, needed: bool = True) -> Item:
     return Item(what, path, needed, source=source)
 
 
-def report(items: Iterable[Item]) -> str:
-    """A line for each: found, missing and needed, or missing and not needed."""
+def report(items: Iterable[Item], *, every: bool = True) -> str:
+    """A line for each: found, missing and needed, or missing and not needed (those all, or only how many)."""
+    items = list(items)
+    absent = [one for one in items if not one.found and not one.needed]
+    if not every and absent:
+        rest = report(one for one in items if one not in absent)
+        return f"{rest}\nabsent   {len(absent)} other files that are not needed"
     marks = {
         (True, True): "found   ",
         (True, False): "found   ",
