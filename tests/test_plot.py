@@ -953,3 +953,12 @@ def test_the_viewer_is_a_whole_site(weights, tmp_path, monkeypatch):
     assert index == tmp_path / "site" / "index.html"
     assert "simulated weights" in index.read_text()
     assert {p.suffix for p in index.parent.rglob("*")} >= {".ctm", ".json", ".png"}  # surfaces and data
+
+
+def test_more_regions_than_colours_stay_apart():
+    from neurodecode.plot.look import region_colours, region_hatches
+
+    names = ["LVC", *(f"R{i}" for i in range(20)), "HVC"]
+    looks = list(zip(region_colours(names), region_hatches(names), strict=True))
+    assert len(set(looks)) == len(names)
+    assert region_hatches(names[:7]) == [""] * 7

@@ -23,6 +23,7 @@ from .look import (
     probability,
     profile_variables,
     region_colours,
+    region_hatches,
     score_label,
     style,
     subjects_words,
@@ -72,13 +73,17 @@ def regions(
     with style():
         ax = axes_or_new(ax, width=PAGE if len(names) * len(layers) > 9 else PAGE / 2)
         spots = _spots(len(names), len(layers))
-        for name, colour, x in zip(names, region_colours(names), spots, strict=True):
+        looks = zip(names, region_colours(names), region_hatches(names), spots, strict=True)
+        for name, colour, hatch, x in looks:
             one = data.sel(region=name)
             ax.bar(
                 x,
                 one["mean"].values,
                 width=_width(len(names)),
-                color=colour,
+                facecolor=colour,
+                edgecolor="white",
+                linewidth=0,
+                hatch=hatch,
                 alpha=0.85,
                 label=str(name),
                 zorder=2,
@@ -108,7 +113,7 @@ def regions(
         note(
             ax,
             subjects_words(data["n"], over) + dots,
-            "bars: mean, error bars: ±1 SEM",
+            "bars: mean, error bars: ±1 SEM" if int(data["n"].max()) > 1 else "bars: its score",
             *([] if marks is None else _test_words(marks)),
         )
     return ax
@@ -142,7 +147,8 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
     with style():
         ax = axes_or_new(ax)
         spots = _spots(len(names), len(layers))
-        for name, colour, x in zip(names, region_colours(names), spots, strict=True):
+        looks = zip(names, region_colours(names), region_hatches(names), spots, strict=True)
+        for name, colour, hatch, x in looks:
             one = data.sel(region=name)
             mean = one["mean"].values
             reach = np.stack([mean - one["low"].values, one["high"].values - mean])
@@ -151,7 +157,10 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
                 x,
                 mean,
                 width=_width(len(names)),
-                color=colour,
+                facecolor=colour,
+                edgecolor="white",
+                linewidth=0,
+                hatch=hatch,
                 alpha=0.85,
                 label=f"{name} ({count} voxels)",
                 zorder=2,

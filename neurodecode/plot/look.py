@@ -53,6 +53,7 @@ _SPELLED = {"c": "c (meaning)", "z": "z (image latent)"}
 # Regions keep theirs by name, whatever their order, and differ from the first layers'.
 _REGION_COLOURS = {"LVC+HVC": "#4D4D4D", "LVC": "#56B4E9", "HVC": "#E69F00"}
 _OTHER_REGIONS = ("#009E73", "#CC79A7", "#0072B2", "#D55E00", "#7A6A00", "#999999")
+_HATCHES = ("", "////", "....", "xxxx")
 
 _WORDS = {
     "pattern": "Pattern correlation (r)",
@@ -188,6 +189,13 @@ def region_colours(regions: Sequence[object]) -> list[str]:
     others = [r for r in map(str, regions) if r not in _REGION_COLOURS]
     rest = {r: _OTHER_REGIONS[i % len(_OTHER_REGIONS)] for i, r in enumerate(others)}
     return [{**rest, **_REGION_COLOURS}[str(r)] for r in regions]
+
+
+def region_hatches(regions: Sequence[object]) -> list[str]:
+    """Hatches that tell regions apart once there are more of them than colours."""
+    others = [r for r in map(str, regions) if r not in _REGION_COLOURS]
+    turn = {r: i // len(_OTHER_REGIONS) for i, r in enumerate(others)}
+    return [_HATCHES[turn.get(str(r), 0) % len(_HATCHES)] for r in regions]
 
 
 def score_label(attrs: dict) -> str:
