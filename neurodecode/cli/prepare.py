@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._common import FORMATTER, add
-from ._recipes import RECIPES, Recipe
+from .recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +40,7 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
 
 
 def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER.zarr", help="folder to write")
+    parser.add_argument("--out", type=Path, metavar="FOLDER.zarr", help="folder to write")
     parser.add_argument(
         "--normalise",
         choices=NORMALISE,
@@ -85,8 +85,8 @@ def _prepare(args: argparse.Namespace) -> int:
     from ..datasets._inventory import report, require_all
 
     recipe = RECIPES[args.dataset]
-    if args.out.suffix != ".zarr":
-        raise ValueError(f"--out {args.out} must end in .zarr, e.g. {args.out.with_suffix('.zarr')}")
+    if not args.report and (args.out is None or args.out.suffix != ".zarr"):
+        raise ValueError(f"--out must name a folder that ends in .zarr, got {args.out}; e.g. sub-01.zarr")
     items = recipe.inventory(args)
     print(report(items, every=args.report), flush=True)
     if args.report:
