@@ -35,17 +35,24 @@ def from_epochs(epochs: Any) -> Found:
         raise ValueError(
             f"the epochs have no good EEG or MEG channel; kinds are {set(epochs.get_channel_types())}"
         )
-    kinds = [mne.channel_type(epochs.info, int(i)) for i in picks]
+    names, kinds, xyz = sensors(epochs.info, picks)
     units = {_unit(epochs.info["chs"][i], k) for i, k in zip(picks, kinds, strict=True)}
     if len(units) > 1:
         raise ValueError(
             f"the epochs mix channels in {' and '.join(sorted(units))}; pick one kind first, e.g. epochs.pick('eeg')"
         )
-    names = [epochs.ch_names[i] for i in picks]
     values = epochs.get_data(picks=picks, copy=True)
-    channels = (names, epochs.times, kinds, _positions(epochs.info, picks))
+    channels = (names, epochs.times, kinds, xyz)
     labels = _labels(epochs)
     return Found(values, units.pop(), channels, labels.pop("sample"), labels.pop("stimulus"), labels)
+
+
+def sensors(info: Any, picks: np.ndarray) -> tuple[list[str], list[str], np.ndarray | None]:
+    """Names, kinds and positions (channel, 3) in m, head coordinates, of some channels of an :class:`mne.Info`."""
+    import mne
+
+    kinds = [mne.channel_type(info, int(i)) for i in picks]
+    return [info.ch_names[i] for i in picks], kinds, _positions(info, picks)
 
 
 def _positions(info: Any, picks: np.ndarray) -> np.ndarray | None:

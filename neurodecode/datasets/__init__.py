@@ -9,10 +9,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["eeg_n170", "eeg_pictures", "haxby", "kamitani", "lab", "nsd", "stimuli", "things_eeg"]
+__all__ = [
+    "eeg_n170",
+    "eeg_pictures",
+    "haxby",
+    "kamitani",
+    "lab",
+    "nsd",
+    "prepared",
+    "stimuli",
+    "things_eeg",
+    "things_meg",
+]
 
 if TYPE_CHECKING:
-    from . import eeg_n170, eeg_pictures, haxby, kamitani, lab, nsd, stimuli, things_eeg
+    from . import eeg_n170, eeg_pictures, haxby, kamitani, lab, nsd, prepared, stimuli, things_eeg, things_meg
 
 
 def __getattr__(name: str) -> Any:

@@ -4,3 +4,4 @@ from ._bdata import *  # noqa: F403
 from ._nsd import *  # noqa: F403
 from ._stimuli import *  # noqa: F403
 from ._things_eeg import *  # noqa: F403
+from ._things_meg import *  # noqa: F403
