@@ -153,20 +153,23 @@ def things_meg_raw(
     subject: int = 1,
     sessions: Sequence[int] = (1,),
     runs: int = 2,
-    concepts: int = 4,
-    tests: int = 1,
-    catch: int = 1,
+    concepts: int = 6,
+    tests: int = 2,
+    planned: int = 3,
+    catch: int = 2,
     layout: str = "now",
     signal: np.ndarray | None = None,
 ) -> dict[tuple[int, int], MEGRun]:
     """Recordings by (session, run): noise of 0.1 pT at 1,200 Hz, events 1.3 to 1.7 s apart.
 
-    ``layout`` of events.tsv: "now" or "before". ``signal`` as in :func:`things_meg`, with sessions up to the last one,
-    as strong as three times the noise. The folders hold what a Mac leaves behind, too.
+    ``planned``: sessions in the table of trials, which is that of :func:`things_meg` for the same numbers; only
+    ``sessions`` are recorded. ``layout`` of events.tsv: "now" or "before". ``signal`` as in :func:`things_meg`, three
+    times as strong as the noise. The folders hold what a Mac leaves behind, too.
     """
-    last = max(sessions)
-    trials = meg_trials(concepts=concepts, tests=tests, sessions=last, catch=catch, runs=runs, seed=subject)
-    names = meg_stimuli(concepts=concepts, tests=tests, sessions=last)
+    trials = meg_trials(
+        concepts=concepts, tests=tests, sessions=planned, catch=catch, runs=runs, seed=subject
+    )
+    names = meg_stimuli(concepts=concepts, tests=tests, sessions=planned)
     csv = root / f"sourcedata/sample_attributes_P{subject}.csv"
     csv.parent.mkdir(parents=True, exist_ok=True)
     trials.to_csv(csv, index=False)
@@ -383,7 +386,7 @@ def ctf_folder(
         noise[np.flatnonzero(good), : added.shape[1]] += (3e-13 * added).astype(np.float32)
     # Slow drifts that no baseline takes out.
     noise += np.sin(np.arange(samples) / 4000 + np.arange(len(noise))[:, None]).astype(np.float32) * 1e-12
-    numbers[gradiometer] = np.rint(noise * np.abs(gains[gradiometer])[:, None])
+    numbers[gradiometer] = np.rint(noise * gains[gradiometer][:, None])
     numbers[names.index("SCLK01-177")] = np.arange(1, samples + 1)
     trigger = numbers[names.index("UPPT001")]
     for sample in onset:
@@ -397,7 +400,7 @@ def ctf_folder(
     (path / f"{stem}.res4").write_bytes(_res4(names, kinds, gains, samples))
     (path / f"{stem}.hc").write_text(_coils())
     (path / "BadChannels").write_text("")
-    return numbers[gradiometer][good].astype(float) / np.abs(gains[gradiometer][good])[:, None]
+    return numbers[gradiometer][good].astype(float) / gains[gradiometer][good][:, None]
 
 
 def _ctf_channels() -> tuple[list[str], list[int], np.ndarray]:
@@ -413,7 +416,8 @@ def _ctf_channels() -> tuple[list[str], list[int], np.ndarray]:
     kinds = [11, 17, *[0] * 6, *[1] * 4, *[5] * len(sensors), *[18] * len(analogue)]
     gains = np.ones(len(names))
     meg = np.array([kind in (0, 1, 5) for kind in kinds])
-    gains[meg] = 2.9e15 * (1 + np.arange(meg.sum()) / 1000)
+    # Below 0, as those of CTF's gradiometers.
+    gains[meg] = -2.9e15 * (1 + np.arange(meg.sum()) / 1000)
     return names, kinds, gains
 
 
@@ -435,7 +439,7 @@ def _res4(names: list[str], kinds: list[int], gains: np.ndarray, samples: int) -
     places = dict(zip(sensors, 100 * _helmet(sensors) @ _turn(-45).T - (0, 0, 19), strict=True))
     for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         place = places.get(name, np.array([1.0 + i, 2.0, 30.0]) if kind < 2 else np.zeros(3))
-        gain = -gains[i] / 2**20 if kind in (0, 1, 5) else 1.0
+        gain = gains[i] / 2**20 if kind in (0, 1, 5) else 1.0
         body.append(_ctf_channel(kind, gain, 2.0**20 if gain < 0 else 1.0, place))
     references = [name for name, kind in zip(names, kinds, strict=True) if kind in (0, 1)]
     body.append(struct.pack(">h", len(sensors)))

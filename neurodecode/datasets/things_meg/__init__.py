@@ -230,18 +230,24 @@ def _table(files: Files, *, needed: bool) -> Item:
 
 
 def _parts(files: Files) -> list[Item]:
-    """Parts of the epochs as far as each names the next; where none does, the four that are published."""
-    what = f"preprocessed epochs of {files.who}"
+    """Parts of the epochs as far as each names the next; the four that are published if not even the first does."""
+    what, found, fault = f"preprocessed epochs of {files.who}", 0, ""
     try:
-        found = [part.path for part in fif.parts(files.epochs, what=what, source=SOURCE)]
+        for _ in fif.each(files.epochs, what=what, source=SOURCE):
+            found += 1
     except (OSError, ValueError) as error:
-        stem = files.epochs.stem
-        paths = [files.epochs, *(files.epochs.with_name(f"{stem}-{i}.fif") for i in (1, 2, 3))]
-        items = [item(path, what=f"{what}, part {i}", source=SOURCE) for i, path in enumerate(paths, 1)]
-        if all(one.found for one in items):
-            return [Item(one.what, one.path, True, str(error)) for one in items]
-        return items
-    return [item(path, what=f"{what}, part {i}", source=SOURCE) for i, path in enumerate(found, 1)]
+        fault = str(error)
+    paths = [files.epochs, *(fif.nth(files.epochs, i) for i in range(1, max(found + 1, 4)))]
+    names = [f"{what}, part {i}" for i in range(1, len(paths) + 1)]
+    items = [Item(name, path, True) for name, path in zip(names[:found], paths[:found], strict=True)]
+    if fault:
+        broken = paths[found]
+        items.append(Item(names[found], broken, True, fault if listed_at(broken) else "not there"))
+    if not found:
+        items += [
+            item(path, what=name, source=SOURCE) for name, path in zip(names[1:], paths[1:], strict=True)
+        ]
+    return items
 
 
 def _shown(files: Files, found: list[_runs.Run]) -> tuple[Trials, np.ndarray]:

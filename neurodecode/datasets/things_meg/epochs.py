@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...brain.epochs import sensors
-from ...labels import listed
+from ...labels import listed, quoted
 from .._blocks import rows
 from .._files import listed_at
 from . import fif
@@ -141,8 +141,8 @@ def _require_same(files: Files, found: Trials) -> None:
             return
         at = wrong[0]
         differ = (
-            f"{wrong.size} of {len(found)} pictures, first in number {at + 1}: {found.stimulus[at]!r} against "
-            f"{table.stimulus[at]!r}"
+            f"{wrong.size} of {len(found)} pictures, first in number {at + 1}: {quoted(found.stimulus[at])} against "
+            f"{quoted(table.stimulus[at])}"
         )
     raise ValueError(
         f"{files.epochs} and {files.attributes} differ: {differ}; one of the two is of another subject or release"

@@ -57,20 +57,29 @@ def parts(first: Path, *, what: str, source: Source) -> list[Part]:
     FileNotFoundError, ValueError
         If one is missing, only a placeholder, empty, truncated, no FIF file of epochs, or renamed.
     """
-    found: list[Part] = []
-    path = first
+    return list(each(first, what=what, source=source))
+
+
+def each(first: Path, *, what: str, source: Source) -> Iterator[Part]:
+    """Yield the files of one set of epochs, one after the other; the errors are those of :func:`parts`."""
+    path, number = first, 1
     while True:
-        found.append(_part(path, what=f"{what}, part {len(found) + 1}", source=source))
-        name = found[-1].following
-        if not name:
-            return found
-        expected = f"{first.stem}-{len(found)}{first.suffix}"
-        if name != expected:
+        found = _part(path, what=f"{what}, part {number}", source=source)
+        yield found
+        if not found.following:
+            return
+        expected = nth(first, number)
+        if found.following != expected.name:
             raise ValueError(
-                f"{path} ({what}) says that it goes on in {name}, not in {expected}: it was renamed, so it is of "
-                f"another subject or release; give it its name again, or get it from {source}"
+                f"{path} ({what}) says that it goes on in {found.following}, not in {expected.name}: it was renamed, "
+                f"so it is of another subject or release; give it its name again, or get it from {source}"
             )
-        path = first.with_name(name)
+        path, number = expected, number + 1
+
+
+def nth(first: Path, number: int) -> Path:
+    """Name of a further file, counted from 1, as mne splits epochs."""
+    return first.with_name(f"{first.stem}-{number}{first.suffix}")
 
 
 def _part(path: Path, *, what: str, source: Source) -> Part:

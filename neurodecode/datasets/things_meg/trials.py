@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...labels import listed
+from ...labels import listed, quoted
 from .._files import present
 from .layout import SESSIONS, SOURCE, Files
 
@@ -125,14 +125,14 @@ def names(paths: Any, *, needed: np.ndarray, where: str | Path) -> np.ndarray:
     ValueError
         If a name is missing, or has no part that tells pictures of a concept apart.
     """
-    found = [
-        "" if isinstance(path, float) else Path(str(path)).stem for path in np.asarray(paths, dtype=object)
-    ]
+    import pandas as pd
+
+    found = ["" if pd.isna(path) else Path(str(path)).stem for path in np.asarray(paths, dtype=object)]
     wrong = [i for i in np.flatnonzero(needed) if "_" not in found[i].strip("_")]
     if wrong:
         raise ValueError(
             f"{where} names no picture in {len(wrong)} of {len(found)} trials, first in number {wrong[0] + 1}: "
-            f"{found[wrong[0]]!r}; expected is a path such as images_meg/blowtorch/blowtorch_01b.jpg"
+            f"{quoted(found[wrong[0]])}; expected is a path such as images_meg/blowtorch/blowtorch_01b.jpg"
         )
     return np.array(found, dtype=str)
 
@@ -152,7 +152,7 @@ def _whole(column: Any, name: str, where: str | Path, needed: np.ndarray | None 
         first = int(np.argmax(wrong))
         raise ValueError(
             f"{name} of {where} is no whole number in {int(wrong.sum())} of {len(wrong)} trials, first in number "
-            f"{first + 1}: {np.asarray(column, dtype=object)[first]!r}"
+            f"{first + 1}: {quoted(np.asarray(column, dtype=object)[first])}"
         )
     return numbers.astype(np.int64)
 
