@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def load_raw(root: Path, **options: object) -> xr.DataArray:
 # ---------------------------------------------------------------- the authors' epochs
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_planted_epochs_come_back_with_their_labels(tmp_path, reading):
     planted = trees.things_meg(tmp_path, subject=3)
     found = things_meg.load(tmp_path, subject=3, window=None)
@@ -285,6 +287,13 @@ def test_a_part_that_is_not_there(tree, tmp_path):
         things_meg.load(tmp_path, subject=1)
 
 
+def test_parts_of_different_recordings(tree, tmp_path):
+    path = tree.path.with_name("preprocessed_P1-epo-1.fif")
+    path.write_bytes(path.read_bytes().replace(b"MLC11-1609", b"MLC11-2908"))
+    with pytest.raises(ValueError, match=r"its 2 further parts are no epochs that mne can read: .*ds004212"):
+        things_meg.load(tmp_path, subject=1)
+
+
 def test_a_tag_that_points_back(tree, tmp_path):
     with tree.path.open("r+b") as file:
         file.seek(12)
@@ -441,24 +450,36 @@ def test_what_was_recorded_comes_back_at_the_events(tmp_path, recorded, reading)
 
 @pytest.mark.parametrize("baseline", ["mean", "zscore"])
 def test_steps_are_those_that_mne_does(tmp_path, recorded, baseline):
-    found = load_raw(tmp_path, baseline=baseline, zero_shot=False)
+    found = load_raw(tmp_path, baseline=baseline, zero_shot=False, channels=FEW)
     np.testing.assert_allclose(found.time, np.arange(-20, 261) / 200, atol=1e-9)
     assert found.attrs["units"] == ("T" if baseline == "mean" else "SD of the baseline")
     expected = []
     for planted in recorded.values():
         raw = mne.io.read_raw_ctf(planted.path, preload=True, verbose="error")
-        raw.drop_channels(trees.BROKEN_SENSOR)
-        raw.filter(*BAND, verbose="error")
+        raw.filter(*BAND, picks=FEW, verbose="error")
         table = np.stack([planted.onset, planted.onset * 0, planted.onset * 0 + 1], axis=1)
         table = table[(planted.trials.trial_type != "catch").to_numpy()]
-        epochs = mne.Epochs(
-            raw, table, tmin=-0.1, tmax=1.3, picks="mag", baseline=None, preload=True, verbose="error"
+        epochs = mne.Epochs(raw, table, tmin=-0.1, tmax=1.3, baseline=None, preload=True, verbose="error")
+        values = mne.baseline.rescale(
+            epochs.get_data(picks=FEW), epochs.times, (None, 0), baseline, verbose="error"
         )
-        values = mne.baseline.rescale(epochs.get_data(), epochs.times, (None, 0), baseline, verbose="error")
         expected.append(values[:, :, ::6])
-        assert epochs.ch_names == found.channel.values.tolist()
     expected = np.concatenate(expected)
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_sensor_that_is_flat_has_no_baseline_to_divide_by(tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 3000))
+    values[1] = 3.0
+    raw = mne.io.RawArray(values, mne.create_info(["a", "b"], 1200.0, "mag"), verbose="error")
+
+    def cut(baseline: str) -> np.ndarray:
+        recipe = runs.Recipe(None, (-0.1, 0.5), None, baseline)
+        return runs.cut(raw, np.array([500]), np.arange(2), recipe, path=tmp_path)
+
+    assert not cut("mean")[0, 1].any()
+    with pytest.raises(ValueError, match="1 channels that are flat before the event at sample 500"):
+        cut("zscore")
 
 
 def test_only_some_channels_are_made(tmp_path, recorded):
@@ -575,6 +596,18 @@ def test_a_recording_that_was_not_downloaded_wholly(tmp_path, recorded):
             load_raw(tmp_path)
 
 
+def test_recordings_of_different_rates(tmp_path, recorded):
+    folder = recorded[1, 2].path
+    header = folder / f"{folder.stem}.res4"
+    content = bytearray(header.read_bytes())
+    struct.pack_into(">d", content, 1296, 600.0)
+    header.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"run-02_meg.ds and .*run-01_meg.ds differ in .* \(600 and 1200 Hz\)"
+    ):
+        load_raw(tmp_path)
+
+
 def test_a_recording_without_a_sensor(tmp_path, recorded):
     folder = recorded[1, 1].path
     header = folder / f"{folder.stem}.res4"
@@ -641,6 +674,9 @@ def test_events_that_are_not_as_published(tmp_path, recorded):
     ):
         load_raw(tmp_path)
     write(table)
+    before = load_raw(tmp_path, channels=FEW).compute()
+    write(table.assign(value=table.value.fillna(trees.CATCH_EVENT)))
+    xr.testing.assert_identical(load_raw(tmp_path, channels=FEW).compute(), before)
     (tmp_path / "sourcedata/sample_attributes_P1.csv").unlink()
     with pytest.raises(FileNotFoundError, match="pictures of all trials of sub-BIGMEG1 is missing"):
         load_raw(tmp_path)
@@ -749,6 +785,19 @@ def test_what_is_planted_is_decoded_where_and_when_it_is(tmp_path):
     assert occipital.values[inside].max() > 0.9
     assert np.abs(occipital.values[~inside]).max() < 0.5
     assert np.abs(frontal.values).max() < 0.5
+
+
+def test_what_is_planted_in_recordings_is_where_it_is_said(tmp_path):
+    names = trees.meg_stimuli()
+    signal = np.random.default_rng(0).normal(size=(len(names), 2)) * 20
+    trees.things_meg_raw(tmp_path, runs=1, signal=signal)
+    found = load_raw(tmp_path, runs=[1], band=None, rate=None, channels=FEW, zero_shot=False)
+    strength = np.abs(found.compute()).mean("sample")
+    inside = (found.time > 0.0995) & (found.time < 0.2005)
+    for channel in FEW:
+        one = strength.sel(channel=channel)
+        ratio = (one[inside].min() / one[~inside].max()).item()
+        assert (ratio > 3) == (channel.startswith(trees.OCCIPITAL))
 
 
 def test_what_is_loaded_goes_through_netcdf(written, tmp_path):

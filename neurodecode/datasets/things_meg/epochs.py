@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...brain.epochs import sensors
-from ...labels import listed, quoted
+from ...labels import quoted
 from .._blocks import rows
 from .._files import listed_at
 from . import fif
@@ -154,17 +154,10 @@ def values(found: Opened, wanted: np.ndarray, channels: np.ndarray, times: slice
 
     Raises
     ------
-    ValueError
-        If the files do not hold as many epochs as were opened.
     MemoryError
         If they do not fit and dask is not there.
     """
     shape = len(found.names), len(found.times)
-    there = fif.counts(found.parts, shape)
-    if sum(there) != len(found.trials):
-        raise ValueError(
-            f"{found.parts[0].path} lists {len(found.trials)} epochs, but its {len(there)} parts hold {listed(there)}"
-        )
     blocks = [wanted[first : first + ROWS] for first in range(0, len(wanted), ROWS)]
     size = len(range(len(found.times))[times])
     return rows(

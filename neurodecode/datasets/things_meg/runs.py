@@ -144,10 +144,8 @@ def _numbers(given: Sequence[int] | None, allowed: range, what: str) -> list[int
 def _require_named(files: Files, session: int) -> None:
     """Refuse recordings that are there twice, or whose names say another subject or session than their folder."""
     seen: dict[int, str] = {}
-    # Names that begin with a dot are what a Mac left behind.
-    for name in sorted(
-        path.name for path in files.folder(session).iterdir() if not path.name.startswith(".")
-    ):
+    # What a Mac left behind (._sub-..., .DS_Store) has other names.
+    for name in sorted(path.name for path in files.folder(session).iterdir()):
         match = NAME.fullmatch(name)
         if not match:
             continue
@@ -271,7 +269,7 @@ def triggers(raw: Any, run: Run) -> np.ndarray:
     if TRIGGERS not in raw.ch_names:
         raise ValueError(f"{run.path} has no channel {TRIGGERS}, whose triggers tell the events' onsets")
     found = mne.find_events(raw, TRIGGERS, initial_event=True, verbose="error")
-    onset = np.asarray(found[found[:, 2] == TRIGGER, 0] - raw.first_samp)
+    onset = np.asarray(found[found[:, 2] == TRIGGER, 0])
     if len(onset) != len(run.events.kind):
         raise ValueError(
             f"{run.path} has {len(onset)} triggers of {TRIGGER} in {TRIGGERS}, but {run.events.path} lists "
