@@ -514,6 +514,10 @@ def test_both_layouts_of_events_give_the_same(tmp_path, recorded):
         ValueError, match=r"has 5 triggers of 64 in UPPT001, but .*run-01_events.tsv lists 4 events"
     ):
         load_raw(tmp_path, channels=FEW).compute()
+    header = planted.path / f"{planted.path.stem}.res4"
+    header.write_bytes(header.read_bytes().replace(b"UPPT001", b"UPPT002"))
+    with pytest.raises(ValueError, match="run-01_meg.ds has no channel UPPT001, whose triggers tell"):
+        load_raw(tmp_path, runs=[1], channels=FEW).compute()
 
 
 def test_no_samples_are_read_before_they_are_needed(tmp_path, recorded, monkeypatch):
@@ -526,6 +530,20 @@ def test_no_samples_are_read_before_they_are_needed(tmp_path, recorded, monkeypa
     assert found.chunks[0] == tuple(np.unique(found.run, return_counts=True)[1])
     found[-1].compute()
     assert cut == [recorded[1, 2].path]
+
+
+def test_a_run_that_would_not_fit(written, monkeypatch):
+    pytest.importorskip("dask")
+    found = load_raw(written[0])
+
+    class Full:
+        available = 1000
+
+    monkeypatch.setattr("psutil.virtual_memory", Full)
+    with pytest.raises(
+        MemoryError, match=r"reading sub-BIGMEG1_ses-01_task-main_run-01_meg.ds would .*fewer channels"
+    ):
+        found[0].compute()
 
 
 def test_a_moment_without_signal_is_replaced_by_the_median(tmp_path, recorded, monkeypatch):
@@ -611,8 +629,11 @@ def test_recordings_of_different_rates(tmp_path, recorded):
 def test_a_recording_without_a_sensor(tmp_path, recorded):
     folder = recorded[1, 1].path
     header = folder / f"{folder.stem}.res4"
-    header.write_bytes(header.read_bytes().replace(b"MLC11-1609", b"MRO11-1609"))
-    with pytest.raises(ValueError, match=r"270 MEG channels besides MRO11-1609|is damaged"):
+    content = bytearray(header.read_bytes())
+    # The thirteenth channel, MLC11, becomes an analogue one: behind the header and 300 names, 1,328 bytes a channel.
+    struct.pack_into(">h", content, 1846 + 300 * 32 + 12 * 1328, 18)
+    header.write_bytes(content)
+    with pytest.raises(ValueError, match=r"270 MEG channels besides MRO11-1609 among 300, expected 271"):
         load_raw(tmp_path)
 
 

@@ -89,7 +89,7 @@ def _part(path: Path, *, what: str, source: Source) -> Part:
     count, role, following = 0, 0, ""
     try:
         with path.open("rb") as file:
-            for kind, form, length, at in _tags(file, size):
+            for kind, form, length, at in _tags(file):
                 if kind == EPOCHS and form & MATRIX:
                     begin, dtype = at, TYPES.get(form & ~MATRIX)
                     count = (length - AXES_BYTES) // np.dtype(dtype).itemsize if dtype else 0
@@ -104,7 +104,7 @@ def _part(path: Path, *, what: str, source: Source) -> Part:
     return Part(path, begin, dtype, count, following)
 
 
-def _tags(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int, int]]:
+def _tags(file: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
     """Kind, type, length and place of the content of every tag."""
     at = 0
     while True:
@@ -116,8 +116,6 @@ def _tags(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int, int]]:
             raise ValueError("is truncated: it ends without its last tag")
         kind, form, length, following = TAG.unpack(header)
         end = at + TAG.size + length
-        if end > size:
-            raise ValueError(f"is truncated: a tag runs on to byte {end}")
         yield kind, form, length, at + TAG.size
         if following == -1:
             return

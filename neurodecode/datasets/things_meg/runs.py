@@ -304,13 +304,10 @@ def cut(
     require_memory(
         # The samples, once more while they are read, as integers and of all channels.
         raw.n_times * (8 * len(channels) + 4 * len(raw.ch_names)),
-        what=f"{path.name}",
+        what=f"reading {path.name}",
         remedy="take fewer channels, or read fewer runs at a time",
     )
-    try:
-        values = raw.get_data(picks=channels)
-    except DAMAGED as error:
-        raise ValueError(f"{path} is damaged: {error}; get it again from {SOURCE}") from error
+    values = raw.get_data(picks=channels)
     if dropout is not None:
         first = round(dropout * rate)
         values[:, first : first + round(DROPOUT * rate)] = np.median(values, axis=1, keepdims=True)
