@@ -753,7 +753,7 @@ def test_the_inventory_lists_the_parts_that_name_each_other(tree, tmp_path):
     path = tree.path.with_name("preprocessed_P1-epo-2.fif")
     os.truncate(path, 1000)
     with pytest.raises(FileNotFoundError, match=r"part 3: .*epo-2.fif \(.*is truncated"):
-        _inventory.require_all(things_meg.inventory(tmp_path, subject=1), source=things_meg.SOURCE)
+        _inventory.require_all(things_meg.inventory(tmp_path, subject=1))
     path.unlink()
     missing = [one.path.name for one in things_meg.inventory(tmp_path, subject=1) if not one.found]
     assert missing == ["preprocessed_P1-epo-2.fif"]
