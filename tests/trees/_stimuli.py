@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._things_eeg import CONCEPTS
+from ._things_eeg import things_concepts
 
 
 def noise(count: int, size: tuple[int, int] = (12, 10), *, seed: int = 0) -> np.ndarray:
@@ -25,15 +25,22 @@ def picture(path: Path, values: np.ndarray, **options: Any) -> None:
 
 
 def things_images(
-    root: Path, *, numbered: bool = True, each: int = 2, size: tuple[int, int] = (12, 10), ending: str = "png"
+    root: Path,
+    *,
+    numbered: bool = True,
+    each: int = 2,
+    concepts: tuple[int, int] = (3, 2),
+    size: tuple[int, int] = (12, 10),
+    ending: str = "png",
 ) -> dict[str, np.ndarray]:
     """Folders of concepts: of THINGS-EEG2 where ``numbered``, else ``object_images`` of THINGS; {stimulus: values}.
 
     Published files are .jpg; .png keeps the values.
     """
     found = {}
-    values = iter(noise(each * len(CONCEPTS), size))
-    for part, names in (("training_images", CONCEPTS[:3]), ("test_images", CONCEPTS[3:])):
+    every = things_concepts(sum(concepts))
+    values = iter(noise(each * len(every), size))
+    for part, names in (("training_images", every[: concepts[0]]), ("test_images", every[concepts[0] :])):
         for i, concept in enumerate(names, 1):
             for k in range(1 if part == "test_images" else each):
                 folder = f"{part}/{i:05d}_{concept}" if numbered else f"object_images/{concept}"

@@ -104,10 +104,16 @@ TARGET = 99999
 CONCEPTS = ("aardvark", "abacus", "accordion", "aircraft_carrier", "antelope")
 
 
-def things_pictures(root: Path, *, each: int = 2, train: int = 3) -> dict[str, list[str]]:
+def things_concepts(count: int) -> list[str]:
+    """Names of concepts, as many as are wanted."""
+    return [*CONCEPTS, *(f"thing_{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(count))][:count]
+
+
+def things_pictures(root: Path, *, each: int = 2, train: int = 3, test: int = 2) -> dict[str, list[str]]:
     """image_metadata.npy of THINGS-EEG2: concepts are numbered within each part."""
+    concepts = things_concepts(train + test)
     parts: dict[str, list[str]] = {}
-    for part, names, count in (("train", CONCEPTS[:train], each), ("test", CONCEPTS[train:], 1)):
+    for part, names, count in (("train", concepts[:train], each), ("test", concepts[train:], 1)):
         numbered = [f"{i + 1:05d}_{name}" for i, name in enumerate(names) for _ in range(count)]
         parts[f"{part}_img_concepts"] = numbered
         parts[f"{part}_img_files"] = [f"{name}_{k + 1:02d}b.jpg" for name in names for k in range(count)]
@@ -123,21 +129,23 @@ def things_eeg(
     repeats: int = 4,
     times: int = 20,
     each: int = 2,
+    concepts: tuple[int, int] = (3, 2),
     signal: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Preprocessed files as the authors publish them; value: 1000 picture + 100 repeat + channel + time / 1000.
 
-    With ``signal`` (3 x each + 2 pictures) they hold noise of SD 1 and the effect instead; take times=100.
+    With ``signal`` (pictures of training, then of test) they hold noise of SD 1 and the effect; take times=100.
     """
-    things_pictures(root / "image_set", each=each)
+    train, test = concepts[0] * each, concepts[1]
+    things_pictures(root / "image_set", each=each, train=concepts[0], test=test)
     folder = root / f"preprocessed_data/sub-{subject:02d}"
     folder.mkdir(parents=True)
     data = {}
-    for part, pictures, count in (("training", 3 * each, repeats), ("test", 2, 3 * repeats)):
+    for part, pictures, count in (("training", train, repeats), ("test", test, 3 * repeats)):
         values = _counted(pictures, count, len(POSTERIOR), times)
         seconds = np.arange(times) / 100 - 0.2
         if signal is not None:
-            begin = 0 if part == "training" else 3 * each
+            begin = 0 if part == "training" else train
             values = _planted(signal[begin : begin + pictures], values.shape, POSTERIOR, seconds)
         _save_dict(folder / f"preprocessed_eeg_{part}.npy", values, POSTERIOR, seconds)
         data[part] = values
@@ -228,6 +236,7 @@ def things_eeg_raw(
     subject: int = 1,
     sessions: int = 2,
     each: int = 2,
+    concepts: tuple[int, int] = (3, 2),
     showings: tuple[int, int] = (2, 3),
     extra: int = 1,
     channels: list[str] = CHANNELS,
@@ -236,15 +245,15 @@ def things_eeg_raw(
     signal: np.ndarray | None = None,
     brainvision: bool = False,
 ) -> list[Recorded]:
-    """Raw sessions: training pictures of every other concept in each one, both test pictures in all, every 0.2 s.
+    """Raw sessions: training pictures of every other concept in each one, all test pictures in all, every 0.2 s.
 
     Pictures are shown ``showings`` (training, test) times a session, the first ``extra`` of them once more; every
     seventh trial or so is a target. ``lead``: seconds before the first onset and after the last. ``signal``
-    (3 x each + 2 pictures) is planted at 20 microvolt, noise is 10. ``brainvision``: the source files, training in
-    five.
+    (pictures of training, then of test) is planted at 20 microvolt, noise is 10. ``brainvision``: the source files,
+    training in five. ``concepts``: of training, with ``each`` pictures, and of test, with one.
     """
-    things_pictures(root / "image_set", each=each)
-    who, train, test = f"sub-{subject:02d}", 3 * each, 2
+    things_pictures(root / "image_set", each=each, train=concepts[0], test=concepts[1])
+    who, train, test = f"sub-{subject:02d}", concepts[0] * each, concepts[1]
     rng = np.random.default_rng(subject)
     response = np.zeros((train + test, len(PLANTED))) if signal is None else 2e-5 * _mixed(signal)
     found = []
