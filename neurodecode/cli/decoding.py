@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ._common import add
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .. import inputs
 
 ALPHAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
@@ -52,6 +59,19 @@ def _decoder(args: argparse.Namespace) -> Any:
     return RidgeDecoder(alpha=alpha, n_voxels=args.n_voxels)
 
 
+def _used(data: inputs.Inputs, args: argparse.Namespace) -> dict[str, xr.DataArray]:
+    """Responses without the samples of splits that take no part: those need no features."""
+    if args.folds is not None:
+        return dict(data.responses)
+    used = {}
+    for name, responses in data.responses.items():
+        wanted = (
+            np.isin(responses["split"].values, (args.train, args.test)) if "split" in responses.coords else []
+        )
+        used[name] = responses if np.all(wanted) else responses.isel(sample=wanted)
+    return used
+
+
 def _split(args: argparse.Namespace) -> dict[str, Any]:
     if args.folds is None:
         return {"train": args.train, "test": args.test, "shared": args.shared}
@@ -81,7 +101,7 @@ def _decode(args: argparse.Namespace) -> None:
     inputs.require_target(args.out, overwrite=args.overwrite)
     data = inputs.read(args)
     score = spatial.decode(
-        data.responses,
+        _used(data, args),
         data.features,
         _decoder(args),
         regions=args.regions,
@@ -116,7 +136,7 @@ def _sweep(args: argparse.Namespace) -> None:
     inputs.require_target(args.out, overwrite=args.overwrite)
     data = inputs.read(args)
     score = temporal.sweep(
-        data.responses,
+        _used(data, args),
         data.features,
         _decoder(args),
         width=args.width,

@@ -50,3 +50,15 @@ def add_channels(parser: argparse.ArgumentParser) -> None:
 def add_window(parser: argparse.ArgumentParser, *, default: tuple[float, float] | None, what: str) -> None:
     """Add --window, in seconds."""
     parser.add_argument("--window", nargs=2, type=float, default=default, metavar=("FROM", "TO"), help=what)
+
+
+def add_band(parser: argparse.ArgumentParser, *, default: tuple[float, float] | None) -> None:
+    """Add --band, in Hz."""
+    parser.add_argument(
+        "--band", nargs=2, type=float, default=default, metavar=("LOW", "HIGH"), help="of the filter, in Hz"
+    )
+
+
+def add_files(parser: argparse.ArgumentParser, *, what: str) -> None:
+    """Add --files."""
+    parser.add_argument("--files", nargs="+", type=Path, required=True, metavar="FILE", help=what)
