@@ -65,10 +65,10 @@ def _used(data: inputs.Inputs, args: argparse.Namespace) -> dict[str, xr.DataArr
         return dict(data.responses)
     used = {}
     for name, responses in data.responses.items():
-        wanted = (
-            np.isin(responses["split"].values, (args.train, args.test)) if "split" in responses.coords else []
-        )
-        used[name] = responses if np.all(wanted) else responses.isel(sample=wanted)
+        used[name] = responses
+        splits = responses["split"].values if "split" in responses.coords else ()
+        if {args.train, args.test} <= set(splits) != {args.train, args.test}:
+            used[name] = responses.isel(sample=np.isin(splits, (args.train, args.test)))
     return used
 
 
