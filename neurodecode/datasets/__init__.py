@@ -10,12 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
+    "bids",
     "eeg_n170",
     "eeg_pictures",
     "haxby",
     "kamitani",
     "lab",
     "nsd",
+    "own",
     "prepared",
     "stimuli",
     "things_eeg",
@@ -23,7 +25,20 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import eeg_n170, eeg_pictures, haxby, kamitani, lab, nsd, prepared, stimuli, things_eeg, things_meg
+    from . import (
+        bids,
+        eeg_n170,
+        eeg_pictures,
+        haxby,
+        kamitani,
+        lab,
+        nsd,
+        own,
+        prepared,
+        stimuli,
+        things_eeg,
+        things_meg,
+    )
 
 
 def __getattr__(name: str) -> Any:
