@@ -187,8 +187,8 @@ def _shapes(runs: Sequence[Run], source: Source) -> list[int]:
                 for i in (image, opened[0])
             )
             raise ValueError(
-                f"{_called(one)} and {_called(runs[0])} are on different grids: {what} {mine} against {theirs}; resample "
-                "all runs to one, or load sessions one by one"
+                f"{_called(one)} and {_called(runs[0])} are on different grids: {what} {mine} against {theirs}; "
+                "resample all runs to one, or load sessions one by one"
             )
     return [int(image.shape[3]) for image in opened]
 

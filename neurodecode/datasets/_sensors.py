@@ -36,8 +36,8 @@ def shared(
             missing = [name for name in names if name not in there or name in bad]
             if missing:
                 raise ValueError(
-                    f"{one} has no good EEG or MEG channel {listed(missing)}; it has {listed(there)}; marked bad in some "
-                    f"recording: {listed(bad) or 'none'}"
+                    f"{one} has no good EEG or MEG channel {listed(missing)}; it has {listed(there)}; marked bad "
+                    f"in some recording: {listed(bad) or 'none'}"
                 )
         return names, bad
     for one, there in zip(who, kinds, strict=True):
@@ -69,7 +69,7 @@ def _kinds(info: Any) -> dict[str, str]:
 
 
 def only(info: Any, names: Sequence[str]) -> Any:
-    """mne's description of these channels, in this order, none of them bad."""
+    """Info of these channels, in this order, none of them bad."""
     import mne
 
     info = mne.pick_info(info, [info["ch_names"].index(name) for name in names])

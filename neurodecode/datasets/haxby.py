@@ -1,13 +1,22 @@
-"""fMRI of eight picture categories: one subject, one half slice, 12 runs (Haxby et al. 2001).
+"""fMRI of eight picture categories: six subjects, or a half slice of one; 12 runs (Haxby et al. 2001).
 
-Source: Haxby, Gobbini, Furey, Ishai, Schouten & Pietrini 2001, Science 293: 2425-2430; licence CC BY-SA 3.0, in the
-form that PyMVPA distributes (``bold.nii.gz``, ``mask.nii.gz``, ``attributes.txt`` in one folder). TR 2.5 s; a run shows
-every category once, for 9 labelled volumes. Nothing is downloaded.
+Source: Haxby, Gobbini, Furey, Ishai, Schouten & Pietrini 2001, Science 293: 2425-2430. TR 2.5 s; a run shows every
+category once. Which picture a volume saw is not in the files: the stimulus is the category. Nothing is downloaded.
+Two layouts are read:
+
+- One slice of one subject, in the form that PyMVPA distributes (licence CC BY-SA 3.0): ``bold.nii.gz``,
+  ``mask.nii.gz``, ``attributes.txt`` in one folder; 9 labelled volumes a block.
+- Whole volumes of subjects 1 to 6, as ``nilearn.datasets.fetch_haxby`` leaves them (nilearn 0.14.1, datasets/func.py):
+  ``haxby2001/subjN/`` with ``bold.nii.gz``, ``labels.txt`` (header "labels chunks", one line a volume), the ventral
+  temporal mask ``mask4_vt.nii.gz``, and within it ``mask8b_face_vt``, ``mask8b_house_vt``, ``mask8_face_vt`` and
+  ``mask8_house_vt``, which nilearn calls face, house, face_little and house_little; ``haxby2001/mask.nii.gz`` is one
+  brain mask for all. Run 8 of subject 5 has no task labels (same file). No original file of this layout was at hand.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +24,9 @@ import numpy as np
 import xarray as xr
 
 from .. import brain
-from ..labels import SAMPLE, listed
+from ..brain.nifti import volume
+from ..labels import SAMPLE, listed, require_choice, require_memory
+from ._files import Source, present
 
 # Numbers in attributes.txt; a file with the names themselves (attributes_literal.txt) is read too.
 CATEGORIES = {
@@ -30,11 +41,26 @@ CATEGORIES = {
     "8": "chair",
 }
 REST = "rest"
+SUBJECTS = range(1, 7)
+SOURCE = Source(
+    "the data of Haxby et al. 2001", "data.pymvpa.org/datasets/haxby2001, or nilearn's fetch_haxby"
+)
+# Masks of a subject, by the names that nilearn gives them.
+REGIONS = {
+    "vt": "mask4_vt.nii.gz",
+    "face": "mask8b_face_vt.nii.gz",
+    "house": "mask8b_house_vt.nii.gz",
+    "face_little": "mask8_face_vt.nii.gz",
+    "house_little": "mask8_house_vt.nii.gz",
+}
+BRAIN = "brain"
 
 
 def load(
     folder: str | Path,
     *,
+    subject: int | None = None,
+    mask: str = "vt",
     rest: bool = False,
     lag: int = 0,
     degree: int | None = 1,
@@ -47,7 +73,11 @@ def load(
     Parameters
     ----------
     folder : path
-        With bold.nii.gz, mask.nii.gz and the attributes.
+        With bold.nii.gz, mask.nii.gz and the attributes; with ``subject`` the one that nilearn fills (haxby2001 or the
+        one above it).
+    subject : 1 to 6, or None for the one slice
+    mask : "vt", "face", "house", "face_little", "house_little" or "brain"
+        Which voxels of a subject to take; see :func:`masks`.
     rest : bool
         Keep the volumes between blocks (stimulus "rest").
     lag : int
@@ -64,7 +94,8 @@ def load(
     Returns
     -------
     (sample, voxel)
-        With ``stimulus`` (category), ``run`` (0-11), ``roi`` ("slice") and ``x y z`` in mm.
+        With ``stimulus`` (category), ``run`` (0-11), ``roi`` ("slice"; of a subject "vt", or "" outside of it) and
+        ``x y z`` in mm.
 
     Raises
     ------
@@ -73,24 +104,152 @@ def load(
     ValueError
         If a file is truncated or of another kind, or if volumes and attributes differ in number.
     """
+    if subject is not None:
+        return _of_subject(_home(Path(folder), subject), mask, rest=rest, lag=lag, degree=degree)
     path = Path(folder)
-    bold, mask = (_image(path / name) for name in ("bold.nii.gz", "mask.nii.gz"))
+    bold, inside = (_image(path / name) for name in ("bold.nii.gz", "mask.nii.gz"))
     names, run = _attributes(_existing(path / attributes))
+    _require_labels(bold, names, path / "bold.nii.gz", attributes)
+    responses = _labelled(bold, inside, {"slice": inside}, _moved(names, run, lag), run, "haxby2001")
+    return _finished(responses, rest=rest, degree=degree)
+
+
+def from_nilearn(
+    bunch: Mapping[str, Any],
+    *,
+    subject: int,
+    mask: str = "vt",
+    rest: bool = False,
+    lag: int = 0,
+    degree: int | None = 1,
+) -> xr.DataArray:
+    """Load one subject of what ``nilearn.datasets.fetch_haxby`` returned; the files are read from where it put them.
+
+    The subject is found by the folder of its files: nilearn's lists do not say whose entries are, and are shifted
+    against each other where subject 6, who has no anatomy, is asked for before another.
+
+    Parameters
+    ----------
+    bunch : Bunch
+    subject : 1 to 6
+    mask, rest, lag, degree : as :func:`load`
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`load`; ValueError also if the Bunch does not hold the subject.
+    """
+    return _of_subject(_in_bunch(bunch, subject), mask, rest=rest, lag=lag, degree=degree)
+
+
+def masks(folder: str | Path | Mapping[str, Any], responses: xr.DataArray, *, subject: int) -> xr.DataArray:
+    """Which voxels of ``responses`` lie in which mask of the subject; a voxel may lie in several.
+
+    Parameters
+    ----------
+    folder : path as for :func:`load`, or the Bunch as for :func:`from_nilearn`
+    responses : what these returned for this subject
+    subject : 1 to 6
+
+    Returns
+    -------
+    boolean (region, voxel), for ``regions=`` of :func:`neurodecode.spatial.decode`
+        Regions :data:`REGIONS`; those without a voxel in ``responses`` are left out.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is missing or damaged, or the responses are of another subject or grid.
+    """
+    home = _in_bunch(folder, subject) if isinstance(folder, Mapping) else _home(Path(folder), subject)
+    if responses.attrs.get("subject") != home.name:
+        raise ValueError(
+            f"the responses are of {responses.attrs.get('subject')!r}, the masks of {home.name!r}; give both of one"
+        )
+    grid = tuple(responses.attrs["shape"]), np.reshape(responses.attrs["affine"], (4, 4))
+    voxels = responses.coords["voxel"].values
+    found = {}
+    for name, file in REGIONS.items():
+        inside = volume(_of_source(home / file), grid, who=f"the mask {file}").ravel()[voxels] != 0
+        if inside.any():
+            found[name] = inside
+    if not found:
+        raise ValueError(f"no voxel of the responses lies in a mask of {home}; load them with mask='vt'")
+    coords = {k: v for k, v in responses.coords.items() if v.dims == ("voxel",)}
+    return xr.DataArray(
+        np.stack(list(found.values())), dims=("region", "voxel"), coords={"region": list(found), **coords}
+    )
+
+
+def _home(folder: Path, subject: int) -> Path:
+    """Folder of a subject below haxby2001 or the folder above it."""
+    if subject not in SUBJECTS:
+        raise ValueError(f"subject must be 1 to {SUBJECTS[-1]}, got {subject!r}")
+    above = folder / "haxby2001"
+    return (above if above.is_dir() else folder) / f"subj{subject}"
+
+
+def _in_bunch(bunch: Mapping[str, Any], subject: int) -> Path:
+    homes = [Path(path).parent for path in bunch.get("func", [])]
+    for home in homes:
+        if home.name == f"subj{subject}":
+            return home
+    raise ValueError(
+        f"the Bunch holds no subject {subject}: its 'func' lies in {listed(h.name for h in homes) or 'no folder'}; "
+        f"fetch_haxby(subjects=[{subject}]) fetches one, subjects={subject} the first {subject}"
+    )
+
+
+def _of_subject(home: Path, mask: str, *, rest: bool, lag: int, degree: int | None) -> xr.DataArray:
+    require_choice(mask, (*REGIONS, BRAIN), what="mask")
+    names, run = _labels(present(home / "labels.txt", what=f"labels of {home.name}", source=SOURCE))
+    bold, vt = _of_source(home / "bold.nii.gz"), _of_source(home / REGIONS["vt"])
+    path = home.parent / "mask.nii.gz" if mask == BRAIN else home / REGIONS[mask]
+    inside = vt if mask == "vt" else _of_source(path)
+    _require_labels(bold, names, home / "bold.nii.gz", "labels.txt")
+    responses = _labelled(bold, inside, {"vt": vt}, _moved(names, run, lag), run, home.name)
+    return _finished(responses, rest=rest, degree=degree).astype(np.float32)
+
+
+def _of_source(path: Path) -> Any:
+    return _image(present(path, what=f"{path.name} of {path.parent.name}", source=SOURCE))
+
+
+def _labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Category and run of every volume, from the table with the header "labels chunks"."""
+    lines = path.read_text().split("\n", 1)
+    if lines[0].split() != ["labels", "chunks"]:
+        raise ValueError(
+            f"{path} must begin with the header 'labels chunks', it begins with {lines[0][:80]!r}"
+        )
+    return _attributes(path, skip=1)
+
+
+def _require_labels(bold: Any, names: np.ndarray, path: Path, attributes: str) -> None:
     if len(bold.shape) != 4 or bold.shape[3] != names.size:
         raise ValueError(
-            f"{path / 'bold.nii.gz'} has shape {bold.shape} but {attributes} has {names.size} lines, one a volume; "
+            f"{path} has shape {bold.shape} but {attributes} has {names.size} lines, one a volume; "
             "both must be of the same recording"
         )
-    responses = brain.fmri(
+
+
+def _labelled(
+    bold: Any, mask: Any, roi: dict[str, Any], stimulus: np.ndarray, run: np.ndarray, subject: str
+) -> xr.DataArray:
+    return brain.fmri(
         bold,
         mask=mask,
-        roi={"slice": mask},
+        roi=roi,
         sample=[f"run-{r:02d}-{i:04d}" for i, r in enumerate(run)],
-        stimulus=_moved(names, run, lag),
+        stimulus=stimulus,
         run=run,
-        subject="haxby2001",
+        subject=subject,
         units="scanner units",
     )
+
+
+def _finished(responses: xr.DataArray, *, rest: bool, degree: int | None) -> xr.DataArray:
+    run = responses.run.values
     if degree is not None:
         responses = responses.copy(data=_detrended(responses.values, run, degree))
         responses.attrs["units"] = "SD of the run"
@@ -111,6 +270,7 @@ def _image(path: Path) -> Any:
 
     try:
         image: Any = nibabel.load(_existing(path))
+        require_memory(8 * int(np.prod(image.shape)), what=str(path), remedy="close what else is open")
         np.asarray(image.dataobj)
     except FileNotFoundError:
         raise
@@ -121,10 +281,10 @@ def _image(path: Path) -> Any:
     return image
 
 
-def _attributes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _attributes(path: Path, *, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Category and run of every volume."""
     try:
-        table = np.loadtxt(path, dtype=str, ndmin=2)
+        table = np.loadtxt(path, dtype=str, ndmin=2, skiprows=skip)
         run = table[:, 1].astype(int)
     except (ValueError, IndexError) as error:
         raise ValueError(f"{path} must have two columns, category and run: {error}") from error

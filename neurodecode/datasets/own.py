@@ -166,7 +166,7 @@ def epochs(
         units=first.attrs["units"],
     )
     array = array.assign_coords(_labels(heads, sizes, array, session=session, run=run))
-    return array.assign_attrs(bad_channels=bad)
+    return array.assign_attrs(bad_channels=", ".join(bad))
 
 
 def _labels(
@@ -180,7 +180,7 @@ def _labels(
     }
     for key, given in (("session", session), ("run", run)):
         if given is not None:
-            found[key] = np.repeat(_each(given, len(heads), key), sizes)
+            found[key] = np.repeat(np.array(_each(given, len(heads), key), dtype=str), sizes)
     found.setdefault("repeat", seen_before(array.stimulus.values))
     return {k: ("sample", v) for k, v in found.items() if k not in ("sample", "stimulus")}
 

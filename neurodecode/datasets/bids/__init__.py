@@ -71,8 +71,8 @@ def fmri(
     columns : further columns of events.tsv that become coordinates
         ``trial_type`` always does. One that bears a name of ours (run, repeat ...) becomes ``event_<name>``.
     window : (from, to) in s after onset
-        Volumes at from <= t < to are averaged. Volume i was acquired at ``StartTime`` + i TR, with StartTime as the json
-        file of the derivatives says it (0 without): fMRIPrep shifts slices to the middle of the TR.
+        Volumes at from <= t < to are averaged. Volume i was acquired at ``StartTime`` + i TR, with StartTime from the
+        json file of the derivatives (0 without): fMRIPrep shifts slices to the middle of the TR.
     detrend : degree of the polynomial that is removed from every voxel in every run; None: as recorded
     standardise : bool
         Divide every voxel by its SD in the run, after that. Both use all volumes of a run and no label.
@@ -87,9 +87,9 @@ def fmri(
     (sample, voxel), float32
         ``sample`` "sub-01_task-x_run-1_e0003" after the row in events.tsv; ``stimulus``; ``session`` "ses-01"; ``run``
         "ses-01_run-1"; ``repeat``; columns of events.tsv; ``voxel``, the position in the flattened volume; ``roi``;
-        ``x y z`` in mm. attrs: subject, task, space, affine, shape, window; ``volumes``, the folder they come from;
-        how many events were left out: ``events_without_value``, ``events_without_onset``, ``events_beyond`` the
-        recording; ``events_zero_length``, which stay.
+        ``x y z`` in mm. attrs: subject, task, space, affine, shape, window; ``volumes``, the folder of the
+        derivatives they come from, or "raw"; how many events were left out: ``events_without_value``,
+        ``events_without_onset``, ``events_beyond`` the recording; ``events_zero_length``, which stay.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def fmri(
         subject=f"sub-{bold.files[0].entities['sub']}",
         space=bold.space,
     )
-    return array.assign_attrs(task=bold.files[0].entities["task"], volumes=str(bold.pipeline or root))
+    return array.assign_attrs(task=bold.files[0].entities["task"], volumes=bold.where)
 
 
 def meeg(

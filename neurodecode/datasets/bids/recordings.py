@@ -154,7 +154,7 @@ def responses(
         units=first.attrs["units"],
     )
     array = array.assign_coords({name: ("sample", column) for name, column in extra.items()})
-    return array.assign_attrs(bad_channels=bad, **counts)
+    return array.assign_attrs(bad_channels=", ".join(bad), **counts)
 
 
 def epochs(root: Path, path: Path, samples: np.ndarray, names: list[str], steps: Steps) -> np.ndarray:
@@ -268,15 +268,15 @@ def _within(
     if not inside.any():
         raise ValueError(
             f"none of {inside.size} events of {file.name} has its window of {window[0]:g} to {window[1]:g} s in the "
-            f"recording of {count / rate:g} s; onsets run from {events.onset.min():g} to {events.onset.max():g}: they must "
-            "be in seconds and of this run"
+            f"recording of {count / rate:g} s; onsets run from {events.onset.min():g} to {events.onset.max():g}: "
+            "they must be in seconds and of this run"
         )
     samples = samples[inside]
     twice = int((np.diff(samples) == 0).sum())
     if twice:
         raise ValueError(
-            f"{twice} events of {file.name} begin at the same sample as another; give a column that only one of them has "
-            "a value in"
+            f"{twice} events of {file.name} begin at the same sample as another; give a column in which "
+            "only one of them has a value"
         )
     return events.only(inside, why="beyond"), samples
 

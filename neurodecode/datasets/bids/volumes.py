@@ -56,6 +56,14 @@ class Bold:
     space: str
     source: Source
 
+    @property
+    def where(self) -> str:
+        """Folder of the derivatives, below the dataset's where it lies there; "raw" for the dataset itself."""
+        if self.pipeline is None:
+            return "raw"
+        inside = self.pipeline.is_relative_to(self.root)
+        return str(self.pipeline.relative_to(self.root) if inside else self.pipeline)
+
 
 def find(
     root: Path,
@@ -125,7 +133,8 @@ def _derived(folder: Path, who: str) -> tuple[Path | None, list[File]]:
             found[place] = files
     if len(found) > 1:
         raise ValueError(
-            f"{len(found)} folders have preprocessed volumes of {who}: {listed(map(str, found))}; name one as derivatives="
+            f"{len(found)} folders have preprocessed volumes of {who}: {listed(map(str, found))}; name one: "
+            "derivatives="
         )
     return next(iter(found.items()), (None, []))
 
@@ -142,8 +151,8 @@ def _of_space(files: Sequence[File], space: str | None, who: str, *, derived: bo
     if space is None:
         if len(there) > 1:
             raise ValueError(
-                f"{who} has volumes in the spaces {listed(there)}; choose one with space= ('' is the one that the names "
-                "do not say)"
+                f"{who} has volumes in the spaces {listed(there)}; choose one with space= ('' is the one that "
+                "names do not say)"
             )
         space = there[0]
     return chosen(files, "space", space, who=who), plain(space, "space")
