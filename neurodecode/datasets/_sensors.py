@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from ..labels import listed
+
+# mne's level of messages and Python's warnings belong to the process: lazy parts that are read by several threads
+# would restore them for one another, so one is read at a time.
+ONE_AT_A_TIME = Lock()
 
 
 def shared(

@@ -22,7 +22,7 @@ from ._events import read_events
 from ._files import Source, present
 from ._images import open_image, seconds_between_volumes
 from ._repeats import seen_before
-from ._sensors import only, require_same_times, shared, xyz_of
+from ._sensors import ONE_AT_A_TIME, only, require_same_times, shared, xyz_of
 
 SOURCE = Source("your recordings", "the paths that you gave")
 Labels = Sequence[str | int] | str | int | None
@@ -213,9 +213,11 @@ def _whole(path: Path) -> Iterator[None]:
 
 def _values(path: Path, channels: list[str]) -> np.ndarray:
     """Epochs (epoch, channel, time) of one file, float32."""
-    opened = _header(path)
-    with _whole(path):
-        return np.asarray(opened.get_data(picks=channels, verbose="error"), dtype=np.float32)
+    with ONE_AT_A_TIME:
+        opened = _header(path)
+        with _whole(path):
+            found = opened.get_data(picks=channels, verbose="error")
+    return np.asarray(found, dtype=np.float32)
 
 
 def _zeros(opened: Any, channels: list[str]) -> Any:

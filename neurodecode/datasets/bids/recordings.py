@@ -23,7 +23,7 @@ from ...labels import listed
 from .._blocks import rows
 from .._events import Events, labels_of, read_events
 from .._files import Source, present
-from .._sensors import only, require_same_times, shared, xyz_of
+from .._sensors import ONE_AT_A_TIME, only, require_same_times, shared, xyz_of
 from .layout import (
     File,
     Names,
@@ -159,7 +159,7 @@ def responses(
 
 def epochs(root: Path, path: Path, samples: np.ndarray, names: list[str], steps: Steps) -> np.ndarray:
     """Epochs (event, channel, time) of one run in SI units, float32."""
-    with opened_raw(root, path) as raw:
+    with ONE_AT_A_TIME, opened_raw(root, path) as raw:
         if not raw.info["projs"]:
             # Projectors need the channels that they were made of; without any, no other is needed.
             raw.pick(names)

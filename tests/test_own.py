@@ -1,0 +1,251 @@
+"""Runs and epochs that are no dataset come in as those of BIDS do, or as mne itself reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mne
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import neurodecode as nd
+from neurodecode.datasets import _blocks, bids, own
+from tests import trees
+
+
+@pytest.fixture(params=["dask", "numpy"])
+def reading(request, monkeypatch):
+    if request.param == "dask":
+        pytest.importorskip("dask")
+    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
+    return request.param
+
+
+# ---------------------------------------------------------------- NIfTI
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Images, tables and a mask without BIDS, and what bids.fmri makes of the same files."""
+    planted = trees.bids_fmri(tmp_path)
+    images = sorted(planted.derivatives.rglob("*_bold.nii.gz"))
+    tables = sorted(tmp_path.glob("sub-01/*/func/*_events.tsv"))
+    mask = sorted(planted.derivatives.rglob("*_mask.nii.gz"))[-1]
+    same = bids.fmri(tmp_path, subject="01", task="pictures", stimulus="stim_file", mask=mask).compute()
+    return images, tables, mask, same
+
+
+def test_runs_equal_those_of_bids(scans, reading):
+    images, tables, mask, same = scans
+    found = own.nifti(
+        images,
+        events=tables,
+        mask=mask,
+        stimulus="stim_file",
+        start=0.75,
+        subject="S1",
+        session=["a", "a", "b", "b"],
+        run=[1, 2, 1, 2],
+    )
+    assert (found.chunks is not None) == (reading == "dask")
+    np.testing.assert_array_equal(found.values, same.values)
+    for name in ("stimulus", "repeat", "trial_type", "voxel", "x", "y", "z"):
+        xr.testing.assert_equal(
+            found[name].drop_vars(found[name].coords), same[name].drop_vars(same[name].coords)
+        )
+    assert found["sample"].values[[0, 15]].tolist() == ["a_1_e0002", "b_2_e0008"]
+    assert found.session.values.tolist() == ["a"] * 8 + ["b"] * 8
+    assert found.run.values.tolist() == (["1"] * 4 + ["2"] * 4) * 2
+    assert found.attrs["subject"] == "S1"
+    assert found.attrs["events_without_value"] == same.attrs["events_without_value"]
+
+
+def test_images_and_tables_in_memory_and_as_csv(scans, tmp_path):
+    images, tables, mask, same = scans
+    table = pd.read_csv(tables[0], sep="\t")
+    table.to_csv(tmp_path / "events.csv", index=False)
+    opened = nibabel.load(images[0])
+    for events in (table, tmp_path / "events.csv", str(tables[0])):
+        found = own.nifti(opened, events=events, mask=nibabel.load(mask), stimulus="stim_file", start=0.75)
+        np.testing.assert_array_equal(found.values, same.values[:4])
+        assert found.run.values.tolist() == ["run-1"] * 4
+        assert found.stimulus.values.tolist() == same.stimulus.values[:4].tolist()
+    # A later clock of the volumes takes earlier ones.
+    later = own.nifti(opened, events=table, mask=mask, stimulus="stim_file", start=2.25, detrend=None)
+    moved = table.assign(onset=table.onset - 1.5)
+    earlier = own.nifti(opened, events=moved, mask=mask, stimulus="stim_file", start=0.75, detrend=None)
+    np.testing.assert_array_equal(later.values, earlier.values)
+
+
+def test_what_does_not_fit(scans):
+    images, tables, mask, _ = scans
+    given = {"mask": mask, "stimulus": "stim_file"}
+    with pytest.raises(ValueError, match="there are 4 images but 3 tables"):
+        own.nifti(images, events=tables[:3], **given)
+    with pytest.raises(ValueError, match="session has 2 values for 4 files"):
+        own.nifti(images, events=tables, session=["a", "b"], **given)
+    with pytest.raises(ValueError, match="'1' occurs more than once; every file needs a name"):
+        own.nifti(images[:2], events=tables[:2], run=1, **given)
+    with pytest.raises(FileNotFoundError, match="events of run-1 is missing: .*none.tsv"):
+        own.nifti(images[0], events=Path("none.tsv"), **given)
+    bare = nibabel.Nifti1Image(np.zeros((*trees.BIDS_GRID, 5)), trees.BIDS_AFFINE)
+    with pytest.raises(ValueError, match="between volumes of the image of run-1: .*give tr="):
+        own.nifti(bare, events=tables[0], **given)
+    with pytest.raises(ValueError, match="of run-1 has no column 'onset'"):
+        own.nifti(images[0], events=pd.DataFrame({"stim_file": ["a"]}), **given)
+
+
+# ---------------------------------------------------------------- epochs
+
+NAMES = ["Fz", "Cz", "Oz", "EOG"]
+
+
+def written(
+    path: Path,
+    *,
+    seed: int = 0,
+    names=NAMES,
+    count: int = 6,
+    rate: float = 100.0,
+    bads=(),
+    table=True,
+    times=31,
+):
+    """Epochs that mne saved, of which one was dropped before."""
+    rng = np.random.default_rng(seed)
+    info = mne.create_info(list(names), rate, [*["eeg"] * (len(names) - 1), "eog"])
+    info.set_montage(mne.channels.make_standard_montage("biosemi64"), on_missing="ignore")
+    info["bads"] = list(bads)
+    events = np.column_stack([100 * np.arange(count), np.zeros(count, int), 1 + np.arange(count) % 2])
+    metadata = None
+    if table:
+        shown = [f"picture-{i % 3}" for i in range(count)]
+        metadata = pd.DataFrame({"stimulus": shown, "contrast": np.arange(count) / 4, f"only{seed}": 1})
+    epochs = mne.EpochsArray(
+        1e-6 * rng.normal(size=(count, len(names), times)),
+        info,
+        events,
+        tmin=-0.1,
+        event_id={"face": 1, "house": 2},
+        metadata=metadata,
+        verbose="error",
+    ).drop([1], verbose="error")
+    epochs.save(path, verbose="error")
+    return epochs
+
+
+def test_epochs_equal_those_that_mne_reads(tmp_path, reading):
+    paths = [tmp_path / "monday-epo.fif", tmp_path / "tuesday-epo.fif"]
+    planted = [written(path, seed=i) for i, path in enumerate(paths)]
+    found = own.epochs(paths, subject="S1", session=["ses-1", "ses-2"], run=1)
+    assert found.dtype == np.float32
+    assert (found.chunks is not None) == (reading == "dask")
+    assert found.chunks is None or found.chunks[0] == (5, 5)
+    both = [nd.brain.meeg(mne.read_epochs(path, verbose="error")) for path in paths]
+    expected = np.concatenate([one.values for one in both])
+    np.testing.assert_allclose(found.values, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.values[5:, 2], planted[1].get_data(picks="Oz")[:, 0], rtol=1e-5)
+    assert found.channel.values.tolist() == ["Fz", "Cz", "Oz"]
+    for name in ("time", "kind", "x", "y", "z"):
+        np.testing.assert_array_equal(found[name], both[0][name])
+    # The second of six epochs was dropped.
+    shown = [f"picture-{i % 3}" for i in (0, 2, 3, 4, 5)] * 2
+    assert found.stimulus.values.tolist() == shown
+    assert found["sample"].values[[0, 1, 5]].tolist() == [
+        "monday_event-0",
+        "monday_event-2",
+        "tuesday_event-0",
+    ]
+    assert found.contrast.values.tolist() == [0, 0.5, 0.75, 1, 1.25] * 2
+    assert "only0" not in found.coords
+    assert found.session.values.tolist() == ["ses-1"] * 5 + ["ses-2"] * 5
+    assert found.run.values.tolist() == ["1"] * 10
+    assert found.repeat.values.tolist() == [0, 0, 1, 0, 1, 2, 2, 3, 1, 3]
+    assert found.attrs["units"] == "V"
+    assert found.attrs["subject"] == "S1"
+    found.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+
+
+def test_event_names_are_stimuli_where_there_is_no_column(tmp_path):
+    written(tmp_path / "a-epo.fif", table=False)
+    found = own.epochs(tmp_path / "a-epo.fif")
+    assert found.stimulus.values.tolist() == ["face", "face", "house", "face", "house"]
+
+
+def test_epochs_in_several_parts(tmp_path):
+    epochs = written(tmp_path / "whole-epo.fif", count=60, times=3001)
+    epochs.save(tmp_path / "part-epo.fif", split_size="2MB", verbose="error")
+    assert (tmp_path / "part-epo-1.fif").is_file()
+    whole, part = own.epochs(tmp_path / "whole-epo.fif"), own.epochs(tmp_path / "part-epo.fif")
+    np.testing.assert_array_equal(whole.values, part.values)
+    (tmp_path / "part-epo-1.fif").unlink()
+    with pytest.raises(FileNotFoundError, match="part-epo.fif has a second part that is missing"):
+        own.epochs(tmp_path / "part-epo.fif")
+
+
+def test_channels_of_files_that_differ(tmp_path):
+    paths = [tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"]
+    written(paths[0], names=["Fz", "Cz", "Oz", "EOG"], bads=["Cz"])
+    written(paths[1], seed=1, names=["Oz", "Cz", "Fz", "Pz", "EOG"])
+    with pytest.raises(ValueError, match="b-epo.fif and .*a-epo.fif differ in the channels 'Pz'; name those"):
+        own.epochs(paths)
+    found = own.epochs(paths, channels=["Oz", "Fz"])
+    # By name, not by place: the second file has them in another order.
+    second = mne.read_epochs(paths[1], verbose="error").get_data(picks="Fz")[:, 0]
+    np.testing.assert_allclose(found.sel(channel="Fz").values[5:], second, rtol=1e-6)
+    assert found.attrs["bad_channels"] == "Cz"
+    with pytest.raises(ValueError, match="no good EEG or MEG channel 'Cz'"):
+        own.epochs(paths, channels=["Oz", "Cz"])
+
+
+def test_epochs_of_other_times(tmp_path):
+    paths = [tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"]
+    written(paths[0])
+    written(paths[1], seed=1, rate=200.0)
+    message = "b-epo.fif have 31 times from -0.1 to 0.05 s, those of .*a-epo.fif 31 times from -0.1 to 0.2 s"
+    with pytest.raises(ValueError, match=message):
+        own.epochs(paths)
+    with pytest.raises(ValueError, match="'a' occurs more than once"):
+        own.epochs([paths[0], tmp_path / "other/a-epo.fif"])
+
+
+@pytest.mark.parametrize("share", [0.99, 0.5, 0.01])
+@pytest.mark.parametrize("level", ["warning", "error"])
+def test_epochs_that_were_not_copied_wholly(tmp_path, share, level):
+    path = tmp_path / "a-epo.fif"
+    written(path, count=20)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    # mne says it in a warning alone, which a user may have silenced.
+    with (
+        mne.use_log_level(level),
+        pytest.raises(ValueError, match="a-epo.fif .* is truncated or holds no epochs"),
+    ):
+        own.epochs(path)
+
+
+def test_what_is_no_file_of_epochs(tmp_path):
+    path = tmp_path / "a-epo.fif"
+    with pytest.raises(FileNotFoundError, match="epochs is missing: .*a-epo.fif"):
+        own.epochs(path)
+    path.write_bytes(b"/annex/objects/MD5E-s47068840--601b.fif\n")
+    with pytest.raises(FileNotFoundError, match="is a placeholder"):
+        own.epochs(path)
+    path.write_bytes(b"something else, and long enough for a header")
+    with pytest.raises(ValueError, match="is truncated or holds no epochs"):
+        own.epochs(path)
+
+
+def test_no_epochs_are_read_before_they_are_needed(tmp_path):
+    pytest.importorskip("dask")
+    paths = [tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"]
+    for i, path in enumerate(paths):
+        written(path, seed=i)
+    found = own.epochs(paths)
+    paths[1].unlink()
+    assert np.isfinite(found[:5].values).all()
+    with pytest.raises(FileNotFoundError, match="epochs is missing: .*b-epo.fif"):
+        found.compute()
