@@ -26,6 +26,8 @@ MODULES = {
     "datasets": "data sets",
     "datasets.lab": "simulated recordings with a known truth",
     "datasets.lab.referee": "the judge of pictures",
+    "datasets.bids": "any dataset in BIDS",
+    "datasets.own": "runs and epochs of one's own",
     "datasets.haxby": "fMRI, Haxby et al. 2001",
     "datasets.nsd": "the Natural Scenes Dataset, betas of single trials",
     "datasets.things_eeg": "THINGS-EEG2, preprocessed and raw",

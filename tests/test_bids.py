@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -598,6 +597,29 @@ def test_an_effect_planted_in_time_is_decoded_then(tmp_path):
     assert max(at[-0.2], at[0.4]) < 0.6
 
 
+def test_an_epoch_may_end_with_the_recording(tmp_path):
+    planted = trees.bids_meeg(tmp_path, runs=1)
+    count = planted.values["01"].shape[1]
+    table = tmp_path / "sub-01/eeg/sub-01_task-pictures_run-01_events.tsv"
+    # At 200 Hz an epoch takes samples -40 to 160 around its event: the first and last that fit, and one beyond each.
+    at = {"early": 39, "first": 40, "last": count - 161, "late": count - 160}
+    rows = [f"{sample / 200:.3f}\t0\t{name}" for name, sample in at.items()]
+    table.write_text("onset\tduration\tstim_id\n" + "\n".join(rows) + "\n")
+    found = bids.meeg(tmp_path, **EPOCHS)
+    assert found.stimulus.values.tolist() == ["first", "last"]
+    np.testing.assert_allclose(found.values[1] * 1e5, planted.values["01"][:4, -201:] * 1e5, rtol=1e-5)
+    assert found.attrs["events_beyond"] == 2
+
+
+def test_the_dataset_one_stands_in(tmp_path, monkeypatch):
+    trees.bids_fmri(tmp_path, runs=1)
+    trees.bids_meeg(tmp_path, runs=1)
+    volumes, epochs = bids.fmri(tmp_path, **PICTURES), bids.meeg(tmp_path, **EPOCHS)
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(bids.fmri(".", **PICTURES).values, volumes.values)
+    np.testing.assert_array_equal(bids.meeg(".", **EPOCHS).values, epochs.values)
+
+
 def test_parts_of_a_recording(tmp_path):
     folder = tmp_path / "sub-01/meg"
     folder.mkdir(parents=True)
@@ -636,7 +658,10 @@ def test_the_inventory_lists_what_is_read(tmp_path):
     assert optional["sub-01_task-pictures_run-01_channels.tsv"]
     with pytest.raises(ValueError, match="has no 'task' 'rest'"):
         bids.inventory(tmp_path, subject="01", task="rest")
-    os.makedirs(tmp_path / "sub-09/anat")
+    shutil.rmtree(tmp_path / "sub-01/ses-a")
+    with pytest.raises(ValueError, match="has no task 'rest'; it has 'pictures'"):
+        bids.inventory(tmp_path, subject="01", task="rest")
+    (tmp_path / "sub-09/anat").mkdir(parents=True)
     with pytest.raises(ValueError, match="sub-09"):
         bids.inventory(tmp_path, subject="09", task="rest")
     with pytest.raises(ValueError, match="has no subject 'sub-02'"):

@@ -92,7 +92,7 @@ def test_masks_are_those_of_the_files(tmp_path):
 
 
 def test_categories_are_decoded_where_they_were_planted(tmp_path):
-    signal = 2 * np.random.default_rng(0).normal(size=(8, 3))
+    signal = 2 * np.random.default_rng(0).normal(size=(8, 8))
     trees.haxby_nilearn(tmp_path, runs=4, signal=signal)
     blocks = nd.brain.average_repeats(haxby.load(tmp_path, subject=2, mask="brain"), by=("stimulus", "run"))
     found = nd.spatial.decode(

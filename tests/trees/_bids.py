@@ -167,8 +167,8 @@ def bids_meeg(
     number = pictures if signal is None else len(signal)
     mixing = None if signal is None else rng.normal(size=(2, signal.shape[1]))
     found = BidsMeeg({}, names, rate, {}, {}, root / f"sub-{subject}/{datatype}")
-    _description(root, "Pictures")
     if datatype == "eeg":
+        _description(root, "Pictures")
         _electrodes(found.folder, f"sub-{subject}")
     for run in range(1, runs + 1):
         key = f"{run:02d}"

@@ -24,7 +24,8 @@ from ...labels import listed
 from .. import _bold
 from .._inventory import Item, item
 from . import recordings, volumes
-from .layout import File, Names, applicable, events_path, raw_folder, source_of, subject_folder
+from .layout import File, Names, applicable, events_path, plain, raw_folder, source_of, subject_folder
+from .layout import recordings as everything
 
 __all__ = ["fmri", "inventory", "meeg"]
 
@@ -233,40 +234,48 @@ def inventory(
     folder = subject_folder(root, subject)
     source = source_of(root)
     found = [item(root / "dataset_description.json", what="name of the dataset", source=source, needed=False)]
-    kinds = {path.name for path in [*folder.glob("*"), *folder.glob("ses-*/*")] if path.is_dir()}
-    faults: list[ValueError] = []
-    if "func" in kinds or derivatives is not None:
-        try:
-            bold = volumes.find(
-                root,
-                subject=subject,
-                task=task,
-                session=session,
-                run=run,
-                space=space,
-                derivatives=derivatives,
-                entities=entities,
-            )
-            found += _of_bold(bold)
-        except ValueError as fault:
-            faults.append(fault)
+    kinds = _with_task(folder, task)
+    if "func" in kinds or not kinds:
+        bold = volumes.find(
+            root,
+            subject=subject,
+            task=task,
+            session=session,
+            run=run,
+            space=space,
+            derivatives=derivatives,
+            entities=entities,
+        )
+        found += _of_bold(bold)
     for datatype in sorted(kinds & {"eeg", "meg"}):
-        try:
-            files = recordings.find(
-                root,
-                subject=subject,
-                task=task,
-                session=session,
-                run=run,
-                datatype=datatype,
-                entities=entities,
-            )
-            found += [one for file in files for one in _of_recording(root, file)]
-        except ValueError as fault:
-            faults.append(fault)
-    if len(found) == 1:
-        raise faults[0] if faults else ValueError(f"{folder} has neither func, eeg nor meg")
+        files = recordings.find(
+            root,
+            subject=subject,
+            task=task,
+            session=session,
+            run=run,
+            datatype=datatype,
+            entities=entities,
+        )
+        found += [one for file in files for one in _of_recording(root, file)]
     return found
+
+
+def _with_task(folder: Path, task: str) -> set[str]:
+    """Datatypes of which the subject has recordings of this task."""
+    suffixes = {"func": "bold", "eeg": "eeg", "meg": "meg"}
+    found = {
+        datatype: everything(folder, datatypes=(datatype,), suffixes=(suffix,))
+        for datatype, suffix in suffixes.items()
+    }
+    tasks = {one.entities.get("task", "") for files in found.values() for one in files}
+    if tasks and plain(task, "task") not in tasks and not found["func"]:
+        raise ValueError(f"{folder} has no task {task!r}; it has {listed(sorted(tasks), most=40)}")
+    return {
+        datatype
+        for datatype, files in found.items()
+        if any(one.entities.get("task") == plain(task, "task") for one in files)
+    }
 
 
 def _of_bold(bold: volumes.Bold) -> list[Item]:

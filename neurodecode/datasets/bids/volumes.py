@@ -190,7 +190,7 @@ def run_of(bold: Bold, file: File, *, stimulus: str, columns: Sequence[str], tr:
 
 def _said(root: Path, folder: Path, entities: Mapping[str, str]) -> dict[str, float]:
     said = sidecar(root, folder, entities, suffix="bold")
-    found = {key: said[key] for key in ("RepetitionTime", "StartTime") if key in said}
+    found = {key: said[key] for key in ("RepetitionTime", "StartTime") if said.get(key) is not None}
     wrong = {k: v for k, v in found.items() if isinstance(v, bool) or not isinstance(v, int | float)}
     if wrong:
         raise ValueError(f"the json files of {folder} say {wrong}; both must be numbers of seconds")
