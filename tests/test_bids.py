@@ -94,7 +94,7 @@ def test_labels_of_events(tmp_path):
     assert found.duration.values[:3].tolist() == [0, 1, 1]
     number = int(planted.stimuli["a", "1"][0][-6:-4])
     assert found.stimulus_id.dtype == np.float64
-    assert found.stimulus_id.values[0] == float(f"1443537.0225{number:02d}")
+    assert found.stimulus_id.values[0] == float(f"1443537.022{number:02d}0")
     said = {k: found.attrs[k] for k in found.attrs if k.startswith("events_")}
     assert said == {
         "events_without_value": 16,
@@ -112,7 +112,7 @@ def test_labels_of_events(tmp_path):
 def test_stimuli_that_are_numbers_stay_as_they_are_written(tmp_path):
     planted = trees.bids_fmri(tmp_path, sessions=("a",), runs=1)
     found = bids.fmri(tmp_path, subject="sub-01", task="task-pictures", stimulus="stimulus_id")
-    numbers = [f"1443537.0225{name[-6:-4]}" for name in planted.stimuli["a", "1"]]
+    numbers = [f"1443537.022{name[-6:-4]}0" for name in planted.stimuli["a", "1"]]
     assert found.stimulus.values.tolist() == numbers
 
 
@@ -124,7 +124,7 @@ def test_voxels_positions_and_regions(tmp_path):
     found = bids.fmri(tmp_path, **PICTURES, roi={"far": tmp_path / "half.nii.gz"})
     inside = inside_of(planted)
     where = np.argwhere(inside)
-    assert len(where) == 60 - 1 - 3
+    assert len(where) == 60 - 1 - 1 - 3
     assert found.voxel.values.tolist() == [(x * 4 + y) * 3 + z for x, y, z in where]
     np.testing.assert_allclose(
         np.stack([found.x, found.y, found.z], axis=1), where * [2, 2.5, 3] + [-5, -4, -3]
@@ -208,6 +208,17 @@ def test_a_space_must_be_chosen_where_there_are_several(tmp_path):
     # Its json does not say StartTime, so other volumes are nearest; it is another file in any case.
     assert found.values.mean() == pytest.approx(other.values.mean() + 7, abs=0.5)
     assert found.attrs["space"] == "volume"
+    # The mask of another space is no mask of this one.
+    next(planted.derivatives.rglob(f"*space-{trees.SPACE}*_mask.nii.gz")).unlink()
+    with pytest.raises(FileNotFoundError, match=f"space-{trees.SPACE}_desc-brain_mask.nii.gz"):
+        bids.fmri(tmp_path, **PICTURES, space=trees.SPACE)
+
+
+def test_other_volumes_of_the_derivatives_are_passed_over(tmp_path):
+    planted = trees.bids_fmri(tmp_path, sessions=("a",), runs=1)
+    one = next(planted.derivatives.rglob("*_bold.nii.gz"))
+    trees.bids_volume(Path(str(one).replace("desc-preproc", "desc-smooth")), planted.raw["a", "1"], tr=1.5)
+    assert bids.fmri(tmp_path, **PICTURES).values.max() < 10
 
 
 def test_one_table_of_events_for_several_runs(tmp_path):
@@ -222,9 +233,36 @@ def test_one_table_of_events_for_several_runs(tmp_path):
     found = bids.fmri(tmp_path, **PICTURES)
     first, last, own = (planted.stimuli[RUNS[i]] for i in (0, 3, 2))
     assert found.stimulus.values.tolist() == [*first, *last, *own, *last]
+    # Of two in one folder the one that says more.
+    (tmp_path / "sub-01/sub-01_task-pictures_run-2_events.tsv").rename(
+        tmp_path / "task-pictures_run-2_events.tsv"
+    )
+    found = bids.fmri(tmp_path, **PICTURES)
+    assert found.stimulus.values.tolist() == [*first, *last, *own, *last]
     shutil.copy(tmp_path / "task-pictures_events.tsv", tmp_path / "sub-01_events.tsv")
     with pytest.raises(ValueError, match="apply to the same recording; BIDS allows one"):
         bids.fmri(tmp_path, **PICTURES)
+
+
+def test_a_column_that_only_some_tables_have(tmp_path):
+    trees.bids_fmri(tmp_path)
+    one = next(tmp_path.rglob("*ses-b*run-1_events.tsv"))
+    one.write_text(one.read_text().replace("trial_type", "kind"))
+    assert "trial_type" not in bids.fmri(tmp_path, **PICTURES).coords
+    with pytest.raises(ValueError, match="ses-b_task-pictures_run-1 has no column 'trial_type'"):
+        bids.fmri(tmp_path, **PICTURES, columns=["trial_type"])
+
+
+def test_what_would_not_fit(tmp_path, monkeypatch, reading):
+    trees.bids_fmri(tmp_path)
+
+    class Full:
+        available = 2000
+
+    monkeypatch.setattr("psutil.virtual_memory", Full)
+    what = "volumes of sub-01_ses-._task-pictures_run-" if reading == "dask" else "16 events of 55 voxels"
+    with pytest.raises(MemoryError, match=what):
+        bids.fmri(tmp_path, **PICTURES).compute()
 
 
 def test_no_volumes_are_read_before_they_are_needed(tmp_path):
@@ -412,8 +450,8 @@ def test_files_that_were_not_downloaded(tmp_path):
     events.write_text(text.replace("onset", "when"))
     with pytest.raises(ValueError, match="has no column 'onset'"):
         bids.fmri(tmp_path, **PICTURES)
-    events.write_text(text.replace("1.650", "1,650"))
-    with pytest.raises(ValueError, match="1 of 10 onsets are no number of seconds: '1,650'"):
+    events.write_text(text.replace("2.250", "2,250"))
+    with pytest.raises(ValueError, match="1 of 10 onsets are no number of seconds: '2,250'"):
         bids.fmri(tmp_path, **PICTURES)
     events.write_text(text.split("\n")[0] + "\n")
     with pytest.raises(ValueError, match="has 0 rows, none with an onset and a value in 'stim_file'"):
@@ -485,6 +523,15 @@ def test_labels_of_epochs_do_not_hang_on_numbers_of_events(tmp_path):
     kinds = bids.meeg(tmp_path, subject="01", task="pictures", stimulus="trial_type")
     assert set(kinds.stimulus.values) == {"show", "press"}
     assert "trial_type" not in kinds.coords
+
+
+def test_projectors_of_the_recording_are_those_of_all_channels(tmp_path):
+    planted = trees.bids_meeg(tmp_path, datatype="meg", runs=1, projector=(1.0, 2.0, 2.0))
+    found = bids.meeg(tmp_path, **EPOCHS, channels=["MEG0122", "MEG0112"])
+    plain = plain_epochs(planted, "01", ["grad"] * 3)
+    plain.add_proj(trees.bids_projection(planted.channels, (1.0, 2.0, 2.0)), verbose="error").apply_proj()
+    expected = plain.get_data(picks=["MEG0122", "MEG0112"])
+    np.testing.assert_allclose(found.values * 1e11, expected * 1e11, rtol=1e-4, atol=1e-4)
 
 
 def test_bad_channels_are_left_out_of_all_runs(tmp_path):

@@ -43,7 +43,8 @@ def bids_fmri(
 
     ``signal`` (picture, feature): mixed linearly into the planes x = 0 and 1 of the preprocessed volumes that were
     acquired 4 to 8 s after onset, and nowhere else. Needs 10 volumes a picture; the last row of each table lies beyond
-    the recording. Voxel (0, 0, 0) is in no mask, voxel (1, 0, z) not in that of the last run.
+    the recording. Voxel (0, 0, 0) is in no mask, (4, 3, 2) not in that of the first run, (1, 0, z) not in that of the
+    last.
     """
     rng = np.random.default_rng(int(subject))
     who = f"sub-{subject}"
@@ -63,8 +64,8 @@ def bids_fmri(
             series = 500 + drift + rng.normal(size=(*BIDS_GRID, count))
             number = pictures if signal is None else len(signal)
             order = rng.permutation(number)
-            # Not on a volume's time.
-            onsets = 0.4 + 10 * TR * np.arange(number) * (count - 8) / (10 * number)
+            # At no two the same time after a volume.
+            onsets = 1.0 + (TR * (count - 8) / number + 0.31) * np.arange(number)
             if signal is not None:
                 times = start + TR * np.arange(count)
                 for picture, onset in zip(order, onsets, strict=True):
@@ -73,6 +74,8 @@ def bids_fmri(
             raw = series + 100
             mask = np.ones(BIDS_GRID, np.uint8)
             mask[0, 0, 0] = 0
+            if key == (sessions[0], "1"):
+                mask[4, 3, 2] = 0
             if key == (sessions[-1], str(runs)):
                 mask[1, 0] = 0
             folder = root / who / f"ses-{session}/func"
@@ -98,7 +101,7 @@ def _fmri_events(path: Path, onsets: np.ndarray, names: list[str], late: float) 
         kind = "odd" if i % 2 else "even"
         number = int(name[-6:-4])
         lines.append(f"{onset + 1.25:.3f}\t0\tpress\tn/a\t0.5\tn/a\t1")
-        lines.append(f"{onset:.3f}\t{0 if i == 0 else 1}\t{kind}\t{name}\tn/a\t1443537.0225{number:02d}\t{i}")
+        lines.append(f"{onset:.3f}\t{0 if i == 0 else 1}\t{kind}\t{name}\tn/a\t1443537.022{number:02d}0\t{i}")
     lines.append(f"n/a\t1\teven\t{names[0]}\tn/a\tn/a\t0")
     lines.append(f"{late:.3f}\t1\teven\t{names[0]}\tn/a\tn/a\t0")
     path.write_text("\n".join(lines) + "\n")
@@ -153,13 +156,15 @@ def bids_meeg(
     rate: float = 200.0,
     datatype: str = "eeg",
     bad: dict[str, list[str]] | None = None,
+    projector: tuple[float, float, float] | None = None,
     signal: np.ndarray | None = None,
 ) -> BidsMeeg:
     """One subject without sessions: EEG as BrainVision, MEG (three planar gradiometers) as mne-bids writes it.
 
     ``signal`` (picture, feature): mixed linearly into the first two channels 100 to 300 ms after onset, and nowhere
-    else; all else is noise. ``bad``: run -> channels. Every second event is a button press without a stimulus; the last
-    picture of every run comes too late for an epoch of 0.8 s.
+    else; all else is noise. ``bad``: run -> channels. ``projector``: a direction that the MEG file asks to remove.
+    Every second event is a button press without a stimulus; the last picture of every run comes too late for an epoch
+    of 0.8 s.
     """
     rng = np.random.default_rng(int(subject))
     names = ["Oz", "O1", "O2", "Pz", "EOG"] if datatype == "eeg" else ["MEG0112", "MEG0113", "MEG0122"]
@@ -186,7 +191,7 @@ def bids_meeg(
             _brainvision(stem, values, names, rate)
             kinds, unit = [*["EEG"] * 4, "EOG"], "V"
         else:
-            _fif(root, subject, key, values, names, rate)
+            _fif(root, subject, key, values, names, rate, projector)
             kinds, unit = ["MEGGRADPLANAR"] * 3, "T/m"
         _channels(Path(f"{stem}_channels.tsv"), names, kinds, unit, marked)
         said = {"TaskName": "pictures", "SamplingFrequency": rate, "PowerLineFrequency": 50}
@@ -198,7 +203,7 @@ def bids_meeg(
 
 
 def _brainvision(stem: Path, values: np.ndarray, names: list[str], rate: float) -> None:
-    """Header, markers without events, and float32 in uV, all channels of a sample together."""
+    """Header, a marker that calls the third second bad, and float32 in uV, all channels of a sample together."""
     channels = "\n".join(f"Ch{i + 1}={name},,1,µV" for i, name in enumerate(names))
     header = f"""Brain Vision Data Exchange Header File Version 1.0
 
@@ -225,21 +230,41 @@ DataFile={stem.name}_eeg.eeg
 
 [Marker Infos]
 Mk1=New Segment,,1,1,0
+Mk2=Bad Interval,Bad,{round(2 * rate)},{round(rate)},0
 """
     Path(f"{stem}_eeg.vhdr").write_text(header, encoding="utf-8")
     Path(f"{stem}_eeg.vmrk").write_text(markers, encoding="utf-8")
     Path(f"{stem}_eeg.eeg").write_bytes((1e6 * values).T.astype("<f4").tobytes())
 
 
-def _fif(root: Path, subject: str, run: str, values: np.ndarray, names: list[str], rate: float) -> None:
+def _fif(
+    root: Path,
+    subject: str,
+    run: str,
+    values: np.ndarray,
+    names: list[str],
+    rate: float,
+    projector: tuple[float, ...] | None,
+) -> None:
     import mne
     import mne_bids
 
     info = mne.create_info(names, rate, "grad")
     info["line_freq"] = 50
-    raw = mne.io.RawArray(values, info, verbose="error")
+    # As in recordings whose first part was not stored: sample numbers do not begin at 0.
+    raw = mne.io.RawArray(values, info, first_samp=1000, verbose="error")
+    if projector is not None:
+        raw.add_proj(bids_projection(names, projector), verbose="error")
     path = mne_bids.BIDSPath(subject=subject, task="pictures", run=run, datatype="meg", root=root)
     mne_bids.write_raw_bids(raw, path, allow_preload=True, format="FIF", overwrite=True, verbose="error")
+
+
+def bids_projection(names: list[str], direction: tuple[float, ...]):
+    import mne
+
+    unit = np.array([direction]) / np.linalg.norm(direction)
+    data = {"nrow": 1, "ncol": len(names), "row_names": None, "col_names": names, "data": unit}
+    return mne.Projection(active=False, data=data, kind=1, desc="planted", explained_var=None)
 
 
 def _channels(path: Path, names: list[str], kinds: list[str], unit: str, bad: list[str]) -> None:
