@@ -80,6 +80,16 @@ def test_images_and_tables_in_memory_and_as_csv(scans, tmp_path):
     np.testing.assert_array_equal(later.values, earlier.values)
 
 
+def test_codes_and_words_stay_as_they_are_written(scans, tmp_path):
+    images, _, mask, _ = scans
+    table = tmp_path / "events.tsv"
+    for written_as in (["007", "010"], ["2.50", "1443537.022560"], ["NA", "None"]):
+        rows = [f"{5 + 10 * i}\t{word}" for i, word in enumerate(written_as)]
+        table.write_text("onset\tpicture\n" + "\n".join(rows) + "\n")
+        found = own.nifti(images[0], events=table, mask=mask, stimulus="picture")
+        assert found.stimulus.values.tolist() == written_as
+
+
 def test_what_does_not_fit(scans):
     images, tables, mask, _ = scans
     given = {"mask": mask, "stimulus": "stim_file"}
