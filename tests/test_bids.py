@@ -257,7 +257,7 @@ def test_what_would_not_fit(tmp_path, monkeypatch, reading):
     trees.bids_fmri(tmp_path)
 
     class Full:
-        available = 2000
+        available = total = 2000
 
     monkeypatch.setattr("psutil.virtual_memory", Full)
     what = "volumes of sub-01_ses-._task-pictures_run-" if reading == "dask" else "16 events of 55 voxels"

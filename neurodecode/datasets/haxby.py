@@ -27,6 +27,7 @@ from .. import brain
 from ..brain.nifti import volume
 from ..labels import SAMPLE, listed, require_choice, require_memory
 from ._files import Source, present
+from ._inventory import Item, item
 
 # Numbers in attributes.txt; a file with the names themselves (attributes_literal.txt) is read too.
 CATEGORIES = {
@@ -140,6 +141,19 @@ def from_nilearn(
         As :func:`load`; ValueError also if the Bunch does not hold the subject.
     """
     return _of_subject(_in_bunch(bunch, subject), mask, rest=rest, lag=lag, degree=degree)
+
+
+def inventory(folder: str | Path, *, subject: int | None = None, mask: str = "vt") -> list[Item]:
+    """List the files that :func:`load` reads, and whether they are there; arguments are the same."""
+    if subject is None:
+        files = {Path(folder) / name: True for name in ("bold.nii.gz", "mask.nii.gz", "attributes.txt")}
+    else:
+        require_choice(mask, (*REGIONS, BRAIN), what="mask")
+        home = _home(Path(folder), subject)
+        files = {home / name: True for name in ("bold.nii.gz", "labels.txt")}
+        files |= {home / name: key in ("vt", mask) for key, name in REGIONS.items()}
+        files[home.parent / "mask.nii.gz"] = mask == BRAIN
+    return [item(path, what=path.name, source=SOURCE, needed=needed) for path, needed in files.items()]
 
 
 def masks(folder: str | Path | Mapping[str, Any], responses: xr.DataArray, *, subject: int) -> xr.DataArray:

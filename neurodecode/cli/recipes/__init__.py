@@ -3,6 +3,7 @@
 from ._recipe import Recipe
 from .kamitani import KAMITANI
 from .nsd import NSD
+from .own import BIDS_FMRI, BIDS_MEEG, EPOCHS, HAXBY
 from .things import EEG, EEG_PUBLISHED, MEG, MEG_RAW
 
 __all__ = ["RECIPES", "Recipe"]
@@ -14,4 +15,8 @@ RECIPES = {
     "things-meg": MEG,
     "things-meg-raw": MEG_RAW,
     "kamitani": KAMITANI,
+    "haxby": HAXBY,
+    "bids-fmri": BIDS_FMRI,
+    "bids-meeg": BIDS_MEEG,
+    "epochs": EPOCHS,
 }
