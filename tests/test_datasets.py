@@ -130,3 +130,84 @@ def test_generic_object_decoding(tmp_path, layout):
     score = made.regions("--regions", "V1", "V2")
     assert float(score.sel(layer="c", region="V1")) > 0.6
     assert float(score.sel(layer="c", region="V2")) < 0.4
+
+
+def test_fmri_in_bids(tmp_path):
+    made = Made.of(tmp_path, [f"images/picture-{i:02d}.png" for i in range(40)])
+    trees.bids_fmri(tmp_path / "bids", sessions=("a",), runs=3, signal=4 * made.planted)
+    planes = np.ones(trees.BIDS_GRID, np.int16)
+    planes[2:] = 2
+    trees.bids_volume(tmp_path / "atlas.nii.gz", planes)
+    where = ("--atlas", tmp_path / "atlas.nii.gz", "--region", 1, "seen", "--region", 2, "unseen")
+    subject = ("--root", tmp_path / "bids", "--subject", "01", "--task", "pictures")
+    made.prepare("bids-fmri", *subject, *where, "--average", "all")
+    require_planted_in(made.regions("--folds", 5), "seen")
+
+
+def test_eeg_in_bids(tmp_path):
+    made = Made.of(tmp_path, [f"picture-{i:02d}" for i in range(40)])
+    trees.bids_meeg(tmp_path / "bids", each=4, signal=3 * made.planted)
+    subject = ("--root", tmp_path / "bids", "--subject", "01", "--task", "pictures", "--stimulus", "stim_id")
+    made.prepare("bids-meeg", *subject, "--average", "all", "--window", -0.2, 0.6)
+    require_planted_at(made.windows("--folds", 5), 0.1, 0.3)
+
+
+def test_haxby_as_nilearn_leaves_it(tmp_path):
+    made = Made.of(tmp_path, list(trees.HAXBY_CATEGORIES))
+    store.save(nd.brain.one_hot(trees.HAXBY_CATEGORIES), tmp_path / "features.nc", overwrite=True)
+    trees.haxby_nilearn(tmp_path, runs=6, signal=3 * made.planted)
+    made.prepare("haxby", "--root", tmp_path, "--subject", 2, "--blocks")
+    score = made.scores("decode", "--score", "accuracy", "--folds", "run", "--shared", "stimulus")
+    assert float(score.sel(region="vt").item()) > 0.9
+
+
+@pytest.mark.recording
+def test_the_haxby_slice_scores_as_without_the_door(tmp_path, shared_data):
+    """analyses/haxby_categories.py says .854."""
+    made = Made.of(tmp_path, ["face"])
+    slice_of = nd.datasets.haxby.load(shared_data / "haxby2001")
+    features = nd.brain.one_hot(slice_of)
+    store.save(features, tmp_path / "features.nc", overwrite=True)
+    made.prepare("haxby", "--root", shared_data / "haxby2001", "--blocks")
+    said = ("--score", "accuracy", "--folds", "run", "--shared", "stimulus")
+    through = made.scores("decode", *said, "--alpha", 100)
+    blocks = nd.brain.average_repeats(slice_of, by=("stimulus", "run"))
+    decoder = nd.RidgeDecoder(alpha=100.0)
+    direct = nd.spatial.decode(blocks, features, decoder, folds="run", shared="stimulus", score="accuracy")
+    assert float(through.item()) == pytest.approx(float(direct.mean()), abs=1e-9)
+
+
+@pytest.mark.recording
+def test_eeg_pictures_score_as_without_the_door(tmp_path, shared_data):
+    """Through mne's own files, a zarr folder and the commands: the same AUC in every window."""
+    import mne
+    import pandas as pd
+
+    made = Made.of(tmp_path, ["S1 obj"])
+    whole = nd.datasets.eeg_pictures.load(next((shared_data / "eeg_pictures").glob("*.npz")))
+    kept = whole.isel(sample=np.isin(whole.stimulus.values, ("S2 match", "S2 nomatch")))
+    features = nd.brain.one_hot(["S2 match", "S2 nomatch"])
+    store.save(features, tmp_path / "features.nc", overwrite=True)
+    info = mne.create_info(list(kept.channel.values), 256.0, "eeg")
+    names, codes = np.unique(kept.stimulus.values, return_inverse=True)
+    events = np.stack([np.arange(len(codes)) * 300, np.zeros(len(codes), int), codes], axis=1)
+    epochs = mne.EpochsArray(
+        kept.values, info, events, tmin=0.0, event_id=dict(zip(names, range(2), strict=True)), verbose="error"
+    )
+    epochs.metadata = pd.DataFrame({"person": kept.subject.values})
+    epochs.save(tmp_path / "all-epo.fif", fmt="double", verbose="error")
+    made.prepare("epochs", "--files", tmp_path / "all-epo.fif", "--subject", "all")
+    said = ("--score", "auc", "--folds", "person", "--shared", "stimulus", "--width", 0.1, "--step", 0.1)
+    through = made.scores("sweep", *said)
+    direct = nd.temporal.sweep(
+        kept.assign_coords(person=kept.subject),
+        features,
+        nd.RidgeDecoder(alpha=10.0),
+        width=0.1,
+        step=0.1,
+        score="auc",
+        folds="person",
+        shared="stimulus",
+    ).mean(("subject", "fold"))
+    np.testing.assert_allclose(through.values, direct.values, atol=1e-6)
+    assert float(through.max()) > 0.55
