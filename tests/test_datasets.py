@@ -61,10 +61,10 @@ def things_pictures(concepts: tuple[int, int], each: int) -> list[str]:
     ]
 
 
-def require_planted_at(score, first: float, last: float) -> None:
+def require_planted_at(score, first: float, last: float, *, smear: float = 0.004) -> None:
     """ "c" is decoded in windows within first to last alone, "other" nowhere."""
     inside = (score.start.values > first - 1e-6) & (score.stop.values < last + 0.011)
-    outside = (score.stop.values < first + 1e-6) | (score.start.values > last + 0.004)
+    outside = (score.stop.values < first - smear + 0.005) | (score.start.values > last + smear)
     assert inside.any()
     assert outside.any()
     assert score.sel(layer="c").values[inside].max() > 0.6
@@ -211,3 +211,15 @@ def test_eeg_pictures_score_as_without_the_door(tmp_path, shared_data):
     ).mean(("subject", "fold"))
     np.testing.assert_allclose(through.values, direct.values, atol=1e-6)
     assert float(through.max()) > 0.55
+
+
+@pytest.mark.slow
+def test_things_meg_recordings(tmp_path):
+    concepts, tests, sessions = 24, 8, (1, 2, 3)
+    made = Made.of(tmp_path, trees.meg_stimuli(concepts=concepts, tests=tests, sessions=len(sessions)))
+    root = tmp_path / "MEG"
+    trees.things_meg_raw(root, concepts=concepts, tests=tests, sessions=sessions, runs=1, signal=made.planted)
+    which = ("--sessions", *sessions, "--runs", 1, "--window", -0.05, 0.5)
+    made.prepare("things-meg-raw", "--root", root, "--subject", 1, *which)
+    # What is filtered reaches a little further.
+    require_planted_at(made.windows(), 0.1, 0.2, smear=0.05)

@@ -31,7 +31,7 @@ def _posterior(names: list[str] | None) -> Any:
 def _eeg_inventory(args: argparse.Namespace) -> list[Item]:
     from ...datasets import things_eeg
 
-    return things_eeg.inventory(args.root, subject=args.subject, kind="raw")
+    return things_eeg.inventory(args.root, subject=args.subject, kind="raw", sessions=args.sessions)
 
 
 def _eeg_load(args: argparse.Namespace) -> xr.DataArray:
@@ -113,7 +113,9 @@ def _ctf_options(parser: argparse.ArgumentParser) -> None:
 def _ctf_inventory(args: argparse.Namespace) -> list[Item]:
     from ...datasets import things_meg
 
-    return things_meg.inventory(args.root, subject=args.subject, kind="raw")
+    return things_meg.inventory(
+        args.root, subject=args.subject, kind="raw", sessions=args.sessions, runs=args.runs
+    )
 
 
 def _ctf_load(args: argparse.Namespace) -> xr.DataArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...labels import require_choice
@@ -23,11 +24,13 @@ from .layout import (
 KINDS = ("preprocessed", "raw")
 
 
-def inventory(root: str | Path, *, subject: int, kind: str = "preprocessed") -> list[Item]:
+def inventory(
+    root: str | Path, *, subject: int, kind: str = "preprocessed", sessions: Sequence[int] | None = None
+) -> list[Item]:
     """Files that :func:`load` (kind "preprocessed") or :func:`raw` (kind "raw") would look at.
 
     Both parts of the preprocessed EEG count as needed, though each loads by itself. Of the raw sessions those up to the
-    last one that is there are needed, the first in any case.
+    last one that is there are needed, the first in any case; or, given ``sessions``, just those.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def inventory(root: str | Path, *, subject: int, kind: str = "preprocessed") -> 
     require_choice(kind, KINDS, what="kind")
     root, name = Path(root), who(subject)
     first = item(metadata(root), what="the list of pictures", source=SOURCE)
-    return [first, *(_preprocessed(root, name) if kind == "preprocessed" else _raw(root, name))]
+    return [first, *(_preprocessed(root, name) if kind == "preprocessed" else _raw(root, name, sessions))]
 
 
 def _preprocessed(root: Path, name: str) -> list[Item]:
@@ -54,9 +57,10 @@ def _preprocessed(root: Path, name: str) -> list[Item]:
     return list(found.values())
 
 
-def _raw(root: Path, name: str) -> list[Item]:
+def _raw(root: Path, name: str, sessions: Sequence[int] | None) -> list[Item]:
     folder, source = recordings(root, name)
     last = max((n for n in range(1, SESSIONS + 1) if (folder / f"ses-{n:02d}").is_dir()), default=1)
+    wanted = range(1, last + 1) if sessions is None else sessions
     found = []
     for session in range(1, SESSIONS + 1):
         for part in PARTS:
@@ -68,7 +72,7 @@ def _raw(root: Path, name: str) -> list[Item]:
                     for run, pair in enumerate(brainvision(folder, name, session, part), start=1)
                     for path, said in _of_recording(*pair)
                 ]
-            found += [item(path, what=said, source=SOURCE, needed=session <= last) for path, said in paths]
+            found += [item(path, what=said, source=SOURCE, needed=session in wanted) for path, said in paths]
     return found
 
 

@@ -201,7 +201,14 @@ def raw(
     )
 
 
-def inventory(root: str | Path, *, subject: int, kind: str = "preprocessed") -> list[Item]:
+def inventory(
+    root: str | Path,
+    *,
+    subject: int,
+    kind: str = "preprocessed",
+    sessions: Sequence[int] | None = None,
+    runs: Sequence[int] | None = None,
+) -> list[Item]:
     """Every file that :func:`load` (kind "preprocessed") or :func:`raw` (kind "raw") would look at.
 
     Parameters
@@ -209,14 +216,16 @@ def inventory(root: str | Path, *, subject: int, kind: str = "preprocessed") -> 
     root : path
     subject : 1 to 4
     kind : {"preprocessed", "raw"}
+    sessions, runs : numbers, or None for all
+        Of the recordings, as for :func:`raw`.
     """
     require_choice(kind, ("preprocessed", "raw"), what="kind")
     files = Files(Path(root), subject)
     if kind == "preprocessed":
         return [*_parts(files), _table(files, needed=False)]
     found, tables = [], []
-    for session in SESSIONS:
-        for run in RUNS:
+    for session in sessions or SESSIONS:
+        for run in runs or RUNS:
             what = f"session {session}, run {run}"
             for path in _runs.inner(files.run(session, run)):
                 found.append(item(path, what=f"{what}, {path.suffix[1:]}", source=SOURCE))
