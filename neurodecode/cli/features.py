@@ -120,8 +120,8 @@ def _features(args: argparse.Namespace) -> None:
     )
 
 
-def _shown(paths: Sequence[Path]) -> xr.Dataset | None:
-    """Return stimulus, and concept where it is known, of all samples; None if no responses were named."""
+def _shown(paths: Sequence[Path]) -> xr.DataArray | None:
+    """Return the numbers of all samples with their stimulus, and concept if it is known; None without responses."""
     import numpy as np
     import xarray as xr
 
@@ -131,18 +131,17 @@ def _shown(paths: Sequence[Path]) -> xr.Dataset | None:
         return None
     found = [inputs.responses_from(path) for path in paths]
     names = [n for n in ("stimulus", "concept") if all(n in one.coords for one in found)]
-    return xr.Dataset(
-        {n: ("sample", np.concatenate([one[n].values.astype(str) for one in found])) for n in names}
-    )
+    coords = {n: ("sample", np.concatenate([one[n].values.astype(str) for one in found])) for n in names}
+    return xr.DataArray(np.arange(sum(len(one) for one in found)), dims="sample", coords=coords)
 
 
-def _say_what_is_there(images: xr.DataArray, labels: xr.Dataset | None) -> None:
+def _say_what_is_there(images: xr.DataArray, labels: xr.DataArray | None) -> None:
     count, rows, columns, _ = images.shape
     of = "" if labels is None else ", one for every stimulus of the responses"
     print(f"found {count} pictures of {rows} x {columns} pixels{of}", flush=True)
 
 
-def _words(said: str | None, images: xr.DataArray, labels: xr.Dataset | None) -> Any:
+def _words(said: str | None, images: xr.DataArray, labels: xr.DataArray | None) -> Any:
     """Captions by stimulus."""
     from ..datasets import stimuli
 
@@ -150,8 +149,9 @@ def _words(said: str | None, images: xr.DataArray, labels: xr.Dataset | None) ->
         return None
     only: np.ndarray = images["stimulus"].values
     if said == CONCEPTS:
-        named = labels if labels is not None and "concept" in labels else images
-        return stimuli.concept_prompts(named["concept"].assign_coords(stimulus=named["stimulus"]))
+        return stimuli.concept_prompts(
+            labels if labels is not None and "concept" in labels.coords else images
+        )
     if Path(said).is_dir():
         return stimuli.nsd_captions(said, only=only)
     return stimuli.captions(said, only=only)

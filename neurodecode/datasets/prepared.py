@@ -18,7 +18,7 @@ import xarray as xr
 from sklearn.base import clone
 
 from .. import brain, folds
-from ..labels import SAMPLE, listed, require_dims, require_unique
+from ..labels import SAMPLE, listed, require_coord, require_dims, require_unique
 from ..lazy import is_dask
 from ..prepare import MVNN, ZScore
 from ..store import blocks, data_hash, folders
@@ -26,7 +26,7 @@ from ..store import blocks, data_hash, folders
 ALL = "all"
 TRAIN = "train"
 # What a block of the second step, and a chunk on disk, may take in float32.
-BLOCK_BYTES = 1 << 26
+BLOCK_BYTES = 1 << 24
 CHUNK_BYTES = 1 << 21
 ROWS = 1024
 NAME = "responses"
@@ -102,12 +102,31 @@ def _checked(
     if normalise is not None and not isinstance(normalise, ZScore | MVNN):
         raise TypeError(f"normalise must be a ZScore or MVNN of neurodecode.prepare, not {normalise!r}")
     if normalise is not None:
-        folds.select(responses, TRAIN, who="what normalise is fitted on")
+        _require_fitting(responses, normalise)
     if not target.parent.is_dir():
         raise FileNotFoundError(
             f"the folder {target.parent} of {target.name} does not exist; create it first"
         )
     return _splits(responses, average)
+
+
+def _require_fitting(responses: xr.DataArray, normalise: ZScore | MVNN) -> None:
+    """Refuse samples or labels that the statistics could not be fitted on."""
+    train = folds.select(responses, TRAIN, who="what normalise is fitted on")
+    if isinstance(normalise, MVNN) and "channel" not in responses.dims:
+        raise ValueError(
+            f"{normalise!r} whitens channels, but the responses are {tuple(map(str, responses.dims))}; z-score voxels"
+        )
+    if isinstance(normalise, MVNN) and normalise.condition is not None:
+        require_coord(responses, normalise.condition, who="responses", dim=SAMPLE)
+    if normalise.by is not None:
+        values = require_coord(responses, normalise.by, who="responses", dim=SAMPLE).values
+        unseen = np.setdiff1d(values, values[train])
+        if unseen.size:
+            raise ValueError(
+                f"{unseen.size} values of {normalise.by!r} have no training sample to fit on: {listed(unseen)}; "
+                "normalise by another label, or with one set of statistics"
+            )
 
 
 def _trials_folder(target: Path) -> Path:
@@ -158,7 +177,8 @@ def _copying(responses: xr.DataArray, said: Mapping[str, Any], data: Mapping[str
     """Read every part once, and keep it where any voxels or times of it can be read again quickly."""
     rows = min(ROWS, max(stop - start for start, stop in _parts(responses)))
     row_bytes = 4 * int(np.prod(responses.shape[1:-1]))
-    width = int(np.clip(CHUNK_BYTES // (rows * row_bytes), 1, responses.shape[-1]))
+    # No wider than what is read at a time, or it would be read several times.
+    width = int(np.clip(CHUNK_BYTES // (rows * row_bytes), 1, _width(responses)))
     return blocks.Work(
         what="reading trials",
         compute=lambda start, stop: responses.variable[start:stop].values,
