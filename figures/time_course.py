@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 import neurodecode as nd
 from neurodecode import inputs
 
+IDENTIFIED = ("top1", "top5", "pairwise")
+
 
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
@@ -19,7 +21,8 @@ def main() -> None:
     with nd.plot.style():
         figure, ax = plt.subplots(figsize=(nd.plot.PAGE * 0.8, 3.5))
         nd.plot.time_course(summary, ax=ax, clusters=clusters, planted=result.get("peak"))
-        figure.suptitle(inputs.titled("Test stimuli identified over time", result), x=0.01, ha="left")
+        what = "Test stimuli identified" if summary.attrs.get("score") in IDENTIFIED else "Held-out accuracy"
+        figure.suptitle(inputs.titled(f"{what} over time", result), x=0.01, ha="left")
     nd.plot.save(figure, args.out / args.result.stem)
 
 

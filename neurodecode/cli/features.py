@@ -96,13 +96,16 @@ def _features(args: argparse.Namespace) -> None:
     _say_what_is_there(images, labels)
     words = _words(args.captions, images, labels)
     # Models first: what cannot be loaded shall be known before hours of work.
-    encoder = (
-        vision.load(args.model, pretrained=args.pretrained, reading=args.reading, device=args.device)
-        if args.model
-        else None
-    )
-    latents = vision.load_latents(args.latents, device=args.device) if args.latents else None
-    text = vision.load_text(args.text, device=args.device) if words else None
+    print("loading models; published ones that are not here yet are fetched once", flush=True)
+    encoder = latents = text = None
+    if args.model:
+        encoder = vision.load(
+            args.model, pretrained=args.pretrained, reading=args.reading, device=args.device
+        )
+    if args.latents:
+        latents = vision.load_latents(args.latents, device=args.device)
+    if words:
+        text = vision.load_text(args.text, device=args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     made = []
     if encoder is not None:

@@ -90,7 +90,7 @@ def load(
         "train_image_index_12"; ``concept`` the WordNet id where names bear one; ``repeat``; ``split``; ``session``
         "ses-train01" and ``run`` "ses-train01_run-03" ("train_run-03" without sessions) where the file has them:
         both may be numbered anew in each part. ``voxel``, the position among the file's voxels; ``roi``, without
-        "ROI_", the first of ``regions`` in which a voxel lies (by default the first of V1, V2, V3, V4, hV4, LOC, FFA,
+        ``ROI_``, the first of ``regions`` in which a voxel lies (by default the first of V1, V2, V3, V4, hV4, LOC, FFA,
         PPA, IT, LVC, HVC, VC and the others), see :func:`masks`; ``x y z`` in mm where known. attrs: subject;
         ``label``, the key; ``unlabelled``, how many samples were left out as nothing was seen (NaN or "n/a").
 
@@ -139,7 +139,7 @@ def masks(
         The first file is read.
     responses : what :func:`load` returned for this subject
     regions : as for :func:`load`
-        Every key that begins with "ROI_" by default.
+        Every key that begins with ``ROI_`` by default.
 
     Returns
     -------
