@@ -312,3 +312,25 @@ def test_averages_keep_the_order_in_which_pictures_were_first_shown(tmp_path):
     order = [k for k in dict.fromkeys(planted.order[:1500].tolist()) if k > 1000]
     expected = [f"nsd_{planted.pictures[0, k - 1] - 1:05d}" for k in order]
     assert average.stimulus.values[average.split.values == "train"].tolist() == expected
+
+
+@pytest.mark.parametrize("space", ["fsaverage", "nativesurface"])
+def test_what_a_surface_needs_is_just_what_surface_cannot_do_without(tmp_path, space):
+    trees.nsd_surfaces(tmp_path)
+    items = nsd.inventory(tmp_path, subject=1, space=space)
+    assert all(one.found for one in items if one.needed)
+    needed = [one.path for one in items if one.needed]
+    assert not [path for path in needed if "func1pt8mm" in str(path)]
+    nsd.surface(tmp_path, subject=1, space=space)
+    for path in needed:
+        path.rename(path.with_suffix(".hidden"))
+        with pytest.raises((FileNotFoundError, ValueError)):
+            nsd.surface(tmp_path, subject=1, space=space)
+        path.with_suffix(".hidden").rename(path)
+
+
+def test_other_regions_need_other_atlases(tmp_path):
+    trees.nsd(tmp_path)
+    needed = [one.path.name for one in nsd.inventory(tmp_path, subject=1, regions="streams") if one.needed]
+    assert "Kastner2015.nii.gz" not in needed
+    assert any("streams" in name for name in needed)

@@ -273,3 +273,15 @@ def test_pictures_that_lack_are_named_before_models_are_loaded(shown, capsys, tm
     assert status == 2
     assert "give --model for layers, --latents for z, --captions for c" in err
     assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("space", ["fsaverage", "nativesurface"])
+def test_betas_of_a_surface_need_no_file_of_the_volume(tmp_path, capsys, space):
+    planted = trees.nsd_surfaces(tmp_path / "NSD")
+    status, out, err = run(capsys, *nsd(tmp_path, "--space", space, "--normalise", "none", "--average", "none"))
+    assert status == 0, err
+    found = store.load(tmp_path / "sub-01.zarr")
+    direct = nd.datasets.nsd.surface(tmp_path / "NSD", subject=1, space=space)
+    np.testing.assert_array_equal(found.values, direct.values)
+    assert found.sizes["sample"] == len(planted.native)
+    assert set(found.hemi.values) == {"left", "right"}

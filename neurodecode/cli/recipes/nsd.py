@@ -29,7 +29,9 @@ def _nsd_options(parser: argparse.ArgumentParser) -> None:
 def _nsd_inventory(args: argparse.Namespace) -> list[Item]:
     from ...datasets import nsd
 
-    return nsd.inventory(args.root, subject=args.subject, sessions=args.sessions)
+    return nsd.inventory(
+        args.root, subject=args.subject, sessions=args.sessions, regions=args.regions, space=args.space
+    )
 
 
 def _nsd_load(args: argparse.Namespace) -> xr.DataArray:

@@ -25,6 +25,8 @@ FSAVERAGE = "fsaverage"
 SIDES = {"lh": "left", "rh": "right"}
 # 25, 50 and 75 % of the way from the pial to the white surface (cvnlab/nsdcode, examples_nsdmapdata.py).
 DEPTHS = ("layerB1", "layerB2", "layerB3")
+# Atlases that were drawn for each subject: a file of fsaverage would be somebody else's.
+DRAWN = ("prf-", "floc-")
 VERSIONS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
 
 _EARLY = dict(enumerate(("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"), 1))

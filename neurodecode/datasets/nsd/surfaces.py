@@ -27,12 +27,10 @@ from .._files import listed_at, member, open_hdf5, present
 from . import overlays
 from .betas import last_session, numbers
 from .design import sample_labels, trials
-from .layout import FSAVERAGE, SCALE, SIDES, SOURCE, SURFACES, TRIALS, VERSIONS, Files
+from .layout import DRAWN, FSAVERAGE, SCALE, SIDES, SOURCE, SURFACES, TRIALS, VERSIONS, Files
 from .rois import LEFT, RIGHT, Labels, chosen, named
 from .transforms import fsaverage_index
 
-# Atlases that were drawn for each subject: a file of fsaverage would be somebody else's.
-DRAWN = ("prf-", "floc-")
 Pair = tuple[Path, Path]
 
 
