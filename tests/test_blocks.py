@@ -117,3 +117,51 @@ def test_folders_of_others_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no zarr folder that neurodecode made"):
         blocks.make(work(), out, [(0, 7)], progress=False)
     assert json.loads((out / "x" / ".zarray").read_text()) == before
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_the_first_one_finishes(tmp_path):
+    out, met = tmp_path / "a.zarr", []
+
+    def compute(start: int, stop: int) -> np.ndarray:
+        if start == 2:
+            with pytest.raises(BlockingIOError, match=r"another process is making .*a\.zarr at this moment"):
+                blocks.make(work(), out, blocks.batches(7, 2), progress=False)
+            met.append(start)
+        return VALUES[start:stop]
+
+    first = work()
+    object.__setattr__(first, "compute", compute)
+    blocks.make(first, out, blocks.batches(7, 2), progress=False)
+    assert met == [2]
+    assert not folders.damaged(out)
+    np.testing.assert_array_equal(folders.open_blocks(out).values, VALUES)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_an_error_before_the_first_block_is_done_leaves_nothing(tmp_path):
+    out = tmp_path / "a.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        blocks.make(work(fail_at=0), out, blocks.batches(7, 2), progress=False)
+    assert not list(tmp_path.iterdir())
+    blocks.make(work(parameters={"band": (0.1, 30.0)}), out, blocks.batches(7, 2), progress=False)
+    np.testing.assert_array_equal(folders.open_blocks(out).values, VALUES)
+
+
+def test_attributes_need_not_be_plain_json(tmp_path):
+    out = tmp_path / "a.zarr"
+    attrs = {"rate": np.float32(0.5), "affine": np.eye(2), "none": None}
+    blocks.make(work(attrs=attrs), out, [(0, 7)], progress=False)
+    found = folders.open_blocks(out).attrs
+    assert found["rate"] == 0.5
+    assert found["affine"] == [[1.0, 0.0], [0.0, 1.0]]
+    assert found["none"] is None
+
+
+def test_folders_without_checksums_are_read(tmp_path):
+    out = tmp_path / "a.zarr"
+    blocks.make(work(), out, [(0, 7)], progress=False)
+    file = out / "responses" / ".zattrs"
+    attrs = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in attrs.items() if k not in ("checksums", "axis")}))
+    assert not folders.damaged(out)
+    np.testing.assert_array_equal(store.load(out).values, VALUES)

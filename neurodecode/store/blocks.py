@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from neurodecode.store.folders import Block, checksum, index, opened, part_of
+from neurodecode.store.locks import alone
 from neurodecode.store.pieces import Pieces
 from neurodecode.store.stamps import stamp
 from neurodecode.store.values import describe
@@ -96,7 +97,7 @@ def make(work: Work, target: Path, blocks: Sequence[Block], *, progress: bool = 
     ValueError
         If the folder, or one that was begun, holds other work: what differs.
     OSError
-        If the disk has not enough room: before the first block.
+        If the disk has not enough room, before the first block; or if another process is making the folder.
     """
     if not target.exists():
         _make(work, target, list(blocks), progress)
@@ -123,12 +124,35 @@ def require_disk(folder: Path, needed: int, *, what: str) -> None:
 
 def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None:
     part = part_of(target)
-    array, journal = part / ARRAY, part / JOURNAL
-    if not (journal.exists() and array.exists()):
+    if not _begun(part):
         require_disk(target.parent, work.nbytes, what=f"{target.name} {work.shape}")
     # The blocks belong to the key: sums in another order differ in the last digit.
     Pieces(part, key=work.key | {"blocks": [list(b) for b in blocks]})
-    if not (journal.exists() and array.exists()):
+    with alone(part, what=str(target)):
+        if target.exists():  # another process finished it while this one came here
+            shutil.rmtree(part, ignore_errors=True)
+            return
+        try:
+            _fill(work, part, blocks, progress)
+        except BaseException:
+            if not (_begun(part) and _journal(part / JOURNAL)):
+                shutil.rmtree(part, ignore_errors=True)  # nothing to go on with: other options may come next
+            raise
+        try:
+            os.replace(part / ARRAY, target)
+        except OSError as error:
+            raise FileExistsError(f"{target} was made by somebody else meanwhile; {part} was left") from error
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _begun(part: Path) -> bool:
+    return (part / JOURNAL).exists() and (part / ARRAY).exists()
+
+
+def _fill(work: Work, part: Path, blocks: list[Block], progress: bool) -> None:
+    """Compute the blocks that are not there yet, and write all checksums beside them."""
+    array, journal = part / ARRAY, part / JOURNAL
+    if not _begun(part):
         shutil.rmtree(array, ignore_errors=True)  # begun, and no block finished
         _begin(work, array)
         journal.write_text("", encoding="utf-8")
@@ -144,11 +168,6 @@ def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None
             stream.write(f"\n{json.dumps([*block, sums[block]])}\n")
             stream.flush()
     values.attrs.update({"checksums": json.dumps([[*b, sums[b]] for b in blocks]), "axis": work.axis})
-    try:
-        os.replace(array, target)
-    except OSError as error:
-        raise FileExistsError(f"{target} was made by somebody else meanwhile; {part} was left") from error
-    shutil.rmtree(part, ignore_errors=True)
 
 
 def _journal(file: Path) -> dict[Block, int]:
@@ -171,7 +190,8 @@ def _group(folder: Path) -> Any:
 
 def _begin(work: Work, folder: Path) -> None:
     """Write coordinates and attrs, and an array without values yet."""
-    empty = work.stamped(xr.DataArray(0, attrs=dict(work.attrs)))
+    attrs = json.loads(json.dumps(dict(work.attrs), default=_plain))
+    empty = work.stamped(xr.DataArray(0, attrs=attrs))
     xr.Dataset(coords=work.coords).to_zarr(folder, mode="w", zarr_format=2, consolidated=False)
     array = _group(folder).create_array(
         work.name,
@@ -182,6 +202,11 @@ def _begin(work: Work, folder: Path) -> None:
         fill_value=np.nan,
     )
     array.attrs.update({**empty.attrs, "key": json.dumps(work.key), "_ARRAY_DIMENSIONS": list(work.dims)})
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as JSON has it: numbers of NumPy as numbers."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else describe(value)
 
 
 def _require_same(work: Work, target: Path) -> None:
