@@ -154,8 +154,8 @@ def hold_out(
     Raises
     ------
     ValueError
-        If the split, the coordinate or so many values are not there, ``name`` is taken, or a value is in other splits
-        too.
+        If the split, the coordinate or so many values are not there, ``name`` is taken, a stimulus would be held out
+        in some of its trials only (by="session"), or, by stimulus, one is in other splits too.
     """
     rows = select(responses, of, who="of")
     split = responses.coords["split"].values.astype(object)
@@ -176,8 +176,22 @@ def hold_out(
             f"{first.size - 1}, or a share between 0 and 1"
         )
     order = np.arange(first.size) if seed is None else np.random.default_rng(seed).permutation(first.size)
-    split[rows[np.isin(part, order[-count:])]] = name
+    taken = np.isin(part, order[-count:])
+    _require_whole_stimuli(responses, rows[taken], rows[~taken], by=by)
+    split[rows[taken]] = name
     return responses.assign_coords(split=(SAMPLE, split.astype(str)))
+
+
+def _require_whole_stimuli(responses: xr.DataArray, taken: np.ndarray, left: np.ndarray, *, by: str) -> None:
+    if STIMULUS not in responses.coords:
+        return
+    labels = responses.coords[STIMULUS].values
+    torn = np.intersect1d(labels[taken], labels[left])
+    if torn.size:
+        raise ValueError(
+            f"holding out by={by!r} would leave trials of {torn.size} stimuli on both sides: {listed(torn)}. That leaks "
+            "their identity into the fit: hold out by stimulus, or by what all trials of a stimulus share"
+        )
 
 
 def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:

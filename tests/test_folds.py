@@ -340,3 +340,14 @@ def test_what_cannot_be_held_out():
     torn = array.assign_coords(split=("sample", ["test", *array.split.values[1:]]))
     with pytest.raises(ValueError, match="1 stimuli of 'train' are in other splits too: 'img_0'"):
         folds.hold_out(torn, 1)
+
+
+def test_a_stimulus_is_never_held_out_in_part():
+    array = responses("abcabd", split=["train"] * 6, session=[1, 1, 1, 2, 2, 2])
+    with pytest.raises(
+        ValueError, match=r"by='session' would leave trials of 2 stimuli on both sides: 'a', 'b'"
+    ):
+        folds.hold_out(array, 1, by="session")
+    apart = responses("abcdef", split=["train"] * 6, session=[1, 1, 1, 2, 2, 2])
+    found = folds.hold_out(apart, 1, by="session")
+    assert found.split.values.tolist() == ["train"] * 3 + ["validation"] * 3
