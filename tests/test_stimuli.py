@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import cli
 from neurodecode.datasets import _blocks, nsd, stimuli, things_eeg
 from tests import trees
 
@@ -479,3 +480,20 @@ def test_the_responses_of_nsd_find_their_pictures(tmp_path):
     stimuli.require_images(responses[:40], found)
     with pytest.raises(ValueError, match=r"\d+ of the \d+ stimuli in responses have no image"):
         stimuli.require_images(responses, found)
+
+
+def test_features_of_concepts_that_nobody_knows_are_refused(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    nd.save(responses_to("a", "b"), tmp_path / "known.nc")
+    nd.save(responses_to("a", "b").drop_vars("stimulus"), tmp_path / "unknown.nc")
+    said = ["features", "--images", str(tmp_path / "images"), "--captions", "concepts"]
+    out = ["--out", str(tmp_path / "out")]
+    assert cli.main([*said, *out]) == 2
+    assert "--captions concepts needs to know of what every picture is" in capsys.readouterr().err
+    assert cli.main([*said, "--responses", str(tmp_path / "known.nc"), *out]) == 2
+    assert "responses with the coordinate 'concept'" in capsys.readouterr().err
+    assert cli.main([*said, "--responses", str(tmp_path / "unknown.nc"), *out]) == 2
+    assert "unknown.nc has no coordinate 'stimulus'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -129,10 +129,13 @@ def _shown(paths: Sequence[Path]) -> xr.DataArray | None:
     import xarray as xr
 
     from .. import inputs
+    from ..labels import require_coord
 
     if not paths:
         return None
     found = [inputs.responses_from(path) for path in paths]
+    for path, one in zip(paths, found, strict=True):
+        require_coord(one, "stimulus", who=str(path), dim="sample")
     names = [n for n in ("stimulus", "concept") if all(n in one.coords for one in found)]
     coords = {n: ("sample", np.concatenate([one[n].values.astype(str) for one in found])) for n in names}
     return xr.DataArray(np.arange(sum(len(one) for one in found)), dims="sample", coords=coords)
@@ -152,9 +155,14 @@ def _words(said: str | None, images: xr.DataArray, labels: xr.DataArray | None) 
         return None
     only: np.ndarray = images["stimulus"].values
     if said == CONCEPTS:
-        return stimuli.concept_prompts(
-            labels if labels is not None and "concept" in labels.coords else images
-        )
+        named = labels if labels is not None and "concept" in labels.coords else images
+        if "concept" not in named.coords:
+            raise ValueError(
+                "--captions concepts needs to know of what every picture is: responses with the coordinate 'concept', or "
+                "folders of pictures by whose name theirs begin, such as aardvark/aardvark_01b.jpg; or give a table of "
+                "captions"
+            )
+        return stimuli.concept_prompts(named)
     if Path(said).is_dir():
         return stimuli.nsd_captions(said, only=only)
     return stimuli.captions(said, only=only)
