@@ -104,7 +104,7 @@ def test_trials_that_are_not_as_said_leave_nothing_at_all(tmp_path, capsys):
     trees.nsd(tmp_path / "NSD")
     for more, words in (
         (("--average", "val"), "average names 'val', no value of 'split'; there are 'test', 'train'"),
-        (("--normalise", "mvnn-time"), "whitens channels, but the responses are ('sample', 'voxel')"),
+        (("--normalise", "mvnn-time"), "but responses are ('sample', 'voxel'); normalise them by z-scores"),
         (("--by", "run"), "no coordinate 'run'"),
         (("--validation", 5000), "cannot be held out"),
         (("--validation", 0.1, "--validation-by", "concept"), "no coordinate 'concept'"),
@@ -278,7 +278,9 @@ def test_pictures_that_lack_are_named_before_models_are_loaded(shown, capsys, tm
 @pytest.mark.parametrize("space", ["fsaverage", "nativesurface"])
 def test_betas_of_a_surface_need_no_file_of_the_volume(tmp_path, capsys, space):
     planted = trees.nsd_surfaces(tmp_path / "NSD")
-    status, out, err = run(capsys, *nsd(tmp_path, "--space", space, "--normalise", "none", "--average", "none"))
+    status, out, err = run(
+        capsys, *nsd(tmp_path, "--space", space, "--normalise", "none", "--average", "none")
+    )
     assert status == 0, err
     found = store.load(tmp_path / "sub-01.zarr")
     direct = nd.datasets.nsd.surface(tmp_path / "NSD", subject=1, space=space)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -214,6 +215,50 @@ def test_errors_come_before_any_work(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist; create it first"):
         prepared.write(array, tmp_path / "no" / "a.zarr")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("array", "normalise", "message"),
+    [
+        (voxels(), MVNN(), r"MVNN whitens \(sample, channel, time\).*\('sample', 'voxel'\)"),
+        (voxels(), ZScore(by="sesion"), "no coordinate 'sesion'"),
+        (epochs(), MVNN(by="sesion"), "no coordinate 'sesion'"),
+        (epochs().drop_vars("stimulus"), MVNN(), "no coordinate 'stimulus'"),
+        (epochs().isel(time=[0]), MVNN("epoch"), "at least 2 time points"),
+        (voxels().isel(voxel=slice(0, 0)), None, "there is nothing to prepare"),
+        (voxels().isel(sample=slice(0, 0)), None, "there is nothing to prepare"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_before_any_work(tmp_path, lazily, array, normalise, message):
+    with pytest.raises(ValueError, match=message):
+        prepared.write(lazily(array), tmp_path / "a.zarr", normalise=normalise, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_session_without_training_samples_is_refused_before_any_work(tmp_path, lazily):
+    array = voxels()
+    array = array.assign_coords(split=("sample", np.where(array.session.values == "ses-1", "train", "test")))
+    with pytest.raises(ValueError, match="knows session 'ses-1' from training, but 18 row"):
+        prepared.write(lazily(array), tmp_path / "a.zarr", normalise=ZScore(by="session"), progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_channels_without_times_are_whitened_together(tmp_path, lazily, monkeypatch):
+    monkeypatch.setattr(prepared, "BLOCK_BYTES", 4 * 36 * 2)
+    array = epochs().isel(time=2, drop=True)
+    found = prepared.write(lazily(array), tmp_path / "a.zarr", normalise=MVNN(shrinkage=0.0), progress=False)
+    train = array.isel(sample=array.split.values == "train")
+    white = MVNN(shrinkage=0.0).fit(train).transform(array)
+    np.testing.assert_allclose(found.values, white.values, rtol=1e-5, atol=1e-6)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    files = [tmp_path / "ses-01" / "raw.npy", tmp_path / "ses-02" / "raw.npy"]
+    for size, file in enumerate(files, start=1):
+        file.parent.mkdir()
+        file.write_bytes(b"x" * size)
+    found = prepared.write(voxels(), tmp_path / "a.zarr", files=files, progress=False)
+    assert json.loads(found.attrs["files"]) == {"ses-01/raw.npy": 1, "ses-02/raw.npy": 2}
 
 
 def test_a_disk_without_room_for_trials_and_result_is_refused_first(tmp_path, monkeypatch):

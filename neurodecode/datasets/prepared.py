@@ -8,6 +8,7 @@ however many there are. What was interrupted goes on; the result is there whole 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import xarray as xr
 from sklearn.base import clone
 
 from .. import brain, folds
-from ..labels import SAMPLE, listed, require_coord, require_dims, require_unique
+from ..labels import SAMPLE, listed, require_dims, require_unique
 from ..lazy import is_dask
 from ..prepare import MVNN, ZScore
 from ..store import blocks, data_hash, folders
@@ -68,7 +69,8 @@ def write(
     Raises
     ------
     ValueError
-        Duplicate samples, no training samples, an unknown split, or an ``out`` that holds something else.
+        Duplicate samples, no training samples, labels that the normalisation cannot be fitted by (no such ``by``, a
+        session without training samples), an unknown split, or an ``out`` that holds something else.
     OSError
         If the disk has not enough room for all of it, before anything is read.
     """
@@ -87,7 +89,7 @@ def write(
         blocks.make(_copying(responses, said, data), trials, _parts(responses), progress=progress)
         responses = responses.copy(data=folders.open_blocks(trials, lazily=True).data)
     work = _making(responses, normalise, splits, labels=labels, parameters=said, data=data, files=files)
-    width = _width(responses)
+    width = _width(responses, normalise)
     blocks.make(work, target, blocks.batches(responses.shape[-1], width), progress=progress)
     shutil.rmtree(_trials_folder(target), ignore_errors=True)
     return folders.open_blocks(target)
@@ -101,8 +103,11 @@ def _checked(
     require_unique(responses, SAMPLE, who="responses")
     if normalise is not None and not isinstance(normalise, ZScore | MVNN):
         raise TypeError(f"normalise must be a ZScore or MVNN of neurodecode.prepare, not {normalise!r}")
+    if not responses.size:
+        raise ValueError(f"there is nothing to prepare: responses have the sizes {dict(responses.sizes)}")
     if normalise is not None:
-        _require_fitting(responses, normalise)
+        folds.select(responses, TRAIN, who="what normalise is fitted on")
+        _require_fit(responses.transpose(SAMPLE, ...), normalise)
     if not target.parent.is_dir():
         raise FileNotFoundError(
             f"the folder {target.parent} of {target.name} does not exist; create it first"
@@ -110,23 +115,16 @@ def _checked(
     return _splits(responses, average)
 
 
-def _require_fitting(responses: xr.DataArray, normalise: ZScore | MVNN) -> None:
-    """Refuse samples or labels that the statistics could not be fitted on."""
-    train = folds.select(responses, TRAIN, who="what normalise is fitted on")
-    if isinstance(normalise, MVNN) and "channel" not in responses.dims:
+def _require_fit(responses: xr.DataArray, normalise: ZScore | MVNN) -> None:
+    """Try the fit on noise with the same labels, so that what these do not allow shows before anything is read."""
+    if isinstance(normalise, MVNN) and responses.dims[1:] not in (("channel", "time"), ("channel",)):
         raise ValueError(
-            f"{normalise!r} whitens channels, but the responses are {tuple(map(str, responses.dims))}; z-score voxels"
+            f"MVNN whitens (sample, channel, time) by the noise of its channels, but responses are "
+            f"{tuple(map(str, responses.dims))}; normalise them by z-scores"
         )
-    if isinstance(normalise, MVNN) and normalise.condition is not None:
-        require_coord(responses, normalise.condition, who="responses", dim=SAMPLE)
-    if normalise.by is not None:
-        values = require_coord(responses, normalise.by, who="responses", dim=SAMPLE).values
-        unseen = np.setdiff1d(values, values[train])
-        if unseen.size:
-            raise ValueError(
-                f"{unseen.size} values of {normalise.by!r} have no training sample to fit on: {listed(unseen)}; "
-                "normalise by another label, or with one set of statistics"
-            )
+    narrow = responses.isel({dim: slice(0, 2 if dim == "time" else 1) for dim in responses.dims[1:]})
+    noise = narrow.copy(data=np.random.default_rng(0).normal(size=narrow.shape))
+    clone(normalise).fit(_training(noise)).transform(noise)
 
 
 def _trials_folder(target: Path) -> Path:
@@ -218,12 +216,14 @@ def _making(
         parameters={**parameters, "normalise": repr(normalise), "average": splits},
         data=data,
         axis=responses.ndim - 1,
-        chunks=(min(ROWS, samples), *responses.shape[1:-1], _width(responses)),
+        chunks=(min(ROWS, samples), *responses.shape[1:-1], _width(responses, normalise)),
     )
 
 
-def _width(responses: xr.DataArray) -> int:
-    """How many voxels or time points of all trials are held at once."""
+def _width(responses: xr.DataArray, normalise: ZScore | MVNN | None) -> int:
+    """How many voxels or time points of all trials are held at once; whitening needs all channels."""
+    if isinstance(normalise, MVNN) and responses.dims[-1] == "channel":
+        return responses.shape[-1]
     one = 4 * int(np.prod(responses.shape[:-1]))
     return int(np.clip(BLOCK_BYTES // max(1, one), 1, responses.shape[-1]))
 
@@ -282,5 +282,7 @@ def _attrs(responses: xr.DataArray, normalise: ZScore | MVNN | None, files: Sequ
     if normalise is not None:
         attrs |= {"units": units[type(normalise)], "normalised": repr(normalise)}
     if files:
-        attrs["files"] = json.dumps({path.name: path.stat().st_size for path in files})
+        above = os.path.commonpath([path.absolute().parent for path in files])
+        sizes = {path.absolute().relative_to(above).as_posix(): path.stat().st_size for path in files}
+        attrs["files"] = json.dumps(sizes)
     return attrs

@@ -33,7 +33,7 @@ def alone(folder: Path, *, what: str) -> Iterator[None]:
 
 
 def _locked(lock: Path, what: str) -> Any:
-    stream = open(lock, "a", encoding="utf-8")
+    stream = lock.open("a", encoding="utf-8")
     try:
         import fcntl
 
