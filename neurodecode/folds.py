@@ -189,8 +189,8 @@ def _require_whole_stimuli(responses: xr.DataArray, taken: np.ndarray, left: np.
     torn = np.intersect1d(labels[taken], labels[left])
     if torn.size:
         raise ValueError(
-            f"holding out by={by!r} would leave trials of {torn.size} stimuli on both sides: {listed(torn)}. That leaks "
-            "their identity into the fit: hold out by stimulus, or by what all trials of a stimulus share"
+            f"holding out by={by!r} would leave trials of {torn.size} stimuli on both sides: {listed(torn)}. That "
+            "leaks their identity into the fit: hold out by stimulus, or by what all trials of a stimulus share"
         )
 
 

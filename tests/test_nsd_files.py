@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import neurodecode as nd
+from neurodecode import cli
 from neurodecode.datasets import _inventory, nsd
 from tests import trees
 
@@ -274,6 +275,26 @@ def test_the_inventory_of_surfaces_and_of_nothing(tmp_path):
         nsd.inventory(tmp_path, subject=1, sessions=41)
     with pytest.raises(ValueError, match="unknown version"):
         nsd.inventory(tmp_path, subject=1, version="b3")
+
+
+def test_prepare_asks_for_the_files_of_the_regions_and_the_space_that_are_wanted(tmp_path, capsys):
+    planted = trees.nsd(tmp_path / "volumes")
+    for path in (planted.folder / "roi").glob("*Kastner2015*"):
+        path.unlink()
+    said = ["prepare", "nsd", "--subject", "1", "--out", str(tmp_path / "sub.zarr")]
+    root = ["--root", str(tmp_path / "volumes")]
+    assert cli.main([*said, *root, "--regions", "nsdgeneral"]) == 0
+    shutil.rmtree(tmp_path / "sub.zarr")
+    assert cli.main([*said, *root]) == 2
+    assert "1 of 6 needed files are missing:\n  atlas Kastner2015" in capsys.readouterr().err
+    trees.nsd_surfaces(tmp_path / "surfaces")
+    root = ["--root", str(tmp_path / "surfaces"), "--space", "fsaverage"]
+    assert cli.main([*said, *root]) == 0
+    shutil.rmtree(tmp_path / "sub.zarr")
+    (right,) = (tmp_path / "surfaces").rglob("fsaverage/*/rh.betas_session01.mgh")
+    right.unlink()
+    assert cli.main([*said, *root]) == 2
+    assert "needed files are missing:\n  betas of session 1 on fsaverage, right" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- a planted signal, and the order of pictures

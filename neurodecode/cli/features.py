@@ -158,9 +158,9 @@ def _words(said: str | None, images: xr.DataArray, labels: xr.DataArray | None) 
         named = labels if labels is not None and "concept" in labels.coords else images
         if "concept" not in named.coords:
             raise ValueError(
-                "--captions concepts needs to know of what every picture is: responses with the coordinate 'concept', or "
-                "folders of pictures by whose name theirs begin, such as aardvark/aardvark_01b.jpg; or give a table of "
-                "captions"
+                "--captions concepts needs to know of what every picture is: responses with the coordinate 'concept', "
+                "or folders of pictures by whose name theirs begin, such as aardvark/aardvark_01b.jpg; or give a table "
+                "of captions"
             )
         return stimuli.concept_prompts(named)
     if Path(said).is_dir():

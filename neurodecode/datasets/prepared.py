@@ -176,7 +176,7 @@ def _copying(responses: xr.DataArray, said: Mapping[str, Any], data: Mapping[str
     rows = min(ROWS, max(stop - start for start, stop in _parts(responses)))
     row_bytes = 4 * int(np.prod(responses.shape[1:-1]))
     # No wider than what is read at a time, or it would be read several times.
-    width = int(np.clip(CHUNK_BYTES // (rows * row_bytes), 1, _width(responses)))
+    width = int(np.clip(CHUNK_BYTES // (rows * row_bytes), 1, _affordable(responses)))
     return blocks.Work(
         what="reading trials",
         compute=lambda start, stop: responses.variable[start:stop].values,
@@ -224,6 +224,11 @@ def _width(responses: xr.DataArray, normalise: ZScore | MVNN | None) -> int:
     """How many voxels or time points of all trials are held at once; whitening needs all channels."""
     if isinstance(normalise, MVNN) and responses.dims[-1] == "channel":
         return responses.shape[-1]
+    return _affordable(responses)
+
+
+def _affordable(responses: xr.DataArray) -> int:
+    """How many voxels or time points of all trials a block has room for."""
     one = 4 * int(np.prod(responses.shape[:-1]))
     return int(np.clip(BLOCK_BYTES // max(1, one), 1, responses.shape[-1]))
 
