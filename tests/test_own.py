@@ -90,6 +90,15 @@ def test_codes_and_words_stay_as_they_are_written(scans, tmp_path):
         assert found.stimulus.values.tolist() == written_as
 
 
+def test_codes_in_further_columns_stay_as_they_are_written(scans, tmp_path):
+    images, _, mask, _ = scans
+    table = tmp_path / "events.tsv"
+    table.write_text("onset\tpicture\tcode\tsize\n5\ta\t01\t0.5\n15\tb\t1\t10\n")
+    found = own.nifti(images[0], events=table, mask=mask, stimulus="picture", columns=["code", "size"])
+    assert found.code.values.tolist() == ["01", "1"]
+    assert found["size"].values.tolist() == [0.5, 10.0]
+
+
 def test_what_does_not_fit(scans):
     images, tables, mask, _ = scans
     given = {"mask": mask, "stimulus": "stim_file"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ TAKEN = (
 )
 # How BIDS writes a missing value, and how a table that is not quite BIDS does.
 MISSING = ("n/a", "")
+# Two of these may be one number.
+CODE = re.compile(r"[+-]?0\d")
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,10 @@ def labels_of(
 
 
 def _typed(column: np.ndarray) -> np.ndarray:
-    """Numbers where all that is there are numbers, NaN for missing ones; else the text."""
+    """Numbers where all that is there are numbers, NaN for missing ones; else, as for codes ("007"), the text."""
     filled = column != ""
+    if any(CODE.match(cell) for cell in column.tolist()):
+        return column
     numbers = pd.to_numeric(pd.Series(column).where(filled), errors="coerce")
     if not filled.any() or numbers[filled].isna().any():
         return column
