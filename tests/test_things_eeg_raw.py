@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import neurodecode as nd
+from neurodecode import cli, store
 from neurodecode.datasets import _blocks, things_eeg
 from neurodecode.datasets._inventory import report
 from neurodecode.datasets.things_eeg import epochs as blockwise
@@ -423,3 +424,13 @@ def test_what_is_there_of_the_preprocessed_files(tmp_path):
     trees.things_eeg_plain(tmp_path / "b")
     found = things_eeg.inventory(tmp_path / "b", subject=1)
     assert sum(one.found for one in found) == 4
+
+
+def test_prepare_takes_the_baseline_of_a_short_window(tmp_path, capsys):
+    trees.things_eeg_raw(tmp_path / "EEG", concepts=(8, 6), each=2)
+    said = ["prepare", "things-eeg", "--root", str(tmp_path / "EEG"), "--subject", "1", "--channels", "Oz"]
+    short = ["--window", "-0.1", "0.4", "--baseline", "-0.1", "0", "--out", str(tmp_path / "sub.zarr")]
+    assert cli.main([*said, *short, "--normalise", "none"]) == 0
+    found = store.load(tmp_path / "sub.zarr")
+    assert found.attrs["baseline"] == [-0.1, 0.0]
+    assert found.time.values[[0, -1]].tolist() == pytest.approx([-0.1, 0.39])

@@ -59,6 +59,18 @@ def add_band(parser: argparse.ArgumentParser, *, default: tuple[float, float] | 
     )
 
 
+def add_baseline(parser: argparse.ArgumentParser, *, default: tuple[float, float] | None) -> None:
+    """Add --baseline, in seconds."""
+    parser.add_argument(
+        "--baseline",
+        nargs=2,
+        type=float,
+        default=default,
+        metavar=("FROM", "TO"),
+        help="whose mean is subtracted, in seconds from onset",
+    )
+
+
 def add_files(parser: argparse.ArgumentParser, *, what: str) -> None:
     """Add --files."""
     parser.add_argument("--files", nargs="+", type=Path, required=True, metavar="FILE", help=what)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._recipe import Recipe, add_band, add_files, add_window
+from ._recipe import Recipe, add_band, add_baseline, add_files, add_window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,9 +85,7 @@ def _meeg_options(parser: argparse.ArgumentParser) -> None:
     add_window(parser, default=(-0.2, 0.8), what="of an epoch, in seconds from onset")
     add_band(parser, default=None)
     parser.add_argument("--rate", type=float, metavar="HZ", help="after resampling")
-    parser.add_argument(
-        "--baseline", nargs=2, type=float, metavar=("FROM", "TO"), help="whose mean is subtracted, in seconds"
-    )
+    add_baseline(parser, default=None)
 
 
 def _meeg_inventory(args: argparse.Namespace) -> list[Item]:

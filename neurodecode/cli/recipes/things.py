@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ._recipe import Recipe, add_band, add_channels, add_root, add_window
+from ._recipe import Recipe, add_band, add_baseline, add_channels, add_root, add_window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +19,7 @@ def _eeg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions", nargs="+", type=int, metavar="N", help="just these; all")
     add_band(parser, default=(0.1, 100.0))
     add_window(parser, default=(-0.2, 0.8), what="of an epoch, in seconds from onset")
+    add_baseline(parser, default=(-0.2, 0.0))
     parser.add_argument("--rate", type=float, default=100.0, metavar="HZ", help="after resampling")
 
 
@@ -44,6 +45,7 @@ def _eeg_load(args: argparse.Namespace) -> xr.DataArray:
         channels=_posterior(args.channels),
         band=tuple(args.band),
         window=tuple(args.window),
+        baseline=tuple(args.baseline),
         rate=args.rate,
     )
 
