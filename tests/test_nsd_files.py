@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -295,6 +296,23 @@ def test_prepare_asks_for_the_files_of_the_regions_and_the_space_that_are_wanted
     right.unlink()
     assert cli.main([*said, *root]) == 2
     assert "needed files are missing:\n  betas of session 1 on fsaverage, right" in capsys.readouterr().err
+
+
+def test_files_that_are_not_read_do_not_make_prepared_responses_others(tmp_path):
+    planted = trees.nsd(tmp_path / "NSD", sessions=3)
+    said = ["prepare", "nsd", "--root", tmp_path / "NSD", "--subject", 1, "--sessions", 2]
+    said = [str(word) for word in (*said, "--out", tmp_path / "sub.zarr")]
+    last = planted.betas / "betas_session03.hdf5"
+    last.rename(tmp_path / "later")
+    assert cli.main(said) == 0
+    (tmp_path / "later").rename(last)  # a download that went on meanwhile
+    answers = tmp_path / "NSD/nsddata/ppdata/subj01/behav/responses.tsv"
+    answers.parent.mkdir(parents=True)
+    answers.write_text("SUBJECT\n")
+    assert cli.main(said) == 0
+    first = planted.betas / "betas_session01.hdf5"
+    os.utime(first, (1, 1))
+    assert cli.main(said) == 2
 
 
 # ---------------------------------------------------------------- a planted signal, and the order of pictures

@@ -101,7 +101,7 @@ def _prepare(args: argparse.Namespace) -> int:
         args.out,
         normalise=_normaliser(args),
         average=_average(args.average),
-        files=[one.path for one in items if one.found and one.path.is_file()],
+        files=[one.path for one in items if one.read and one.found and one.path.is_file()],
         parameters=_parameters(args),
     )
     print(_summary(found))

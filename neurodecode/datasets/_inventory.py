@@ -20,6 +20,7 @@ class Item:
     needed : whether the dataset cannot be read without it
     fault : why it cannot be used; empty if it is there
     source : where it comes from
+    read : whether what is loaded depends on it, where it is there
     """
 
     what: str
@@ -27,6 +28,7 @@ class Item:
     needed: bool
     fault: str = ""
     source: Source | None = None
+    read: bool = True
 
     @property
     def found(self) -> bool:
@@ -34,16 +36,15 @@ class Item:
         return not self.fault
 
 
-def item(path: Path, *, what: str, source: Source, needed: bool = True) -> Item:
+def item(path: Path, *, what: str, source: Source, needed: bool = True, read: bool = True) -> Item:
     """Look for a file or a folder."""
-    if path.is_dir():
-        return Item(what, path, needed, source=source)
-    try:
-        present(path, what=what, source=source)
-    except (OSError, ValueError) as error:
-        fault = "not there" if not listed_at(path) else str(error)
-        return Item(what, path, needed, fault, source)
-    return Item(what, path, needed, source=source)
+    fault = ""
+    if not path.is_dir():
+        try:
+            present(path, what=what, source=source)
+        except (OSError, ValueError) as error:
+            fault = "not there" if not listed_at(path) else str(error)
+    return Item(what, path, needed, fault, source, read)
 
 
 def report(items: Iterable[Item], *, every: bool = True) -> str:

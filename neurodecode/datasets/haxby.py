@@ -153,7 +153,10 @@ def inventory(folder: str | Path, *, subject: int | None = None, mask: str = "vt
         files = {home / name: True for name in ("bold.nii.gz", "labels.txt")}
         files |= {home / name: key in ("vt", mask) for key, name in REGIONS.items()}
         files[home.parent / "mask.nii.gz"] = mask == BRAIN
-    return [item(path, what=path.name, source=SOURCE, needed=needed) for path, needed in files.items()]
+    return [
+        item(path, what=path.name, source=SOURCE, needed=needed, read=needed)
+        for path, needed in files.items()
+    ]
 
 
 def masks(folder: str | Path | Mapping[str, Any], responses: xr.DataArray, *, subject: int) -> xr.DataArray:

@@ -55,8 +55,8 @@ def inventory(
     return [*found, *_labels(files, atlases, space), *_places(files, space)]
 
 
-def _item(path: Path, what: str, *, needed: bool = False) -> Item:
-    return item(path, what=what, source=SOURCE, needed=needed)
+def _item(path: Path, what: str, *, needed: bool = False, read: bool = False) -> Item:
+    return item(path, what=what, source=SOURCE, needed=needed, read=needed or read)
 
 
 def _design(files: Files) -> Iterator[Item]:
@@ -73,15 +73,18 @@ def _volume(files: Files, sessions: int | None, atlases: list[str], *, needed: b
             path = files.session(n, "nii.gz")
         yield _item(path, f"betas of session {n} of {files.planned}", needed=needed and n <= last)
     for n in range(1, last + 1):
-        yield _item(files.valid(n), f"valid voxels of session {n}; without them betas are read to know")
-    yield _item(files.ncsnr, "noise ceiling")
-    yield _item(files.brainmask, "brain mask")
+        what = f"valid voxels of session {n}; without them betas are read to know"
+        yield _item(files.valid(n), what, read=needed)
+    yield _item(files.ncsnr, "noise ceiling", read=needed)
+    yield _item(files.brainmask, "brain mask", read=needed)
     for atlas in atlases:
         # Either the hemispheres' files or that of both.
         split = all(listed_at(files.roi(atlas, side)) for side in SIDES)
         for side, name in SIDES.items():
             yield _item(files.roi(atlas, side), f"atlas {atlas}, {name} hemisphere", needed=needed and split)
-        yield _item(files.roi(atlas), f"atlas {atlas}, both hemispheres", needed=needed and not split)
+        yield _item(
+            files.roi(atlas), f"atlas {atlas}, both hemispheres", needed=needed and not split, read=needed
+        )
 
 
 def _surface(files: Files, space: str, sessions: int | None, *, needed: bool) -> Iterator[Item]:
@@ -104,7 +107,7 @@ def _labels(files: Files, atlases: list[str], space: str) -> Iterator[Item]:
             needed = space in SURFACES and not instead
             yield _item(own, f"atlas {atlas} on the native surface, {name}, for surface()", needed=needed)
             if shared:
-                yield _item(common, f"atlas {atlas} on fsaverage, {name}, for surface()")
+                yield _item(common, f"atlas {atlas} on fsaverage, {name}, for surface()", read=instead)
 
 
 def _places(files: Files, space: str) -> Iterator[Item]:
