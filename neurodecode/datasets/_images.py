@@ -1,4 +1,4 @@
-"""NIfTI images from anywhere: open, whole, or an error that says which one is not."""
+"""Images from anywhere, NIfTI or FreeSurfer's: open, whole, or an error that says which one is not."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from ._files import Source, present
 
 
 def open_image(image: Any, *, what: str, source: Source) -> Any:
-    """Open a NIfTI image; its values stay on disk. An image that is open already is returned as it is.
+    """Open an image; its values stay on disk. An image that is open already is returned as it is.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is missing, only a placeholder, empty or no NIfTI image.
+        If it is missing, only a placeholder, empty or no such image.
     """
     import nibabel
+    from nibabel.freesurfer.mghformat import MGHError
 
     if hasattr(image, "affine"):
         return image
     path = present(image, what=what, source=source)
     with whole(path, what=what, source=source):
-        return nibabel.load(path)
+        try:
+            return nibabel.load(path)
+        except (MGHError, KeyError, TypeError) as error:  # a FreeSurfer header of nonsense, or one cut short
+            raise ValueError(str(error)) from error
 
 
 @contextmanager
@@ -38,10 +42,15 @@ def whole(path: Any, *, what: str, source: Source) -> Iterator[None]:
     except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         if not isinstance(path, str | Path) or isinstance(error, FileNotFoundError):
             raise
-        raise ValueError(
-            f"{path} ({what}, {Path(path).stat().st_size} bytes) is truncated or no NIfTI image: {error}; "
-            f"get it again from {source}"
-        ) from error
+        raise damaged(Path(path), error, what=what, source=source) from error
+
+
+def damaged(path: Path, error: object, *, what: str, source: Source) -> ValueError:
+    """Error for a file that cannot be read to its end."""
+    kind = "FreeSurfer overlay" if path.suffix in (".mgh", ".mgz") else "NIfTI image"
+    return ValueError(
+        f"{path} ({what}, {path.stat().st_size} bytes) is truncated or no {kind}: {error}; get it again from {source}"
+    )
 
 
 def seconds_between_volumes(image: Any) -> float | None:

@@ -15,7 +15,6 @@ Two layouts are read:
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from .. import brain
 from ..brain.nifti import volume
 from ..labels import SAMPLE, listed, require_choice, require_memory
 from ._files import Source, present
+from ._images import open_image, whole
 from ._inventory import Item, item
 
 # Numbers in attributes.txt; a file with the names themselves (attributes_literal.txt) is read too.
@@ -283,18 +283,10 @@ def _existing(path: Path) -> Path:
 
 def _image(path: Path) -> Any:
     """Return the image once all of it is known to be readable."""
-    import nibabel
-
-    try:
-        image: Any = nibabel.load(_existing(path))
-        require_memory(8 * int(np.prod(image.shape)), what=str(path), remedy="close what else is open")
+    image = open_image(_existing(path), what=path.name, source=SOURCE)
+    require_memory(8 * int(np.prod(image.shape)), what=str(path), remedy="close what else is open")
+    with whole(path, what=path.name, source=SOURCE):
         np.asarray(image.dataobj)
-    except FileNotFoundError:
-        raise
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is truncated or no NIfTI image: {error}; copy it again"
-        ) from error
     return image
 
 

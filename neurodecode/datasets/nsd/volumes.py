@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._files import present
+from .. import _images
 from .layout import SOURCE
 
 
@@ -35,16 +34,7 @@ def open_image(path: Path, *, what: str) -> Any:
     FileNotFoundError, ValueError
         If it is missing, only a placeholder, empty or no such image.
     """
-    import nibabel
-    from nibabel.freesurfer.mghformat import MGHError
-
-    path = present(path, what=what, source=SOURCE)
-    # KeyError and TypeError: a FreeSurfer header of nonsense, or one that is cut short.
-    unreadable = (nibabel.filebasedimages.ImageFileError, MGHError, KeyError, TypeError)
-    try:
-        return nibabel.load(path)
-    except (*unreadable, OSError, EOFError, ValueError, zlib.error) as error:
-        raise damaged(path, what, error) from error
+    return _images.open_image(path, what=what, source=SOURCE)
 
 
 def values_of(image: Any, path: Path, *, what: str) -> np.ndarray:
@@ -55,19 +45,13 @@ def values_of(image: Any, path: Path, *, what: str) -> np.ndarray:
     ValueError
         If the file is truncated.
     """
-    try:
+    with _images.whole(path, what=what, source=SOURCE):
         return np.asarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise damaged(path, what, error) from error
 
 
 def damaged(path: Path, what: str, error: object) -> ValueError:
     """Error for a file that cannot be read to its end."""
-    kind = "NIfTI image" if ".nii" in path.suffixes else "FreeSurfer overlay"
-    return ValueError(
-        f"{path} ({what}, {path.stat().st_size} bytes) is truncated or no {kind}: {error}; "
-        f"get it again from {SOURCE}"
-    )
+    return _images.damaged(path, error, what=what, source=SOURCE)
 
 
 def read(path: Path, *, what: str, grid: Grid | None = None) -> tuple[np.ndarray, Grid]:
