@@ -21,7 +21,7 @@ import xarray as xr
 
 from neurodecode.store.folders import Block, checksum, index, opened, part_of
 from neurodecode.store.locks import alone
-from neurodecode.store.pieces import Pieces
+from neurodecode.store.pieces import Pieces, differences
 from neurodecode.store.stamps import stamp
 from neurodecode.store.values import describe
 
@@ -211,13 +211,7 @@ def _plain(value: Any) -> Any:
 
 def _require_same(work: Work, target: Path) -> None:
     """Refuse a folder that holds something else than this work."""
-    found = json.loads(opened(target, None).attrs["key"])
-    absent = "(not given)"
-    differ = [
-        f"{k!r}: {found.get(k, absent)!r} there, {work.key.get(k, absent)!r} now"
-        for k in sorted(found.keys() | work.key.keys())
-        if found.get(k, absent) != work.key.get(k, absent)
-    ]
+    differ = differences(json.loads(opened(target, None).attrs["key"]), work.key, where="there")
     if differ:
         raise ValueError(
             f"{target} holds something else; {len(differ)} entries differ: {'; '.join(differ)}. Choose another name, "

@@ -112,13 +112,18 @@ def _make_folder(folder: pathlib.Path) -> None:
     folder.mkdir(exist_ok=True)
 
 
-def _require_same_key(folder: pathlib.Path, found: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def differences(found: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> list[str]:
+    """Say of every entry in which two keys differ what it is ``where`` it was found, and now."""
     absent = "(not given)"
-    differ = [
-        f"{k!r}: {found.get(k, absent)!r} in the folder, {now.get(k, absent)!r} now"
+    return [
+        f"{k!r}: {found.get(k, absent)!r} {where}, {now.get(k, absent)!r} now"
         for k in sorted(found.keys() | now.keys())
         if found.get(k, absent) != now.get(k, absent)
     ]
+
+
+def _require_same_key(folder: pathlib.Path, found: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differ = differences(found, now, where="in the folder")
     if differ:
         entries = len(found.keys() | now.keys())
         raise ValueError(
