@@ -16,7 +16,7 @@ import xarray as xr
 from . import store
 from .labels import listed, require_choice
 from .lazy import has_dask
-from .store.folders import is_blocks
+from .store.folders import is_blocks, require_undamaged
 
 MODALITIES = ("fmri", "eeg", "meg")
 # How many subjects of the embedded lab an analysis takes unless told otherwise.
@@ -275,6 +275,7 @@ def _loaded(path: str | Path) -> xr.DataArray | xr.Dataset:
     if is_blocks(path) and has_dask():
         lazily = store.open_blocks(path, lazily=True)
         if lazily.nbytes > IN_MEMORY * psutil.virtual_memory().available:
+            require_undamaged(path)
             return lazily
     return store.load(path)
 

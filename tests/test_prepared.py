@@ -17,7 +17,7 @@ import xarray as xr
 from scipy.linalg import fractional_matrix_power
 
 import neurodecode as nd
-from neurodecode import store
+from neurodecode import inputs, store
 from neurodecode.datasets import prepared
 from neurodecode.prepare import MVNN, ZScore
 from neurodecode.store import folders
@@ -269,6 +269,22 @@ def test_a_disk_without_room_for_trials_and_result_is_refused_first(tmp_path, mo
     with pytest.raises(OSError, match=r"preparing a\.zarr needs about"):
         prepared.write(array, tmp_path / "a.zarr", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_large_prepared_responses_stay_on_disk_and_are_checked_too(tmp_path, monkeypatch):
+    pytest.importorskip("dask")
+    found = prepared.write(voxels(), tmp_path / "a.zarr", progress=False)
+    assert inputs.responses_from(tmp_path / "a.zarr").chunks is None
+    monkeypatch.setattr(inputs, "IN_MEMORY", 0.0)
+    lazily = inputs.responses_from(tmp_path / "a.zarr")
+    assert lazily.chunks is not None
+    xr.testing.assert_identical(lazily.compute(), found.load())
+    chunk = next((tmp_path / "a.zarr" / "responses").glob("0.*"))
+    held = bytearray(chunk.read_bytes())
+    held[9] ^= 1
+    chunk.write_bytes(held)
+    with pytest.raises(ValueError, match=r"a\.zarr is damaged: 'voxel"):
+        inputs.responses_from(tmp_path / "a.zarr")
 
 
 SCRIPT = """

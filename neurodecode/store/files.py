@@ -19,7 +19,7 @@ from neurodecode.store.atomic import (
     shown,
     writable_target,
 )
-from neurodecode.store.folders import damaged, is_blocks, open_blocks
+from neurodecode.store.folders import is_blocks, open_blocks, require_undamaged
 from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
 
 
@@ -108,11 +108,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
     """
     file = pathlib.Path(path)
     if is_blocks(file):
-        wrong = damaged(file)
-        if wrong:
-            raise ValueError(
-                f"{file} is damaged: {shown(wrong, most=2)}; make it again, or copy it again from where it was whole"
-            )
+        require_undamaged(file)
         return open_blocks(file).load()
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder, not a netCDF file; give the path of one file in it")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurodecode.store.atomic import shown
+
 # Attributes of the array in the folder that are the folder's own business.
 OWN = ("key", "checksums", "axis")
 Block = tuple[int, int]
@@ -68,6 +70,21 @@ def damaged(target: str | Path) -> list[str]:
         if found != written:
             wrong.append(f"{dim} {start} to {stop} has the checksum {found}, but was written with {written}")
     return wrong
+
+
+def require_undamaged(target: str | Path) -> None:
+    """Refuse a folder that does not hold what was written; all of it is read, a block at a time.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`open_blocks`; ValueError also if a checksum does not hold.
+    """
+    wrong = damaged(target)
+    if wrong:
+        raise ValueError(
+            f"{target} is damaged: {shown(wrong, most=2)}; make it again, or copy it again from where it was whole"
+        )
 
 
 def opened(target: Path, chunks: Any) -> xr.DataArray:
