@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import cli, store
 from neurodecode.datasets import _blocks, _inventory, things_meg
 from neurodecode.datasets.things_meg import epochs as stored_epochs
 from neurodecode.datasets.things_meg import fif, runs
@@ -827,3 +828,36 @@ def test_what_is_loaded_goes_through_netcdf(written, tmp_path):
     with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as back:
         np.testing.assert_array_equal(back.values, found.values)
         assert back.attrs["test_concepts_left_out"] == 6
+
+
+def test_prepare_takes_windows_that_begin_at_onset(written, tmp_path):
+    said = ["prepare", "things-meg-raw", "--root", written[0], "--subject", 1, "--sessions", 1, "--runs", 1]
+    said += [
+        "--channels",
+        *FEW,
+        "--band",
+        *BAND,
+        "--window",
+        0,
+        0.3,
+        "--baseline",
+        "none",
+        "--average",
+        "none",
+    ]
+    said += ["--keep-test-concepts", "--out", tmp_path / "sub.zarr"]
+    assert cli.main([str(word) for word in said]) == 0
+    found = store.load(tmp_path / "sub.zarr")
+    direct = things_meg.raw(
+        written[0],
+        subject=1,
+        sessions=[1],
+        runs=[1],
+        channels=FEW,
+        band=BAND,
+        window=(0.0, 0.3),
+        baseline=None,
+        zero_shot=False,
+    )
+    np.testing.assert_array_equal(found.values, direct.values)
+    assert found.attrs["units"] == "T"

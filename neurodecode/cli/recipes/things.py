@@ -108,7 +108,10 @@ def _ctf_options(parser: argparse.ArgumentParser) -> None:
     add_band(parser, default=(0.1, 40.0))
     parser.add_argument("--rate", type=float, default=200.0, metavar="HZ", help="after decimation")
     parser.add_argument(
-        "--baseline", choices=("mean", "zscore"), default="mean", help="'zscore' is what the authors did"
+        "--baseline",
+        choices=("mean", "zscore", "none"),
+        default="mean",
+        help="'zscore' is what the authors did; 'none' for windows that begin at onset",
     )
 
 
@@ -131,7 +134,7 @@ def _ctf_load(args: argparse.Namespace) -> xr.DataArray:
         band=tuple(args.band),
         window=tuple(args.window),
         rate=args.rate,
-        baseline=args.baseline,
+        baseline=None if args.baseline == "none" else args.baseline,
         channels=args.channels,
         zero_shot=not args.keep_test_concepts,
     )
