@@ -287,3 +287,25 @@ def test_betas_of_a_surface_need_no_file_of_the_volume(tmp_path, capsys, space):
     np.testing.assert_array_equal(found.values, direct.values)
     assert found.sizes["sample"] == len(planted.native)
     assert set(found.hemi.values) == {"left", "right"}
+
+
+def test_data_without_a_split_are_given_one(tmp_path, capsys):
+    trees.bids_fmri(tmp_path / "bids")
+    said = ("prepare", "bids-fmri", "--root", tmp_path / "bids", "--subject", "01", "--task", "pictures")
+    out = ("--out", tmp_path / "a.zarr", "--normalise", "zscore")
+    status, _, err = run(capsys, *said, *out)
+    assert status == 2
+    assert "split" in err
+    status, _, err = run(capsys, *said, *out, "--test", "session", "ses-c")
+    assert status == 2
+    assert "--test session names 'ses-c'; there are 'ses-a', 'ses-b'" in err
+    status, _, err = run(capsys, *said, *out, "--test", "session", "ses-b", "--validation", 2.5)
+    assert status == 2
+    assert "--validation must be a whole number, or a share below 1, got 2.5" in err
+    status, _, err = run(capsys, *said, *out, "--test", "session", "ses-b")
+    assert status == 0, err
+    found = store.load(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(found.split.values == "test", found.session.values == "ses-b")
+    train = found.values[found.split.values == "train"]
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(train.std(axis=0), 1, atol=1e-4)

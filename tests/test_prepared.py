@@ -130,6 +130,8 @@ def test_whitening_by_session_equals_plain_numpy(tmp_path, lazily, method):
         rows = array.stimulus.values == picture
         np.testing.assert_allclose(found.values[i], white[rows].mean(0), rtol=2e-4, atol=2e-5)
     assert found.trials.values.tolist() == [1] * single.sum() + [6] * 2
+    np.testing.assert_array_equal(found.session.values[: single.sum()], array.session.values[single])
+    assert set(found.session.values[single.sum() :]) == {""}
     assert found.attrs["units"] == "noise standard deviations"
 
 

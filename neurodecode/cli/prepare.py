@@ -63,6 +63,12 @@ def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
         help="splits whose repeats are averaged; 'all', or 'none' (default: %(default)s)",
     )
     parser.add_argument(
+        "--test",
+        nargs="+",
+        metavar=("LABEL", "VALUE"),
+        help="make the split: samples whose LABEL is one of VALUES test, all others train",
+    )
+    parser.add_argument(
         "--validation",
         type=float,
         metavar="N",
@@ -93,6 +99,8 @@ def _prepare(args: argparse.Namespace) -> int:
         return int(any(one.needed and not one.found for one in items))
     require_all(items)
     responses = recipe.load(args)
+    if args.test:
+        responses = _split(responses, args.test)
     if args.validation is not None:
         responses = _held_out(responses, args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -109,10 +117,30 @@ def _prepare(args: argparse.Namespace) -> int:
     return 0
 
 
+def _split(responses: xr.DataArray, said: list[str]) -> xr.DataArray:
+    """Make the split: "test" where a label has one of the values that were said, "train" elsewhere."""
+    import numpy as np
+
+    from ..labels import listed, require_coord
+
+    label, values = said[0], said[1:]
+    labels = require_coord(responses, label, who="responses", dim="sample").values.astype(str)
+    unknown = sorted(set(values) - set(labels))
+    if unknown or not values:
+        raise ValueError(
+            f"--test {label} names {listed(unknown) or 'no value'}; there are {listed(dict.fromkeys(labels))}"
+        )
+    return responses.assign_coords(split=("sample", np.where(np.isin(labels, values), "test", "train")))
+
+
 def _held_out(responses: xr.DataArray, args: argparse.Namespace) -> xr.DataArray:
     from .. import folds
 
-    amount: int | float = int(args.validation) if args.validation >= 1 else args.validation
+    amount: int | float = args.validation
+    if amount >= 1:
+        if amount != int(amount):
+            raise ValueError(f"--validation must be a whole number, or a share below 1, got {amount:g}")
+        amount = int(amount)
     return folds.hold_out(responses, amount, by=args.validation_by, seed=args.seed)
 
 

@@ -55,7 +55,8 @@ def write(
         It is fitted on the split "train" alone.
     average : names of splits, or "all"
         Whose repeats are averaged after normalisation: one sample a stimulus, with ``trials``, how many there were.
-        Coordinates that differ between repeats (session, run, repeat) are then left out.
+        Of a coordinate that differs between repeats, texts (session, run) are then "" for these, and numbers (repeat)
+        are left out.
     files : paths, optional
         What the responses are read from: names, sizes and times of change take part in the key, so that what was begun
         with other files is not gone on with. Without them the values themselves are hashed.
@@ -274,11 +275,13 @@ def _averaged(responses: xr.DataArray, splits: tuple[str, ...] | str) -> xr.Data
         return means
     single = responses.isel({SAMPLE: ~rows})
     single = single.assign_coords(trials=(SAMPLE, np.ones(single.sizes[SAMPLE], np.int64)))
-    both = [
-        one.drop_vars(set(one.coords) - set(other.coords))
-        for one, other in ((single, means), (means, single))
-    ]
-    return xr.concat(both, SAMPLE, combine_attrs="override")
+    gone = [name for name in single.coords if name not in means.coords]
+    texts = [name for name in gone if single.coords[name].dtype.kind == "U"]
+    # Of several sessions or runs is none of them; a number has no such value.
+    means = means.assign_coords({name: (SAMPLE, np.full(means.sizes[SAMPLE], "")) for name in texts})
+    single = single.drop_vars([name for name in gone if name not in texts])
+    means = means.drop_vars([name for name in means.coords if name not in single.coords])
+    return xr.concat([single, means], SAMPLE, combine_attrs="override")
 
 
 def _attrs(responses: xr.DataArray, normalise: ZScore | MVNN | None, files: Sequence[Path]) -> dict[str, Any]:
