@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,3 +17,24 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real recordings are not here: shared/data beside the repository is absent")
     return SHARED_DATA
+
+
+@pytest.fixture(params=["dask", "numpy"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How loaders read: lazily with dask, or at once as without it."""
+    from neurodecode.datasets import _blocks
+
+    if request.param == "dask":
+        pytest.importorskip("dask")
+    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
+    return request.param
+
+
+@pytest.fixture
+def memory_left(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Make the machine say that so many bytes are free."""
+
+    def say(free: int) -> None:
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free, total=free))
+
+    return say

@@ -11,21 +11,13 @@ import numpy as np
 import pytest
 
 import neurodecode as nd
-from neurodecode.datasets import _blocks, bids
+from neurodecode.datasets import bids
 from neurodecode.datasets.bids import layout, recordings
 from tests import trees
 
 PICTURES = {"subject": "01", "task": "pictures", "stimulus": "stim_file"}
 EPOCHS = {"subject": "01", "task": "pictures", "stimulus": "stim_id"}
 RUNS = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]
-
-
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
 
 
 def names_of(folder: Path) -> list[str]:
@@ -253,13 +245,10 @@ def test_a_column_that_only_some_tables_have(tmp_path):
         bids.fmri(tmp_path, **PICTURES, columns=["trial_type"])
 
 
-def test_what_would_not_fit(tmp_path, monkeypatch, reading):
+def test_what_would_not_fit(tmp_path, monkeypatch, reading, memory_left):
     trees.bids_fmri(tmp_path)
 
-    class Full:
-        available = total = 2000
-
-    monkeypatch.setattr("psutil.virtual_memory", Full)
+    memory_left(2000)
     what = "volumes of sub-01_ses-._task-pictures_run-" if reading == "dask" else "16 events of 55 voxels"
     with pytest.raises(MemoryError, match=what):
         bids.fmri(tmp_path, **PICTURES).compute()

@@ -19,14 +19,6 @@ from tests import trees
 AREAS = ("V1", "V2", "V3", "V4", "LOC", "FFA", "PPA", "LVC", "HVC", "VC")
 
 
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
-
-
 def rewrite(path, change):
     with h5py.File(path, "r+") as file:
         change(file)
@@ -313,14 +305,11 @@ def test_no_responses_are_read_before_they_are_needed(tmp_path, monkeypatch):
     assert {columns for _, _, columns in read} == {3}
 
 
-def test_responses_that_would_not_fit(tmp_path, monkeypatch):
+def test_responses_that_would_not_fit(tmp_path, monkeypatch, memory_left):
     path = trees.god(tmp_path).paths[""]
     monkeypatch.setattr(_blocks, "has_dask", lambda: False)
 
-    class Full:
-        available = 1000
-
-    monkeypatch.setattr("psutil.virtual_memory", Full)
+    memory_left(1000)
     with pytest.raises(MemoryError, match="42 samples of 20 voxels.*fewer regions, or install dask"):
         kamitani.load(path)
 

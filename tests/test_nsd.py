@@ -20,14 +20,6 @@ REGIONS = ["", "V1", "V1", "V2", "V2", "V3", "V3", "hV4", "VO", "VO", "PHC", "PH
 REGIONS += ["V3ab", "V3ab", *["IPS"] * 6, "", ""]
 
 
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
-
-
 @pytest.mark.parametrize("ending", ["hdf5", "nii.gz"])
 def test_planted_betas_come_back_in_their_voxels_and_trials(tmp_path, ending, reading):
     planted = trees.nsd(tmp_path, subject=2, ending=ending)
@@ -228,14 +220,11 @@ def test_voxels_that_are_invalid_in_a_session(tmp_path, masks, reading):
     assert voxel in nsd.load(tmp_path / "holes", subject=1, sessions=1).voxel
 
 
-def test_responses_that_would_not_fit(tmp_path, monkeypatch):
+def test_responses_that_would_not_fit(tmp_path, monkeypatch, memory_left):
     trees.nsd(tmp_path)
     monkeypatch.setattr(_blocks, "has_dask", lambda: False)
 
-    class Full:
-        available = 1000
-
-    monkeypatch.setattr("psutil.virtual_memory", Full)
+    memory_left(1000)
     with pytest.raises(MemoryError, match=r"1500 trials of \d+ voxels.*install dask"):
         nsd.load(tmp_path, subject=1)
 

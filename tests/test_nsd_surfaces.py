@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode.datasets import _blocks, nsd
+from neurodecode.datasets import nsd
 from tests import trees
 
 # The rule of the eleven regions once more, number by number.
@@ -15,14 +15,6 @@ REGIONS = ["", "V1", "V1", "V2", "V2", "V3", "V3", "hV4", "VO", "VO", "PHC", "PH
 REGIONS += ["V3ab", "V3ab", *["IPS"] * 6, "", ""]
 SIZES = {"fsaverage": (60, 60), "nativesurface": (50, 45)}
 DEPTHS = ("layerB1", "layerB2", "layerB3")
-
-
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
 
 
 def _numbers(planted: trees.NSDSurfaces, space: str) -> tuple[np.ndarray, np.ndarray]:

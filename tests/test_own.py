@@ -12,17 +12,8 @@ import pytest
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode.datasets import _blocks, bids, own
+from neurodecode.datasets import bids, own
 from tests import trees
-
-
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
-
 
 # ---------------------------------------------------------------- NIfTI
 

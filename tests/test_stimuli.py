@@ -18,14 +18,6 @@ from tests import trees
 Image = pytest.importorskip("PIL.Image")
 
 
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
-
-
 def responses_to(*names):
     return nd.brain.fmri(np.zeros((len(names), 2)), sample=np.arange(len(names)), stimulus=list(names))
 
@@ -322,14 +314,11 @@ def test_another_stack_needs_labels(tmp_path):
         stimuli.images(path)
 
 
-def test_pictures_that_would_not_fit(tmp_path, monkeypatch):
+def test_pictures_that_would_not_fit(tmp_path, monkeypatch, memory_left):
     trees.things_images(tmp_path)
     monkeypatch.setattr(_blocks, "has_dask", lambda: False)
 
-    class Full:
-        available = 1000
-
-    monkeypatch.setattr("psutil.virtual_memory", Full)
+    memory_left(1000)
     with pytest.raises(MemoryError, match="8 pictures of 12 x 10 pixels.*size=..., or install dask"):
         stimuli.images(tmp_path)
 

@@ -58,14 +58,6 @@ def recorded(written, tmp_path):
     }
 
 
-@pytest.fixture(params=["dask", "numpy"])
-def reading(request, monkeypatch):
-    if request.param == "dask":
-        pytest.importorskip("dask")
-    monkeypatch.setattr(_blocks, "has_dask", lambda: request.param == "dask")
-    return request.param
-
-
 def load_raw(root: Path, **options: object) -> xr.DataArray:
     return things_meg.raw(root, **({"subject": 1, "sessions": [1], "runs": [1, 2], "band": BAND} | options))
 
@@ -241,13 +233,10 @@ def test_no_epochs_are_read_before_they_are_needed(tree, tmp_path, monkeypatch):
         found[-1].compute()
 
 
-def test_epochs_that_would_not_fit(written, monkeypatch):
+def test_epochs_that_would_not_fit(written, monkeypatch, memory_left):
     monkeypatch.setattr(_blocks, "has_dask", lambda: False)
 
-    class Full:
-        available = 1000
-
-    monkeypatch.setattr("psutil.virtual_memory", Full)
+    memory_left(1000)
     with pytest.raises(
         MemoryError, match=r"18 epochs of 271 channels and 201 times.*shorter window, or install dask"
     ):
@@ -533,14 +522,11 @@ def test_no_samples_are_read_before_they_are_needed(tmp_path, recorded, monkeypa
     assert cut == [recorded[1, 2].path]
 
 
-def test_a_run_that_would_not_fit(written, monkeypatch):
+def test_a_run_that_would_not_fit(written, monkeypatch, memory_left):
     pytest.importorskip("dask")
     found = load_raw(written[0])
 
-    class Full:
-        available = 1000
-
-    monkeypatch.setattr("psutil.virtual_memory", Full)
+    memory_left(1000)
     with pytest.raises(
         MemoryError, match=r"reading sub-BIGMEG1_ses-01_task-main_run-01_meg.ds would .*fewer channels"
     ):
