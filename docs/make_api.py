@@ -14,6 +14,7 @@ MODULES = {
     "score": "accuracies",
     "labels": "what is checked, and in which words",
     "linear": "ridge decoders and encoders",
+    "retrieval": "zero-shot identification",
     "spatial": "per region, on the cortex",
     "temporal": "per time window",
     "selection": "which feature dimensions to trust",

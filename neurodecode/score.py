@@ -21,6 +21,7 @@ from .labels import (
     STIMULUS,
     listed,
     quoted,
+    require_choice,
     require_coord,
     require_dims,
     require_finite,
@@ -36,6 +37,8 @@ NAMES = ("profile", "pattern", "r2", "top1", "top5", "top<k>", "pairwise", "auc"
 # Features of dask arrays that are scored at a time, and the number of values from which memory is looked at.
 BLOCK, LARGE = 2048, 10**7
 UNITS = {"profile": "Pearson r", "pattern": "Pearson r", "r2": "r2", "auc": "AUC"}
+# How alike a prediction and a candidate are: cosine of the angle of their patterns, with or without their means.
+METRICS = {"correlation": "Pearson r", "cosine": "cosine"}
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,15 @@ def _r2_of(true: xr.DataArray) -> Against:
 
 
 def top_k(
-    predicted: xr.DataArray, candidates: xr.DataArray, *, k: int = 1, answer: str = STIMULUS
+    predicted: xr.DataArray,
+    candidates: xr.DataArray,
+    *,
+    k: int = 1,
+    answer: str = STIMULUS,
+    n_way: int | None = None,
+    metric: str = "correlation",
 ) -> xr.DataArray:
-    """Identification: is the right candidate among the ``k`` that correlate most with the prediction (0 or 1).
+    """Identification: is the right candidate among the ``k`` that are most like the prediction (0 or 1).
 
     Parameters
     ----------
@@ -124,25 +133,73 @@ def top_k(
         With a coordinate ``answer`` on sample: the label of the right candidate.
     candidates : (stimulus, feature)
         Any set of labelled candidates, for instance images or concept centres.
+    n_way : int, optional
+        Identify among so many: the right candidate and n_way - 1 drawn at random from the others. Nothing is drawn: it
+        is the probability over all such draws. With b others more alike than the right one, so many of them are drawn
+        as the hypergeometric distribution says, and the right one is among the k if fewer than k are:
+        ``sum over x < k of C(b, x) C(m - 1 - b, n_way - 1 - x) / C(m - 1, n_way - 1)`` for m candidates. By default
+        all candidates.
+    metric : {"correlation", "cosine"}
+        What is called alike: Pearson r over features, or the cosine, which does not take the patterns' means away.
 
     Returns
     -------
-    (sample) of 0 and 1; chance is k / number of candidates. Equal candidates share the places that they tie for.
+    (sample) of 0 and 1, with ``n_way`` of probabilities; chance is k / number of candidates (k / n_way). Equal
+    candidates share the places that they tie for.
     """
     answers = require_coord(predicted, answer, who="predictions", dim=SAMPLE).values
+    p = _comparing(predicted, candidates)
+    values, chance = _top_of(answers, candidates, k=k, answer=answer, n_way=n_way, metric=metric)(p)
+    n = candidates.sizes[STIMULUS]
+    return _result(values, predicted, SAMPLE, _top_name(k, n_way), chance=chance, candidates=n)
+
+
+def similarity(
+    predicted: xr.DataArray, candidates: xr.DataArray, *, metric: str = "correlation"
+) -> xr.DataArray:
+    """How like each candidate every prediction is, by Pearson r or cosine over features: (sample, stimulus).
+
+    Parameters
+    ----------
+    predicted : (sample, feature)
+    candidates : (stimulus, feature)
+    metric : {"correlation", "cosine"}
+        0 where a pattern does not vary, for a cosine where it is 0. Rounded to 12 digits: equal candidates tie.
+    """
+    p = _comparing(predicted, candidates)
+    coords = {k: v for k, v in predicted.coords.items() if v.dims == (SAMPLE,) and k != STIMULUS}
+    return xr.DataArray(
+        _rounded(p, _compared(candidates, metric), metric),
+        dims=(SAMPLE, STIMULUS),
+        coords={**coords, STIMULUS: candidates.coords[STIMULUS].values},
+        attrs={"units": METRICS[metric]},
+    )
+
+
+def _comparing(predicted: xr.DataArray, candidates: xr.DataArray) -> np.ndarray:
+    """Values (sample, feature) of predictions, refused if the candidates have another number of features."""
     p = _matrix(predicted, SAMPLE, who="predictions")
     if FEATURE in candidates.sizes and p.shape[1] != candidates.sizes[FEATURE]:
         raise ValueError(
             f"predictions have {p.shape[1]} features but candidates {candidates.sizes[FEATURE]}; use the same space"
         )
-    values, chance = _top_of(answers, candidates, k=k, answer=answer)(p)
-    n = candidates.sizes[STIMULUS]
-    return _result(values, predicted, SAMPLE, f"top{k}", chance=chance, candidates=n)
+    return p
 
 
-def _top_of(answers: np.ndarray, candidates: xr.DataArray, *, k: int, answer: str) -> Against:
-    require_dims(candidates, [STIMULUS, FEATURE], who="candidates")
-    require_unique(candidates, STIMULUS, who="candidates")
+def _top_name(k: int, n_way: int | None) -> str:
+    return f"top{k}" if n_way is None else f"top{k} of {n_way}"
+
+
+def _top_of(
+    answers: np.ndarray,
+    candidates: xr.DataArray,
+    *,
+    k: int,
+    answer: str,
+    n_way: int | None = None,
+    metric: str = "correlation",
+) -> Against:
+    c = _compared(candidates, metric)
     right = candidates.indexes[STIMULUS].get_indexer(answers)
     if (right < 0).any():
         missing = answers[right < 0]
@@ -150,16 +207,30 @@ def _top_of(answers: np.ndarray, candidates: xr.DataArray, *, k: int, answer: st
             f"{missing.size} of {answers.size} samples have a {answer!r} that is no candidate, first "
             f"{quoted(missing[0])}; add these candidates or leave the samples out"
         )
-    n = candidates.sizes[STIMULUS]
+    m = candidates.sizes[STIMULUS]
+    n = m if n_way is None else n_way
+    if not isinstance(n, int | np.integer) or not 2 <= n <= m:
+        raise ValueError(
+            f"n_way must be a whole number from 2 to {m}, the number of candidates; got {n_way!r}"
+        )
     if not 1 <= k < n:
         raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
-    c = _standard(_comparable(candidates), 1)[0]
+    inside = np.concatenate([[0.0], np.cumsum(_found(m, k=k, n=n))])
 
     def among(p: np.ndarray) -> tuple[np.ndarray, float]:
-        better, tied, _ = _places(_rounded(p, c), right)
-        return np.clip((k - better) / tied, 0.0, 1.0), k / n
+        better, tied, _ = _places(_rounded(p, c, metric), right)
+        # Ties are broken at random: the right one takes each of the places from better to better + tied - 1.
+        return np.clip((inside[better + tied] - inside[better]) / tied, 0.0, 1.0), k / n
 
     return among
+
+
+def _found(m: int, *, k: int, n: int) -> np.ndarray:
+    """Probability to be among k of n for the right one of m candidates with 0, 1 ... m - 1 others before it: (m)."""
+    before = np.arange(m)
+    if n == m:
+        return (before < k).astype(float)
+    return np.asarray(stats.hypergeom.cdf(k - 1, m - 1, before, n - 1))
 
 
 def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -174,7 +245,7 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     if others < 1:
         raise ValueError("pairwise identification needs at least 2 different stimuli in the test part")
     p = _matrix(predicted, SAMPLE, who="predictions")
-    _, tied, worse = _places(_rounded(p, _standard(_comparable(candidates), 1)[0]), right)
+    _, tied, worse = _places(_rounded(p, _compared(candidates)), right)
     wins = worse + 0.5 * (tied - 1)
     return _result(wins / others, predicted, SAMPLE, "pairwise", chance=0.5)
 
@@ -260,7 +331,14 @@ def named(score: str | Function) -> Score:
     raise ValueError(f"unknown score {score!r}; choose one of {listed(NAMES, most=20)}, or give a function")
 
 
-def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str = STIMULUS) -> Function:
+def against(
+    candidates: xr.DataArray | None = None,
+    *,
+    k: int = 1,
+    answer: str = STIMULUS,
+    n_way: int | None = None,
+    metric: str = "correlation",
+) -> Function:
     """Make a top-k score against any candidate set, for ``score=`` of decode and sweep.
 
     Parameters
@@ -271,6 +349,7 @@ def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str =
         How many guesses count.
     answer : str
         Sample coordinate that names the right candidate, for instance "concept".
+    n_way, metric : see :func:`top_k`
     """
 
     def top(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -279,9 +358,9 @@ def against(candidates: xr.DataArray | None = None, *, k: int = 1, answer: str =
             _same_labels(predicted, true)
             labels = require_coord(true, answer, who="true features", dim=SAMPLE)
             predicted = predicted.assign_coords({answer: (SAMPLE, labels.values)})
-        return top_k(predicted, chosen, k=k, answer=answer)
+        return top_k(predicted, chosen, k=k, answer=answer, n_way=n_way, metric=metric)
 
-    top.__name__ = f"top{k}"
+    top.__name__ = _top_name(k, n_way)
     return top
 
 
@@ -359,9 +438,9 @@ def _places(r: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return np.sum(r > own, axis=1), np.sum(r == own, axis=1), np.sum(r < own, axis=1)
 
 
-def _standard(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values centred with norm 1 along ``axis`` (0 where constant), and whether they vary."""
-    centred = values - values.mean(axis=axis, keepdims=True)
+def _standard(values: np.ndarray, axis: int, *, centre: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Values centred with norm 1 along ``axis`` (0 where constant), and whether they vary; or not centred."""
+    centred = values - values.mean(axis=axis, keepdims=True) if centre else values
     norm = np.sqrt(np.sum(centred**2, axis=axis, keepdims=True))
     size = np.abs(values).max(axis=axis, keepdims=True) * np.sqrt(values.shape[axis])
     varies = norm > 1e-12 * size
@@ -374,22 +453,26 @@ def _pearson(p: np.ndarray, t: np.ndarray, varies: np.ndarray, axis: int) -> np.
     return np.where(varies, r, np.nan)
 
 
-def _comparable(candidates: xr.DataArray) -> np.ndarray:
-    """Values (stimulus, feature) of candidates, refused if too few to correlate."""
+def _compared(candidates: xr.DataArray, metric: str = "correlation") -> np.ndarray:
+    """Patterns (stimulus, feature) of candidates with norm 1; refused if they are too few, or not unique."""
+    require_choice(metric, tuple(METRICS), what="metric")
+    require_dims(candidates, [STIMULUS, FEATURE], who="candidates")
+    require_unique(candidates, STIMULUS, who="candidates")
     c = _matrix(candidates, STIMULUS, who="candidates")
-    if c.shape[1] < 3:
+    least = 3 if metric == "correlation" else 2
+    if c.shape[1] < least:
         raise ValueError(
-            f"identification by correlation needs at least 3 features, got {c.shape[1]}; try 'accuracy'"
+            f"identification by {metric} needs at least {least} features, got {c.shape[1]}; try 'accuracy'"
         )
-    return c
+    return _standard(c, 1, centre=metric == "correlation")[0]
 
 
-def _rounded(p: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Pearson r of every prediction with every candidate, which is standard: (sample, stimulus).
+def _rounded(p: np.ndarray, c: np.ndarray, metric: str = "correlation") -> np.ndarray:
+    """Pearson r, or cosine, of every prediction with every candidate, which has norm 1: (sample, stimulus).
 
     Rounded, so that equal candidates tie whatever the order of summation.
     """
-    return np.round(_standard(p, 1)[0] @ c.T, 12)
+    return np.round(_standard(p, 1, centre=metric == "correlation")[0] @ c.T, 12)
 
 
 def _result(
