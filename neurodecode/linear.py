@@ -397,6 +397,48 @@ class RidgeDecoder(_Ridge):
         responses = _samples_first(responses)
         return self._fit_labelled(responses, _of_samples(features, responses))
 
+    def input_gradients(self, responses: xr.DataArray, direction: xr.DataArray) -> xr.DataArray:
+        """Gradient by every response of ``sum over features of direction x prediction``: what ridge has weights for.
+
+        Parameters
+        ----------
+        responses : (sample, voxel) or (sample, channel, time)
+        direction : (sample, feature)
+            Of the same samples; 1 at one feature and 0 elsewhere gives that feature's weights.
+
+        Returns
+        -------
+        (sample, voxel) or (sample, channel, time): ``direction @ weights^T``, wherever the responses lie.
+
+        Raises
+        ------
+        ValueError
+            Other samples, channels, times or features than those of the fit.
+        """
+        inner, outer = self.axes()
+        require_dims(responses, [SAMPLE, *map(str, inner.dims)], who="responses")
+        require_dims(direction, [SAMPLE, *map(str, outer.dims)], who="direction")
+        require_same(responses, direction, SAMPLE, who=("responses", "direction"))
+        for axes, array, who in ((inner, responses, "responses"), (outer, direction, "direction")):
+            for dim in axes.dims:
+                _require_axis(axes, array, str(dim), who=who)
+        require_finite(direction, who="direction")
+        along = _matrix(direction.transpose(SAMPLE, *outer.dims))
+        weights = self._fitted.weights
+        require_memory(
+            weights.dtype.itemsize * len(along) * inner.size,
+            what=f"gradients ({len(along)} x {inner.size})",
+            remedy="take fewer samples at a time",
+        )
+        values = np.asarray((weights @ along.T).T)
+        coords = {k: v for k, v in responses.coords.items() if v.dims == (SAMPLE,)}
+        return xr.DataArray(
+            values.reshape(len(values), *inner.shape),
+            dims=(SAMPLE, *inner.dims),
+            coords={**coords, **inner.coords},
+            attrs={"units": f"{self._units[1]} per {self._units[0]}"},
+        )
+
     def fit_spaces(
         self, responses: xr.DataArray, spaces: Mapping[str, xr.DataArray]
     ) -> dict[str, RidgeDecoder]:

@@ -80,6 +80,17 @@ def test_both_stages_are_made_and_scored(data, generator, encoder) -> None:
     assert found["value"]["better"].values.tolist() == ["higher"] * 5
 
 
+def test_a_decoder_fitted_elsewhere_stands_in_for_ridge(data, generator, encoder) -> None:
+    truth = reconstruction.Known(data.features["z"])
+    # Then ridge needs no such features.
+    lacking = dataclasses.replace(data, features={k: v for k, v in data.features.items() if k != "z"})
+    found = pipeline.run(lacking, generator, encoder, plan(), n=2, decoders={"z": truth})
+    alone = reconstruction.TwoStage(generator, latent=truth).imagine(data.responses[N_TRAIN : N_TRAIN + 2])
+    np.testing.assert_allclose(found["imagined"], alone, atol=1e-6)
+    with pytest.raises(ValueError, match="has no latent 'w'"):
+        pipeline.run(data, generator, encoder, plan(), decoders={"w": truth})
+
+
 @pytest.mark.parametrize("trust", pipeline.TRUST)
 def test_the_test_stimuli_enter_no_fit(trust, data, generator, encoder) -> None:
     """Other features of the test stimuli change neither decoders nor masks."""

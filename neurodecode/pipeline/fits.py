@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -104,16 +104,25 @@ class Fits:
 
 
 def two_stage(
-    fits: Fits, generator: reconstruction.Generator, encoder: vision.Encoder, plan: Plan
+    fits: Fits,
+    generator: reconstruction.Generator,
+    encoder: vision.Encoder,
+    plan: Plan,
+    *,
+    decoders: Mapping[str, Decoder] | None = None,
 ) -> reconstruction.TwoStage:
     """Put the decoders of a plan together; those that are not fitted yet are.
+
+    ``decoders`` of latents, fitted elsewhere, stand in for ridge, such as ``{"c": reconstruction.ByConcept(...)}``;
+    they see the responses as :attr:`Fits.test` has them.
 
     Raises
     ------
     ValueError
         If a feature space that is needed is not there, or the fits are of other regions.
     """
-    fits.require(plan, list(generator.latents), generator.free)
+    given = dict(decoders or {})
+    fits.require(plan, [name for name in generator.latents if name not in given], generator.free)
     kept = {} if plan.oracle else _kept(fits, plan)
 
     def layer(name: str) -> Decoder:
@@ -126,7 +135,8 @@ def two_stage(
     def latent(name: str) -> Decoder:
         return _spread(fits, name, plan) if name in plan.latents else Mean(fits.features(name))
 
-    latents = {name: latent(name) for name in generator.latents if name in fits.data.features}
+    own = [n for n in generator.latents if n in fits.data.features and n not in given]
+    latents = {name: latent(name) for name in own} | given
     return reconstruction.TwoStage(
         generator,
         encoder,

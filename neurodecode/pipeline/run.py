@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from .. import metrics, reconstruction, vision
 from ..labels import SAMPLE, STIMULUS, listed
+from ..reconstruction.decoders import Decoder
 from .data import PICTURE, Data
 from .fits import Fits, two_stage
 from .plan import Plan
@@ -33,10 +34,12 @@ def run(
     frames: Sequence[int] | None = None,
     resume: Path | None = None,
     fits: Fits | None = None,
+    decoders: Mapping[str, Decoder] | None = None,
 ) -> xr.Dataset:
     """Fit on the training split, reconstruct the first ``n`` test stimuli (None: all) and score both stages.
 
-    ``fits``, made of the same data, spares fitting again.
+    ``fits``, made of the same data, spares fitting again; ``decoders`` of latents stand in for ridge, see
+    :func:`two_stage`.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def run(
     fits = fits or Fits(data, plan.regions, plan.n_voxels)
     test = fits.test.isel({SAMPLE: slice(n)})
     _require_pictures(test, data.images)
-    stage = two_stage(fits, generator, encoder, plan)
+    stage = two_stage(fits, generator, encoder, plan, decoders=decoders)
     last = plan.settings.steps
     show = sorted({0, last, *range(0, last, 10)}) if frames is None else frames
     made = stage.refine(test, show=show, resume=resume)

@@ -4,6 +4,7 @@
 by gradients until the pictures' features meet the decoded ones.
 """
 
+from .concepts import ByConcept, concept_features
 from .decoders import Calibrated, Known, Unshrunk, precision
 from .descent import Settings
 from .generators import (
@@ -23,6 +24,7 @@ from .two_stage import TwoStage
 __all__ = [
     "RECIPES",
     "Autoencoder",
+    "ByConcept",
     "Calibrated",
     "Generator",
     "Known",
@@ -36,6 +38,7 @@ __all__ = [
     "StructureLoss",
     "TwoStage",
     "Unshrunk",
+    "concept_features",
     "load_diffusion",
     "precision",
 ]

@@ -1,7 +1,18 @@
-"""Floor 3: when. Windows, decoding over time, generalisation across time, sensor patterns (Fig. 9e-f)."""
+"""Floor 3: when. Windows, decoding over time, generalisation, sensor patterns (Fig. 9e-f); what a decoder leans on."""
 
+from .gradients import Differentiable, gradient_input
+from .occlusion import occlusion
 from .patterns import patterns
 from .sweep import generalise, sweep
 from .windows import SCHEMES, windows
 
-__all__ = ["SCHEMES", "generalise", "patterns", "sweep", "windows"]
+__all__ = [
+    "SCHEMES",
+    "Differentiable",
+    "generalise",
+    "gradient_input",
+    "occlusion",
+    "patterns",
+    "sweep",
+    "windows",
+]
