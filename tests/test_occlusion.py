@@ -437,6 +437,10 @@ def test_what_cannot_be_hidden_is_refused(case) -> None:
         occluded(responses=epochs.isel(time=0))
     with pytest.raises(ValueError, match="the decoder predicts 8 features of 'features' where 4 are given"):
         occluded(features=features.isel(feature=slice(4)).drop_vars("layer"))
+    one = features.drop_vars("layer").assign_coords(unit=("feature", np.arange(8)))
+    other = fitted(epochs, one)
+    with pytest.raises(ValueError, match=r"8 features of 'features' where 8 are given, or others \('unit'\)"):
+        temporal.occlusion(other, epochs, one.isel(feature=slice(None, None, -1)))
     with pytest.raises(ValueError, match="features lack 1 of the 40 stimuli"):
         occluded(features=features[:-1])
 
