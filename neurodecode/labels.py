@@ -308,6 +308,55 @@ def _with_labels_of(responses: xr.DataArray, features: xr.DataArray) -> xr.DataA
     return features.transpose(SAMPLE, ...).assign_coords(own)
 
 
+def axes_of(array: xr.DataArray) -> xr.DataArray:
+    """All but the first dimension of ``array``, as an empty array that bears the labels."""
+    rest = array.isel({array.dims[0]: 0}, drop=True)
+    shape = rest.shape
+    return xr.DataArray(np.broadcast_to(np.float32(0), shape), dims=rest.dims, coords=rest.coords)
+
+
+def as_fitted(given: xr.DataArray, fitted: xr.DataArray, *, who: str) -> xr.DataArray:
+    """Return an array with its one dimension of rows first, then the axes of a fit, of which ``fitted`` keeps labels.
+
+    Raises
+    ------
+    ValueError
+        If an axis is missing or has other labels or another size, or if rows lie along several dimensions.
+    """
+    require_dims(given, list(map(str, fitted.dims)), who=who)
+    rows = [d for d in given.dims if d not in fitted.dims]
+    if len(rows) != 1:
+        raise ValueError(
+            f"{who} need one dimension of samples beside {tuple(map(str, fitted.dims))}, got "
+            f"{tuple(map(str, given.dims))}"
+        )
+    given = given.transpose(rows[0], *fitted.dims)
+    for dim in fitted.dims:
+        _require_axis(fitted, given, str(dim), who=who)
+    return given
+
+
+def _require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: str) -> None:
+    """Refuse an array whose axis ``dim`` is not the one of the fit."""
+    if dim in fitted.coords:
+        require_same(fitted, given, dim, who=(f"the {who} of the fit", f"the {who} given"))
+    elif fitted.sizes[dim] != given.sizes[dim]:
+        raise ValueError(
+            f"{who} have {given.sizes[dim]} along {dim!r}, the fit had {fitted.sizes[dim]}; use the same {dim}s"
+        )
+    for name in (LAYER, "unit"):
+        if dim != FEATURE or name not in fitted.coords or fitted.coords[name].dims != (dim,):
+            continue
+        then, now = fitted.coords[name].values, require_coord(given, name, who=who).values
+        differ = np.broadcast_to(then != now, then.shape)
+        if differ.any():
+            i = int(np.argmax(differ))
+            raise ValueError(
+                f"{who} differ from the fit in the {name!r} of {int(differ.sum())} of {differ.size} features, first at "
+                f"position {i}: {listed(then[i : i + 1])} against {listed(np.broadcast_to(now, then.shape)[i : i + 1])}"
+            )
+
+
 def require_memory(needed: int, *, what: str, remedy: str, share: float = 0.8) -> None:
     """Refuse an allocation larger than ``share`` of the memory that is free now.
 

@@ -21,13 +21,13 @@ from . import folds as folding
 from . import lazy
 from .labels import (
     FEATURE,
-    LAYER,
     SAMPLE,
+    as_fitted,
+    axes_of,
     listed,
     match,
     require_array,
     require_choice,
-    require_coord,
     require_dims,
     require_finite,
     require_memory,
@@ -149,13 +149,13 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _label(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
         """Put labels on what was fitted."""
-        outer = _axes(targets)
+        outer = axes_of(targets)
         self.n_features_in_ = int(np.prod(predictors.shape[1:]))
         self._one_target = False
         self._units = tuple(str(a.attrs.get("units", "a.u.")) for a in (predictors, targets))
         both = {**targets.attrs, **predictors.attrs}
         self._attrs = {k: v for k, v in both.items() if k in ("subject", "space", "affine", "shape")}
-        self._axes = (_axes(predictors).assign_attrs(self._attrs), outer)
+        self._axes = (axes_of(predictors).assign_attrs(self._attrs), outer)
         self.alpha_ = _labelled(self.alpha_, None, outer)
         return self
 
@@ -178,17 +178,8 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "this ridge was fitted on NumPy arrays: give it a NumPy array, or fit it on labelled data"
             )
         inner, outer = self._axes
-        require_dims(predictors, list(map(str, inner.dims)), who=self._who[0])
-        rows = [str(d) for d in predictors.dims if d not in inner.dims]
-        if len(rows) != 1:
-            raise ValueError(
-                f"{self._who[0]} need one dimension of samples beside {tuple(map(str, inner.dims))}, got "
-                f"{tuple(map(str, predictors.dims))}"
-            )
-        first = rows[0]
-        predictors = predictors.transpose(first, *inner.dims)
-        for dim in inner.dims:
-            _require_axis(inner, predictors, str(dim), who=self._who[0])
+        predictors = as_fitted(predictors, inner, who=self._who[0])
+        first = predictors.dims[0]
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
         matrix = _matrix(predictors)
@@ -635,37 +626,9 @@ def _predict_rows(x: np.ndarray, fitted: Fitted) -> np.ndarray:
     return fitted.predict(x)
 
 
-def _axes(array: xr.DataArray) -> xr.DataArray:
-    """All but the first dimension of ``array``, as an empty array that bears the labels."""
-    rest = array.isel({array.dims[0]: 0}, drop=True)
-    shape = rest.shape
-    return xr.DataArray(np.broadcast_to(np.float32(0), shape), dims=rest.dims, coords=rest.coords)
-
-
 def _labelled(values: np.ndarray, units: str | None, axes: xr.DataArray) -> xr.DataArray:
     attrs = {} if units is None else {"units": units}
     return xr.DataArray(values.reshape(axes.shape), dims=axes.dims, coords=axes.coords, attrs=attrs)
-
-
-def _require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: str) -> None:
-    """Refuse predictors whose axis is not the one of the fit."""
-    if dim in fitted.coords:
-        require_same(fitted, given, dim, who=(f"the {who} of the fit", f"the {who} given"))
-    elif fitted.sizes[dim] != given.sizes[dim]:
-        raise ValueError(
-            f"{who} have {given.sizes[dim]} along {dim!r}, the fit had {fitted.sizes[dim]}; use the same {dim}s"
-        )
-    for name in (LAYER, "unit"):
-        if dim != FEATURE or name not in fitted.coords or fitted.coords[name].dims != (dim,):
-            continue
-        then, now = fitted.coords[name].values, require_coord(given, name, who=who).values
-        differ = np.broadcast_to(then != now, then.shape)
-        if differ.any():
-            i = int(np.argmax(differ))
-            raise ValueError(
-                f"{who} differ from the fit in the {name!r} of {int(differ.sum())} of {differ.size} features, first at "
-                f"position {i}: {listed(then[i : i + 1])} against {listed(np.broadcast_to(now, then.shape)[i : i + 1])}"
-            )
 
 
 def _dense(weights: Any) -> np.ndarray:
