@@ -1,0 +1,15 @@
+"""Floor 2: neural networks as decoders of labelled arrays, with the same ``fit``, ``predict`` and ``score`` as ridge.
+
+Networks for EEG and MEG as they were published (NICE, EEGNet, ATM, the temporal-spatial convolution), and a plain MLP
+and Transformer for these and for fMRI. torch is loaded when the first network is built.
+
+>>> import neurodecode as nd
+>>> nd.networks.NetworkDecoder("eegnet", epochs=20).architecture
+'eegnet'
+"""
+
+from .architectures import ARCHITECTURES, SIZES, layers
+from .decoder import NetworkDecoder
+from .losses import LOSSES
+
+__all__ = ["ARCHITECTURES", "LOSSES", "SIZES", "NetworkDecoder", "layers"]

@@ -1,0 +1,80 @@
+"""A training's state in a folder: ``key.json`` says what is trained, ``state.safetensors`` how far it has come.
+
+The state is one file, weights and moments as tensors and the rest as JSON in its header, so that it is whole or not at
+all; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .. import store
+from ..store.atomic import part_name, publish
+
+# A state is written when the last one is so old; a run goes on from it to the same weights, whenever it was.
+SECONDS = 30.0
+
+
+class Checkpoint:
+    """The folder of one training.
+
+    Parameters
+    ----------
+    folder : path
+        Created if it is not there; its parent must exist.
+    key : mapping
+        All that decides the weights.
+
+    Raises
+    ------
+    ValueError
+        If the folder was begun with another key, naming what differs.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, key: Mapping[str, Any]) -> None:
+        store.Pieces(folder, key=key)
+        self.file = pathlib.Path(folder) / "state.safetensors"
+        self.written = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to write."""
+        return time.monotonic() - self.written >= SECONDS
+
+    def save(self, tensors: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        """Write tensors by name, and a record of plain data."""
+        from safetensors.torch import save_file
+
+        part = part_name(self.file)
+        plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        try:
+            save_file(plain, str(part), metadata={"record": json.dumps(record)})
+            publish(part, self.file, overwrite=True)
+        finally:
+            part.unlink(missing_ok=True)
+        self.written = time.monotonic()
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Read what was written last; None where nothing was.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not self.file.is_file():
+            return None
+        try:
+            with safe_open(str(self.file), "pt") as opened:
+                record = json.loads(opened.metadata()["record"])
+                return {name: opened.get_tensor(name) for name in opened.keys()}, record  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.file} is damaged ({error}); delete the folder {self.file.parent} and train again"
+            ) from error
