@@ -180,9 +180,8 @@ class NetworkDecoder(BaseEstimator):
             device=plan.device,
             what=f"{self.architecture!r} ({self.size})",
         )
-        samples = Samples.measured(
-            _loaded(responses, who="responses"), y, row, self._numbers(responses), training
-        )
+        x = _loaded(responses, who="responses").reshape(-1, *self._shape())
+        samples = Samples.measured(x, y, row, self._numbers(responses), training)
         trained = Training(self._build, samples, training, validation, plan)
         progress = trained.run(self._checkpoint(responses, features))
         self._keep(trained, samples, table)
@@ -255,10 +254,8 @@ class NetworkDecoder(BaseEstimator):
         if self.validation:
             self.validated_by_ = by = self._kept_together(responses)
             labels = require_coord(responses, by, who="responses", dim=SAMPLE).values
-            bare = xr.DataArray(every, dims=SAMPLE, coords={by: (SAMPLE, labels)})
-            bare = bare.assign_coords(
-                {SAMPLE: every} if by != SAMPLE else {}, split=(SAMPLE, ["train"] * every.size)
-            )
+            coords = {SAMPLE: every} | {by: (SAMPLE, labels), "split": (SAMPLE, ["train"] * every.size)}
+            bare = xr.DataArray(every, dims=SAMPLE, coords=coords)
             try:
                 moved = folds.hold_out(bare, self.validation, by=by, seed=self.seed)
             except ValueError as error:
@@ -441,7 +438,7 @@ def _whole(network: Any, x: Scaling, y: Scaling, *, length: float | None, precis
             self.register_buffer("y_scale", tensor(np.where(y.varies, y.sd, 0.0)))
 
         def forward(self, responses: Any, *subject: Any) -> Any:
-            z = ((responses - self.x_mean) * self.x_scale).float()
+            z = ((responses.reshape(-1, *x.mean.shape) - self.x_mean) * self.x_scale).float()
             found = computed(self.network, (z, *subject), precision)
             if length is not None:
                 found = length * nn.functional.normalize(found, dim=1)
