@@ -482,6 +482,43 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert done == [3, 4, 5]
 
 
+def test_the_best_weights_outlive_an_interruption(tmp_path, monkeypatch):
+    epochs, features = recording(noise=4.0)
+    options = {**QUICK, "epochs": 60, "patience": 3, "validation": 0.2}
+    undisturbed = NetworkDecoder("mlp", **options).fit(epochs, features)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    epoch = training.Training._epoch
+
+    def interrupted(self, number):
+        if number == undisturbed.best_epoch_ + 2:
+            raise KeyboardInterrupt
+        epoch(self, number)
+
+    decoder = NetworkDecoder("mlp", **options, checkpoint=tmp_path / "state")
+    monkeypatch.setattr(training.Training, "_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        decoder.fit(epochs, features)
+    monkeypatch.setattr(training.Training, "_epoch", epoch)
+    resumed = decoder.fit(epochs, features)
+    assert resumed.best_epoch_ == undisturbed.best_epoch_
+    assert same(undisturbed, resumed)
+
+
+def test_every_epoch_has_random_numbers_and_batches_of_its_own(monkeypatch):
+    states, orders = [], []
+    step = training.Training._step
+
+    def spy(self, rows):
+        states.append(torch.random.get_rng_state().numpy().tobytes())
+        orders.append(tuple(rows))
+        return step(self, rows)
+
+    monkeypatch.setattr(training.Training, "_step", spy)
+    NetworkDecoder("mlp", **QUICK).fit(*recording())
+    assert len(set(states)) == len(states) == 8
+    assert len(set(orders)) == 8
+
+
 def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(tmp_path):
     epochs, features = recording()
     folder = tmp_path / "state"
@@ -518,22 +555,22 @@ def test_losses_are_what_they_say():
     p, t = (torch.tensor(rng.normal(size=(6, 9)), dtype=torch.float32) for _ in range(2))
     row = torch.arange(6)
     cosines = torch.nn.functional.cosine_similarity(p[:, None], t[None], dim=2)
-    assert float(losses.build({"mse": 1.0})(p, t, row)) == pytest.approx(((p - t) ** 2).mean().item())
-    assert float(losses.build({"cosine": 1.0})(p, t, row)) == pytest.approx(
+    assert losses.build({"mse": 1.0})(p, t, row).item() == pytest.approx(((p - t) ** 2).mean().item())
+    assert losses.build({"cosine": 1.0})(p, t, row).item() == pytest.approx(
         1 - cosines.diagonal().mean().item()
     )
     loss = losses.build({"infonce": 1.0})
     expected = sum(torch.nn.functional.cross_entropy(m / 0.07, row) for m in (cosines, cosines.T)) / 2
-    assert float(loss(p, t, row)) == pytest.approx(expected.item(), rel=1e-5)
+    assert loss(p, t, row).item() == pytest.approx(expected.item(), rel=1e-5)
     mixed = losses.build({"mse": 2.0, "infonce": 0.5})(p, t, row)
-    assert float(mixed) == pytest.approx(2 * ((p - t) ** 2).mean().item() + 0.5 * expected.item(), rel=1e-5)
+    assert mixed.item() == pytest.approx(2 * ((p - t) ** 2).mean().item() + 0.5 * expected.item(), rel=1e-5)
     loss(p, t, row).backward()
     assert loss.log_scale.grad != 0
     # No colder than 1 / 100.
     with torch.no_grad():
         loss.log_scale.fill_(50.0)
     expected = sum(torch.nn.functional.cross_entropy(100 * m, row) for m in (cosines, cosines.T)) / 2
-    assert float(loss(p, t, row)) == pytest.approx(expected.item(), rel=1e-5)
+    assert loss(p, t, row).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_repeats_of_a_stimulus_are_no_distractors():
@@ -553,7 +590,7 @@ def test_the_temperature_is_learned(monkeypatch):
     run = training.Training.run
     monkeypatch.setattr(training.Training, "run", lambda self, c: (kept.append(self), run(self, c))[1])
     NetworkDecoder("mlp", **QUICK, loss="infonce").fit(*recording())
-    assert abs(float(kept[0].loss.log_scale) - np.log(1 / 0.07)) > 1e-3
+    assert abs(kept[0].loss.log_scale.item() - np.log(1 / 0.07)) > 1e-3
 
 
 def test_losses_of_direction_give_predictions_the_length_of_features():
@@ -628,6 +665,12 @@ def test_atm_learns_a_token_for_every_subject():
         expected.network.load_state_dict(network.state_dict())
         found = expected(torch.tensor(epochs.values), torch.zeros(60, dtype=torch.long))
     np.testing.assert_allclose(unknown.values, found.numpy(), rtol=1e-4, atol=1e-5)
+    # The token is known to attention alone: the convolution sees channels.
+    network.encoder = torch.nn.Identity()
+    x = torch.randn(3, 4, 25)
+    network.subject.reset_parameters()
+    a, b = (network(x, torch.full((3,), number)).detach() for number in (0, 1))
+    assert torch.equal(a, b)
     with pytest.raises(ValueError, match="only 'atm' has a token for the subject, not 'nice'"):
         NetworkDecoder("nice", subject="subject").fit(both, features)
 
