@@ -332,11 +332,11 @@ def as_fitted(given: xr.DataArray, fitted: xr.DataArray, *, who: str) -> xr.Data
         )
     given = given.transpose(rows[0], *fitted.dims)
     for dim in fitted.dims:
-        _require_axis(fitted, given, str(dim), who=who)
+        require_axis(fitted, given, str(dim), who=who)
     return given
 
 
-def _require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: str) -> None:
+def require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: str) -> None:
     """Refuse an array whose axis ``dim`` is not the one of the fit."""
     if dim in fitted.coords:
         require_same(fitted, given, dim, who=(f"the {who} of the fit", f"the {who} given"))

@@ -27,6 +27,7 @@ from .labels import (
     listed,
     match,
     require_array,
+    require_axis,
     require_choice,
     require_dims,
     require_finite,
@@ -412,7 +413,7 @@ class RidgeDecoder(_Ridge):
         require_same(responses, direction, SAMPLE, who=("responses", "direction"))
         for axes, array, who in ((inner, responses, "responses"), (outer, direction, "direction")):
             for dim in axes.dims:
-                _require_axis(axes, array, str(dim), who=who)
+                require_axis(axes, array, str(dim), who=who)
         require_finite(direction, who="direction")
         along = _matrix(direction.transpose(SAMPLE, *outer.dims))
         weights = self._fitted.weights
