@@ -86,6 +86,9 @@ def decoder_of(model: str, args: argparse.Namespace):
         size=args.network_size,
         loss=LOSSES[model],
         epochs=args.epochs,
+        batch=args.batch,
+        patience=args.patience,
+        learning_rate=args.learning_rate,
         seed=args.seed,
         device=args.device,
     )
@@ -107,7 +110,10 @@ def arguments() -> argparse.Namespace:
     parser.set_defaults(modality="eeg")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     parser.add_argument("--network-size", choices=("small", "full"), default="small", help="of the networks")
-    parser.add_argument("--epochs", type=int, default=60, help="at most")
+    parser.add_argument("--epochs", type=int, default=200, help="at most")
+    parser.add_argument("--batch", type=int, default=64, help="trials")
+    parser.add_argument("--patience", type=int, default=30, help="epochs without a smaller validation loss")
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument(
         "--shuffle", action="store_true", help="train on shuffled labels: all must fall to chance"
     )

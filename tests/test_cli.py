@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode import cli, report
+from neurodecode import cli, inputs, report
 
 ROOT = Path(__file__).parents[1]
 
@@ -336,3 +336,11 @@ def test_the_page_holds_every_figure_and_how_it_was_made(files):
 def test_a_page_without_results_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no result"):
         report.write(tmp_path, title="empty")
+
+
+def test_what_was_simulated_stays_so_through_a_file():
+    """A lab's recording that was saved is no recording of a brain when it is read again."""
+    recording = nd.datasets.lab.load("eeg", subject=1).responses
+    other = recording.assign_attrs(origin="")
+    for responses, expected in ((recording, True), (other, False)):
+        assert inputs.Inputs({"one": responses}, {}, {}).simulated is expected
