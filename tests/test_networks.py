@@ -800,3 +800,47 @@ def test_a_loss_that_explodes_is_named():
     epochs, features = recording()
     with pytest.raises(ValueError, match="the loss of mlp became .* in epoch .* lower learning_rate=1e"):
         NetworkDecoder("mlp", **{**QUICK, "learning_rate": 1e30, "epochs": 20}).fit(epochs, features)
+
+
+# ---------------------------------------------------------------- gradients
+
+
+def test_input_gradients_equal_finite_differences():
+    epochs, features = recording(n=30)
+    decoder = NetworkDecoder("temporal_spatial", **QUICK).fit(epochs, features)
+    rng = np.random.default_rng(3)
+    test = epochs[:5]
+    direction = decoder.predict(test).copy(data=rng.normal(size=(5, 5)))
+    found = decoder.input_gradients(test, direction)
+    assert found.dims == ("sample", "channel", "time")
+    np.testing.assert_array_equal(found.sample, test.sample)
+    step = test.copy(data=rng.normal(size=test.shape))
+    small = 1e-2
+    ahead, behind = (
+        float((decoder.predict(test + sign * small * step) * direction).sum()) for sign in (1, -1)
+    )
+    assert float((found * step).sum()) == pytest.approx((ahead - behind) / (2 * small), rel=2e-2)
+    # A sample's gradient is its own: other samples' directions do not reach it.
+    alone = direction.copy(data=np.where(np.arange(5)[:, None] == 2, direction.values, 0))
+    np.testing.assert_allclose(decoder.input_gradients(test, alone).values[2], found.values[2], rtol=1e-5)
+    assert not decoder.input_gradients(test, alone).values[[0, 1, 3, 4]].any()
+    with pytest.raises(ValueError, match="responses and direction disagree on 5 of 5 'sample' labels"):
+        decoder.input_gradients(test, direction[::-1].assign_coords(sample=epochs.sample.values[10:15]))
+
+
+def test_gradient_times_input_finds_where_the_effect_was_planted():
+    epochs, features = recording(n=90, channels=5)
+    values = np.random.default_rng(4).normal(size=epochs.shape)
+    shown = features.sel(stimulus=epochs.stimulus.values).values
+    values[:, 1, 10:16] += (
+        2 * (shown - shown.mean(0)) @ np.random.default_rng(5).normal(size=(5, 6)) / shown.std()
+    )
+    planted = epochs.copy(data=values).assign_coords(
+        split=("sample", np.where(np.arange(90) < 72, "train", "test"))
+    )
+    decoder = NetworkDecoder("mlp", size="small", epochs=40, batch=16, learning_rate=3e-3, validation=None)
+    decoder.fit(planted[:72], features)
+    found = nd.temporal.gradient_input(decoder, planted, features, over="channel")
+    assert found.values.ravel().argmax() == 1
+    others = np.delete(np.abs(found.values.ravel()), 1)
+    assert found.values.ravel()[1] > 2 * others.max()

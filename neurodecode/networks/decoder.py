@@ -29,6 +29,7 @@ from ..labels import (
     require_finite,
     require_memory,
     require_real,
+    require_same,
     require_unique,
 )
 from ..solve.device import found as find_device
@@ -369,6 +370,45 @@ class NetworkDecoder(BaseEstimator):
             coords={**coords, **outer.coords},
             attrs={"units": self._units},
         )
+
+    def input_gradients(self, responses: xr.DataArray, direction: xr.DataArray) -> xr.DataArray:
+        """Gradient of ``sum over features of direction x prediction`` by every response, by backpropagation.
+
+        Parameters
+        ----------
+        responses : as in :meth:`fit`
+        direction : (sample, feature)
+            Of the same samples, in their order; 1 at one feature and 0 elsewhere gives that feature's gradient.
+
+        Returns
+        -------
+        (sample, channel, time) or (sample, voxel), float64: a sample's gradient is that of its own prediction, at its
+        own responses, in units of features by units of responses.
+
+        Raises
+        ------
+        ValueError
+            Other samples, channels, times or features than those of the fit.
+        """
+        check_is_fitted(self, "_weights")
+        inner, outer = self._axes
+        responses = as_fitted(require_array(responses, who="responses"), inner, who="responses")
+        direction = as_fitted(require_array(direction, who="direction"), outer, who="direction")
+        require_finite(responses, who="responses")
+        require_finite(direction, who="direction")
+        if SAMPLE in responses.coords or SAMPLE in direction.coords:
+            require_same(responses, direction, SAMPLE, who=("responses", "direction"))
+        found, subject = np.empty(responses.shape), self._numbers(responses)
+        device = self._device()
+        module = self.module().to(device)
+        for rows in in_batches(np.arange(len(responses)), int(self.batch)) if len(responses) else []:
+            x = torch().as_tensor(np.asarray(responses[rows].values, np.float64), device=device)
+            along = torch().as_tensor(np.asarray(direction[rows].values, np.float64), device=device)
+            who = () if subject is None else (torch().as_tensor(subject[rows], device=device),)
+            (gradient,) = torch().autograd.grad((module(x.requires_grad_(), *who) * along).sum(), x)
+            found[rows] = gradient.cpu().numpy()
+        coords = {k: v for k, v in responses.coords.items() if v.dims == (responses.dims[0],)}
+        return xr.DataArray(found, dims=responses.dims, coords={**coords, **inner.coords})
 
     def module(self) -> Any:
         """Return the fitted map as a torch module, for gradients and other programs.
