@@ -1,7 +1,8 @@
 """Does a network tell a repeated picture from a new one, in unseen people, as ridge does? (UCI EEG Database, real)
 
-EEGNet and ridge on the first 700 ms after the second picture, one subject of twelve left out at a time: no match against
-match. The network's validation is one of its training subjects. Settings are EEGNet's published ones, none was tuned.
+EEGNet and ridge on the first 700 ms after the second picture, one subject of twelve left out at a time: no match
+against match. The network's validation is one of its training subjects. Learning rate and batch are EEGNet's published
+ones (Lawhern et al. 2018); nothing was tuned.
 
     python analyses/eeg_pictures_networks.py --data ../shared/data/eeg_pictures/trials_12_subjects.npz --out results
 """
