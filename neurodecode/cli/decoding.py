@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,17 @@ def _split(args: argparse.Namespace) -> dict[str, Any]:
     return {"folds": int(args.folds) if args.folds.isdigit() else args.folds, "shared": args.shared}
 
 
+def _scored(args: argparse.Namespace, score_of: Callable[[inputs.Inputs], xr.DataArray]) -> None:
+    """Read, score, say the means and write: what decode and sweep have in common."""
+    from .. import inputs
+
+    inputs.require_target(args.out, overwrite=args.overwrite)
+    data = inputs.read(args)
+    score = score_of(data)
+    print(score.mean(("subject", "fold")).to_pandas().round(3))
+    inputs.write(score, data, args.out, overwrite=args.overwrite)
+
+
 def add_decode(commands: argparse._SubParsersAction) -> None:
     """Add ``decode``."""
     parser = add(
@@ -96,21 +108,20 @@ def add_decode(commands: argparse._SubParsersAction) -> None:
 
 
 def _decode(args: argparse.Namespace) -> None:
-    from .. import inputs, spatial
+    from .. import spatial
 
-    inputs.require_target(args.out, overwrite=args.overwrite)
-    data = inputs.read(args)
-    score = spatial.decode(
-        _used(data, args),
-        data.features,
-        _decoder(args),
-        regions=args.regions,
-        score=args.score,
-        resume=args.resume,
-        **_split(args),
-    )
-    print(score.mean(("subject", "fold")).to_pandas().round(3))
-    inputs.write(score, data, args.out, overwrite=args.overwrite)
+    def decode(data: inputs.Inputs) -> xr.DataArray:
+        return spatial.decode(
+            _used(data, args),
+            data.features,
+            _decoder(args),
+            regions=args.regions,
+            score=args.score,
+            resume=args.resume,
+            **_split(args),
+        )
+
+    _scored(args, decode)
 
 
 def add_sweep(commands: argparse._SubParsersAction) -> None:
@@ -131,23 +142,22 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
 
 
 def _sweep(args: argparse.Namespace) -> None:
-    from .. import inputs, temporal
+    from .. import temporal
 
-    inputs.require_target(args.out, overwrite=args.overwrite)
-    data = inputs.read(args)
-    score = temporal.sweep(
-        _used(data, args),
-        data.features,
-        _decoder(args),
-        width=args.width,
-        step=args.step,
-        scheme=args.scheme,
-        score=args.score,
-        resume=args.resume,
-        **_split(args),
-    )
-    print(score.mean(("subject", "fold")).to_pandas().round(3))
-    inputs.write(score, data, args.out, overwrite=args.overwrite)
+    def sweep(data: inputs.Inputs) -> xr.DataArray:
+        return temporal.sweep(
+            _used(data, args),
+            data.features,
+            _decoder(args),
+            width=args.width,
+            step=args.step,
+            scheme=args.scheme,
+            score=args.score,
+            resume=args.resume,
+            **_split(args),
+        )
+
+    _scored(args, sweep)
 
 
 def add_map(commands: argparse._SubParsersAction) -> None:

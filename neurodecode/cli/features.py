@@ -128,12 +128,14 @@ def _shown(paths: Sequence[Path]) -> xr.DataArray | None:
     import numpy as np
     import xarray as xr
 
-    from .. import inputs
+    from .. import inputs, store
     from ..labels import require_coord
+    from ..store.folders import is_blocks
 
     if not paths:
         return None
-    found = [inputs.responses_from(path) for path in paths]
+    # Labels alone are wanted: the values of prepared responses stay on disk.
+    found = [store.open_blocks(path) if is_blocks(path) else inputs.responses_from(path) for path in paths]
     for path, one in zip(paths, found, strict=True):
         require_coord(one, "stimulus", who=str(path), dim="sample")
     names = [n for n in ("stimulus", "concept") if all(n in one.coords for one in found)]

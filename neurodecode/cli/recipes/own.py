@@ -43,7 +43,7 @@ def _fmri_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--standardise", action="store_true", help="divide by the SD of each run")
 
 
-def _fmri_inventory(args: argparse.Namespace) -> list[Item]:
+def _bids_inventory(args: argparse.Namespace) -> list[Item]:
     from ...datasets import bids
 
     return bids.inventory(
@@ -52,7 +52,7 @@ def _fmri_inventory(args: argparse.Namespace) -> list[Item]:
         task=args.task,
         session=args.sessions,
         run=args.runs,
-        space=args.space,
+        space=vars(args).get("space"),
     )
 
 
@@ -86,14 +86,6 @@ def _meeg_options(parser: argparse.ArgumentParser) -> None:
     add_band(parser, default=None)
     parser.add_argument("--rate", type=float, metavar="HZ", help="after resampling")
     add_baseline(parser, default=None)
-
-
-def _meeg_inventory(args: argparse.Namespace) -> list[Item]:
-    from ...datasets import bids
-
-    return bids.inventory(
-        args.root, subject=args.subject, task=args.task, session=args.sessions, run=args.runs
-    )
 
 
 def _meeg_load(args: argparse.Namespace) -> xr.DataArray:
@@ -175,7 +167,7 @@ BIDS_FMRI = Recipe(
     "  neurodecode prepare bids-fmri --root ds001246 --subject 01 --task perception --stimulus stimulus_name \\\n"
     "      --out sub-01.zarr",
     _fmri_options,
-    _fmri_inventory,
+    _bids_inventory,
     _fmri_load,
 )
 
@@ -185,7 +177,7 @@ BIDS_MEEG = Recipe(
     "  neurodecode prepare bids-meeg --root ds000117 --subject 01 --task facerecognition --channels grad \\\n"
     "      --band 0.1 40 --rate 200 --baseline -0.2 0 --out sub-01.zarr",
     _meeg_options,
-    _meeg_inventory,
+    _bids_inventory,
     _meeg_load,
 )
 
