@@ -62,9 +62,8 @@ def damaged(target: str | Path) -> list[str]:
     for start, stop, written in json.loads(array.attrs["checksums"]):
         try:
             found = checksum(array.variable[index(axis, (start, stop))].values)
-        except (
-            Exception
-        ) as error:  # zarr reports damage as RuntimeError, ValueError, OSError ... without order
+        # zarr reports damage as RuntimeError, ValueError, OSError ... without order
+        except Exception as error:
             wrong.append(f"{dim} {start} to {stop} cannot be read: {error}")
             continue
         if found != written:
