@@ -571,6 +571,9 @@ def test_meeg_is_well_formed_and_has_realistic_amplitudes(m_eeg: dict[str, list[
         assert float(evoked.max("channel").idxmax("time")) == pytest.approx(0.11, abs=0.03)
         assert abs(data.sel(time=slice(None, -0.005)).mean("time")).max() < 1e-3 * evoked.max()
         assert (data.trials.values[data.split.values == "test"] == 80).all()
+        train, test = (set(data.concept.values[data.split.values == s].tolist()) for s in ("train", "test"))
+        assert (len(train), len(test)) == (160, 40)
+        assert not train & test
 
 
 @pytest.mark.parametrize("layer", ["c", "Linear-2", "Linear-6", "z"])

@@ -119,7 +119,13 @@ COUNTS = {
     "atm": INVERTED + CONVOLUTION + (40 * 40 + 40) + HEAD,
     "eegnet": 64 * 8 + 16 + 63 * 16 + 32 + (16 * 16 + 16 * 16) + 32 + (16 * 7 * 1024 + 1024),
     "mlp": (63 * 250 * 1024 + 1024) + 2048 + (1024 * 1024 + 1024) + 2048 + (1024 * 1024 + 1024),
-    "transformer": (63 * 256 + 256) + 250 * 256 + 3 * BLOCK + 2 * 256 + (256 * 1024 + 1024),
+    # 16 tokens, each of 16 samples of all channels.
+    "transformer": (63 * 16 * 256 + 256)
+    + 16 * 256
+    + 3 * BLOCK
+    + 2 * 256
+    + (256 * 64 + 64)
+    + (16 * 64 * 1024 + 1024),
 }
 
 
@@ -598,6 +604,25 @@ def test_losses_of_direction_give_predictions_the_length_of_features():
     decoder = NetworkDecoder("nice", **QUICK, loss="infonce", validation=None).fit(epochs, features)
     z = (decoder.predict(epochs) - features.mean("stimulus")) / features.std("stimulus")
     np.testing.assert_allclose((z**2).sum("feature"), 20.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cosine"])
+def test_predictions_have_the_size_that_validation_samples_ask_for(loss):
+    epochs, features = recording(q=20)
+    noise = np.random.default_rng(3).normal(size=features.shape)
+    noisy = features + 2 * float(features.std()) * noise
+    decoder = NetworkDecoder("mlp", **QUICK, loss=loss, validation=0.3).fit(epochs, noisy)
+    held = epochs.sel(sample=decoder.validation_samples_)
+    learned = epochs.sel(sample=~epochs["sample"].isin(decoder.validation_samples_))
+    seen = noisy.sel(stimulus=learned["stimulus"].values)
+    true, found = (
+        ((a - seen.mean("stimulus").values) / seen.std("stimulus").values).values
+        for a in (noisy.sel(stimulus=held["stimulus"].values), decoder.predict(held))
+    )
+    # Ordinary least squares without a constant, from predictions to features, over all values.
+    slope, *_ = np.linalg.lstsq(found.reshape(-1, 1), true.ravel(), rcond=None)
+    assert decoder.slope_ != pytest.approx(1.0, abs=0.02)
+    assert slope[0] == pytest.approx(1.0, rel=1e-4)
 
 
 def test_bfloat16_stays_near_float32():

@@ -157,12 +157,29 @@ def test_each_dimension_is_decoded_from_the_voxels_that_tell_of_it(data) -> None
     values += 5 * true[:, :voxels] / true.std(axis=0)[:voxels]
     planted = dataclasses.replace(data, responses=data.responses.copy(data=values))
     fits = pipeline.Fits(planted, n_voxels=4)
-    chosen = fits.ridge("z").selected_.toarray()
+    chosen = fits.fitted("z").selected_.toarray()
     assert (chosen.sum(axis=0) == 4).all()
     assert chosen[np.arange(voxels), np.arange(voxels)].all()
-    assert fits.ridge("z").alpha == fits.unfitted("z").alpha
+    assert fits.fitted("z").alpha == fits.unfitted("z").alpha
     # More than there are: all of them.
     assert pipeline.Fits(planted, n_voxels=voxels).ridge("z").selected_.toarray().all()
+
+
+def test_a_decoder_of_another_kind_takes_the_place_of_ridge_everywhere(data, generator, encoder) -> None:
+    """Latents, layers and how far they are trusted all come from it, each from a clone of its own."""
+    network = nd.networks.NetworkDecoder("mlp", size="small", epochs=2, validation=None, learning_rate=1e-2)
+    fits = pipeline.Fits(data, decoder=network)
+    stage = pipeline.two_stage(fits, generator, encoder, plan())
+    alone = nd.networks.NetworkDecoder("mlp", size="small", epochs=2, validation=None, learning_rate=1e-2)
+    alone.fit(fits.train, fits.features("Linear-2"))
+    predicted = fits.fitted("Linear-2").predict(fits.test)
+    xr.testing.assert_equal(predicted, alone.predict(fits.test))
+    assert isinstance(stage.decoders["z"].decoder, nd.networks.NetworkDecoder)
+    assert stage.decoders["z"].decoder is not fits.fitted("Linear-2")
+    every = np.ones(N_TRAIN, bool)
+    wanted = nd.selection.best_features(fits.train, fits.features("Linear-2"), network, train=every, keep=1.0)
+    np.testing.assert_allclose(fits.kept("Linear-2", 1.0)["r"], wanted["r"])
+    assert not hasattr(network, "history_")
 
 
 def test_the_oracle_takes_the_true_layers(data, generator, encoder) -> None:

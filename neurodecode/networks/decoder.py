@@ -40,6 +40,8 @@ from .samples import Samples, Scaling, in_batches
 from .trainer import Plan, Training, computed
 
 PRECISIONS = ("float32", "bfloat16")
+# Predictions are never shortened to less than this.
+LEAST_SLOPE = 0.01
 # What keeps together when validation is taken out by concept: the first of these that there is.
 KEEP_TOGETHER = ("concept", STIMULUS, SAMPLE)
 
@@ -60,12 +62,13 @@ class NetworkDecoder(BaseEstimator):
     loss : str or mapping of name to weight
         "mse"; "cosine"; "infonce", which contrasts the features of a batch and learns its temperature (published for
         NICE and ATM); or a mixture such as ``{"mse": 0.5, "infonce": 0.5}``. Losses other than "mse" know directions
-        alone: without it, every prediction gets the length that standardised features have on average.
+        alone: without it, every prediction gets the length that standardised features have on average, before ``slope_``.
     epochs, batch, learning_rate, weight_decay
         Of AdamW (Loshchilov & Hutter 2019).
     validation : float, int or None
         Share or number of values of ``by`` that are taken out of the samples given to :meth:`fit`: they choose when to
-        stop and nothing else. None trains on all samples for all epochs.
+        stop, and by which factor predictions are too long (``slope_``), and nothing else. None trains on all samples for
+        all epochs.
     by : str
         Sample coordinate whose values stay together in validation. Where there is no "concept", the stimulus does, and
         without that the sample: ``validated_by_`` says which it was.
@@ -92,6 +95,10 @@ class NetworkDecoder(BaseEstimator):
         ``loss`` and ``validation_loss`` (NaN without validation), with the provenance of the fit.
     best_epoch_ : int
         The epoch whose weights are kept.
+    slope_ : float
+        The least-squares factor from what the network says to standardised features of the validation samples, .01 at
+        least, by which every prediction is multiplied: what a network is not sure of it draws to the mean no more than
+        it was trained to, and losses of direction do not say how far to go at all. 1 without validation.
     n_parameters_ : int
     validated_by_ : str or None
     validation_samples_ : array of sample ids
@@ -186,6 +193,9 @@ class NetworkDecoder(BaseEstimator):
         trained = Training(self._build, samples, training, validation, plan)
         progress = trained.run(self._checkpoint(responses, features))
         self._keep(trained, samples, table)
+        self.slope_ = 1.0
+        if validation.size:
+            self.slope_ = _slope(self.module().to(plan.device), samples, validation, plan)
         self.history_ = self._history(progress.history, responses, features)
         self.best_epoch_ = progress.best_epoch
         return self
@@ -421,7 +431,9 @@ class NetworkDecoder(BaseEstimator):
             network = self._build()
         network.load_state_dict({k: torch().from_numpy(v) for k, v in self._weights.items()}, assign=True)
         length = None if "mse" in losses.weighed(self.loss) else float(self._scaling[1].varies.sum()) ** 0.5
-        return _whole(network, *self._scaling, length=length, precision=self.precision).eval()
+        return _whole(
+            network, *self._scaling, length=length, slope=self.slope_, precision=self.precision
+        ).eval()
 
     def score(self, responses: xr.DataArray, features: xr.DataArray) -> float:
         """Mean r2 over features, as of scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores."""
@@ -461,7 +473,27 @@ def _loaded(array: xr.DataArray, *, who: str) -> np.ndarray:
     return np.asarray(array.values)
 
 
-def _whole(network: Any, x: Scaling, y: Scaling, *, length: float | None, precision: str) -> Any:
+def _slope(module: Any, samples: Samples, validation: np.ndarray, plan: Plan) -> float:
+    """Least-squares factor from standardised predictions to standardised features of some samples, over all features.
+
+    It is 0 or below where nothing was learned: a small one keeps the directions of such predictions.
+    """
+    scaling, both, own = samples.y_scaling, 0.0, 0.0
+    scale = np.where(scaling.varies, 1 / scaling.sd, 0.0)
+    for rows in in_batches(validation, plan.batch):
+        batch = samples.batch(rows, plan.device)
+        x = torch().as_tensor(np.asarray(samples.x[rows], np.float64), device=plan.device)
+        with torch().no_grad():
+            found = module(x, *batch.inputs[1:]).cpu().numpy()
+        z = (found - scaling.mean) * scale
+        both += float((z * batch.y.cpu().numpy()).sum())
+        own += float((z * z).sum())
+    return max(LEAST_SLOPE, both / own) if own > 0 else 1.0
+
+
+def _whole(
+    network: Any, x: Scaling, y: Scaling, *, length: float | None, slope: float, precision: str
+) -> Any:
     """A module of the scaling, the network, and the scaling back."""
     nn = torch().nn
 
@@ -482,6 +514,6 @@ def _whole(network: Any, x: Scaling, y: Scaling, *, length: float | None, precis
             found = computed(self.network, (z, *subject), precision)
             if length is not None:
                 found = length * nn.functional.normalize(found, dim=1)
-            return found.double() * self.y_scale + self.y_mean
+            return slope * found.double() * self.y_scale + self.y_mean
 
     return Whole()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from sklearn.base import clone
 
 from .. import brain, folds, reconstruction, selection, vision
 from ..labels import FEATURE, SAMPLE, STIMULUS, listed
@@ -31,6 +33,10 @@ class Fits:
     ----------
     data : Data
     regions, n_voxels : as in :class:`Plan`
+    decoder : estimator, optional
+        Cloned for every feature space in place of ridge, such as a :class:`neurodecode.networks.NetworkDecoder`; it
+        sees all responses of the regions, and ``n_voxels`` does not count. Its loss must hold "mse", or predictions
+        have no size that could be calibrated.
 
     Raises
     ------
@@ -38,15 +44,22 @@ class Fits:
         Responses without the splits "train" and "test".
     """
 
-    def __init__(self, data: Data, regions: str | None = None, n_voxels: int | None = N_VOXELS) -> None:
-        self.data, self.regions, self.n_voxels = data, regions, n_voxels
+    def __init__(
+        self,
+        data: Data,
+        regions: str | None = None,
+        n_voxels: int | None = N_VOXELS,
+        *,
+        decoder: Any = None,
+    ) -> None:
+        self.data, self.regions, self.n_voxels, self.decoder = data, regions, n_voxels, decoder
         responses = prepared(data.responses, regions)
         self.train, self.test = (
             responses.isel({SAMPLE: folds.select(responses, split, who="responses")})
             for split in ("train", "test")
         )
         self._known = np.unique(self.train[STIMULUS].values)
-        self._ridge: dict[str, RidgeDecoder] = {}
+        self._fitted: dict[str, Any] = {}
         self._alpha: dict[str, float] = {}
         self._judged: dict[str, xr.DataArray] = {}
 
@@ -54,17 +67,19 @@ class Fits:
         """Return one feature space of the training stimuli alone."""
         return self.data.features[name].sel({STIMULUS: self._known})
 
-    def ridge(self, name: str) -> RidgeDecoder:
+    def fitted(self, name: str) -> Any:
         """Return the decoder of one feature space."""
-        if name not in self._ridge:
-            self._ridge[name] = self.unfitted(name).fit(self.train, self.features(name))
-        return self._ridge[name]
+        if name not in self._fitted:
+            self._fitted[name] = self.unfitted(name).fit(self.train, self.features(name))
+        return self._fitted[name]
 
-    def unfitted(self, name: str) -> RidgeDecoder:
-        """Return the decoder of one feature space before it is fitted, its alpha chosen by 5 folds of training data.
+    def unfitted(self, name: str) -> Any:
+        """Return the decoder of one feature space before it is fitted; ridge with an alpha by 5 folds of training data.
 
         One alpha for the space: the median of those that suit some of its dimensions, evenly spaced.
         """
+        if self.decoder is not None:
+            return clone(self.decoder)
         if name not in self._alpha:
             features = self.features(name)
             some = features.isel({FEATURE: slice(None, None, -(-features.sizes[FEATURE] // CHOOSERS))})
@@ -129,7 +144,7 @@ def two_stage(
         if plan.oracle:
             return reconstruction.Known(fits.data.features[name])
         if plan.trust == "precision":
-            return reconstruction.Calibrated(fits.ridge(name), fits.features(name), kept[name])
+            return reconstruction.Calibrated(fits.fitted(name), fits.features(name), kept[name])
         return _spread(fits, name, plan)
 
     def latent(name: str) -> Decoder:
@@ -154,7 +169,7 @@ def two_stage(
 
 
 def _spread(fits: Fits, name: str, plan: Plan) -> Decoder:
-    fitted = fits.ridge(name)
+    fitted = fits.fitted(name)
     return reconstruction.Unshrunk(fitted, fits.features(name)) if plan.unshrunk else fitted
 
 

@@ -45,7 +45,7 @@ class Recording:
     Attributes
     ----------
     responses : (sample, voxel) or (sample, channel, time)
-        With the coordinates ``stimulus`` and ``split`` ("train" or "test").
+        With the coordinates ``stimulus`` and ``split`` ("train" or "test"); M/EEG also with ``concept``.
     features : name -> (stimulus, feature)
         For every stimulus once, from the lab's miniature models: "c" (text embedding of the captions), "Linear-2",
         "Linear-4" ... "Linear-12" (blocks of CLIP's image tower, shallow to deep), "final" (CLIP's image embedding),
@@ -232,7 +232,8 @@ def _load_meeg(modality: str, subject: int, size: str, seed: int, noise: float) 
         seed=_own(seed, modality, subject),
         noise=noise,
     )
-    return _recording(responses, seen, truth)
+    concept = table["concept"].sel(stimulus=responses["stimulus"].values)
+    return _recording(responses.assign_coords(concept=("sample", concept.values)), seen, truth)
 
 
 def _own(seed: int, modality: str, subject: int) -> list[int]:

@@ -1,0 +1,180 @@
+"""Linear or not? Feature decoders of one kind or another, and the pictures made of them (Tables 4 and 7, on the lab).
+
+For every system, a modality and a kind of decoder, all feature spaces of a plan are decoded by decoders of that kind
+alone; a generator makes pictures of what was decoded (stage 1) and pulls them to the decoded structure (stage 2).
+
+    python analyses/fitters.py --table 7 --out results     # fMRI, EEG, MEG; linear, MLP, Transformer
+    python analyses/fitters.py --table 4 --out results     # NICE, EEGNet, ATM on EEG; ATM, Benchetrit et al. on MEG
+    python analyses/fitters.py --systems eeg:ridge eeg:eegnet --n 10 --out results
+
+Every subject of every system is kept in a file of its own, from which an interrupted run goes on.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import neurodecode as nd
+from neurodecode import pipeline, reconstruction, store, vision
+
+RIDGE = "ridge"
+TABLES = {
+    "7": [f"{m}:{d}" for m in ("fmri", "eeg", "meg") for d in (RIDGE, "mlp", "transformer")],
+    "4": ["eeg:ridge", "eeg:nice", "eeg:eegnet", "eeg:atm", "meg:ridge", "meg:atm", "meg:benchetrit"],
+}
+NAMES = {
+    "fmri": "fMRI",
+    "eeg": "EEG",
+    "meg": "MEG",
+    RIDGE: "linear",
+    "mlp": "MLP",
+    "transformer": "Transformer",
+    "nice": "NICE",
+    "eegnet": "EEGNet",
+    "atm": "ATM",
+    "benchetrit": "Benchetrit et al.",
+    "temporal_spatial": "temporal-spatial",
+}
+FORMS = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+def main() -> None:
+    args = arguments()
+    generator, encoder = reconstruction.load_diffusion("lab"), vision.load("lab")
+    plan = pipeline.planned(steps=args.steps, seed=args.seed)
+    systems = {}
+    for system in args.systems:
+        modality, kind = system.split(":")
+        made = [one(modality, kind, s + 1, generator, encoder, plan, args) for s in range(args.subjects)]
+        systems[system] = flat(made)
+        print(system, systems[system]["value"].mean("picture").round(3).to_pandas().T, sep="\n", flush=True)
+    result = together(systems, args)
+    parameters = {k: v for k, v in vars(args).items() if k != "out"} | {"plan": plan}
+    result = store.stamp(result, what="fitters", parameters=parameters, seed=args.seed)
+    nd.save(result, args.out / f"{args.name}.nc", overwrite=True)
+    stages = gains(result)
+    for form, suffix in FORMS.items():
+        (args.out / f"{args.name}.{suffix}").write_text(nd.metrics.written(stages, form=form))
+    print(nd.metrics.written(stages))
+    print(f"wrote {args.out / args.name}.nc, .md, .tex, .csv")
+
+
+def one(
+    modality: str,
+    kind: str,
+    number: int,
+    generator: reconstruction.Generator,
+    encoder: vision.Encoder,
+    plan: pipeline.Plan,
+    args: argparse.Namespace,
+) -> xr.Dataset:
+    """Both stages of one subject, from its file if it is there."""
+    data = pipeline.lab_data(modality, subject=number, size=args.size, seed=args.seed)
+    decoder = decoder_of(kind, args)
+    key = {
+        "plan": plan,
+        "decoder": repr(decoder),
+        "data": store.data_hash(data.responses, *data.features.values()),
+        "generator": generator.weights,
+        "n": args.n,
+    }
+    folder = args.out / "fitters_pieces"
+    folder.mkdir(exist_ok=True)
+    pieces = store.Pieces(folder / f"{data.subject}_{kind}_{args.network_size}_{args.n}", key=key)
+    if "made" not in pieces:
+        fits = pipeline.Fits(data, plan.regions, plan.n_voxels, decoder=decoder)
+        made = pipeline.run(data, generator, encoder, plan, n=args.n, fits=fits)
+        pieces.save("made", made[["value", "truth", "imagined", "images"]])
+    return pieces.load("made")
+
+
+def decoder_of(kind: str, args: argparse.Namespace) -> Any:
+    """Return the decoder of every feature space; ridge, with its selection of voxels, is the pipeline's own."""
+    if kind == RIDGE:
+        return None
+    return nd.networks.NetworkDecoder(
+        kind,
+        size=args.network_size,
+        loss="mse",
+        epochs=args.epochs,
+        batch=args.batch,
+        patience=args.patience,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+        device=args.device,
+    )
+
+
+def flat(made: list[xr.Dataset]) -> xr.Dataset:
+    """Lay the pictures of all subjects one after the other, numbered."""
+    whole = xr.concat(made, dim="sample", combine_attrs="drop_conflicts", join="override")
+    kept = whole.rename(sample="picture").drop_vars("picture")
+    return kept.assign_coords(
+        picture=np.arange(kept.sizes["picture"]), stimulus=("picture", kept["stimulus"].values)
+    )
+
+
+def together(systems: dict[str, xr.Dataset], args: argparse.Namespace) -> xr.Dataset:
+    """Stack systems (system, ...); pictures have numbers, since modalities differ in test stimuli."""
+    names = [", ".join(NAMES.get(part, part) for part in system.split(":")) for system in systems]
+    bare = [s.reset_coords("stimulus") for s in systems.values()]
+    result = xr.concat(bare, xr.Variable("system", names), combine_attrs="drop_conflicts")
+    said = {"simulated": True, "subjects": args.subjects, "network_size": args.network_size}
+    modality = [s.split(":")[0] for s in systems]
+    return result.assign_coords(modality=("system", modality)).assign_attrs(said)
+
+
+def gains(result: xr.Dataset) -> xr.Dataset:
+    """Stage 1 against stage 2 of every system, over pictures."""
+    value = result["value"]
+    compared = [
+        nd.metrics.compare(
+            value.sel(system=s, stage=1, drop=True), value.sel(system=s, stage=2, drop=True), over="picture"
+        )
+        for s in result["system"].values
+    ]
+    return xr.concat(compared, dim=result["system"], combine_attrs="override")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--table", choices=TABLES, default="7", help="of the paper")
+    which.add_argument("--systems", nargs="+", metavar="MODALITY:DECODER", help="instead of a table's")
+    parser.add_argument("--subjects", type=int, default=1, help="of each modality")
+    parser.add_argument("--size", choices=("small", "full"), default="small", help="of the lab")
+    parser.add_argument("--n", type=int, default=40, help="test pictures a subject")
+    parser.add_argument("--steps", type=int, help="iterations of stage 2")
+    parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
+    parser.add_argument("--epochs", type=int, default=60, help="at most")
+    parser.add_argument("--batch", type=int, default=32, help="trials")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a smaller validation loss")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the files")
+    args = parser.parse_args()
+    args.name = f"table_{args.table}" if args.systems is None else "fitters"
+    args.systems = args.systems or TABLES[args.table]
+    _require_known(args.systems)
+    args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+def _require_known(systems: list[str]) -> None:
+    kinds = (RIDGE, *nd.networks.ARCHITECTURES)
+    for system in systems:
+        modality, _, kind = system.partition(":")
+        if modality not in ("fmri", "eeg", "meg") or kind not in kinds:
+            raise SystemExit(
+                f"unknown system {system!r}; it is fmri, eeg or meg, a colon, and one of {', '.join(kinds)}"
+            )
+
+
+if __name__ == "__main__":
+    main()
