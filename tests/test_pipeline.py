@@ -162,7 +162,7 @@ def test_each_dimension_is_decoded_from_the_voxels_that_tell_of_it(data) -> None
     assert chosen[np.arange(voxels), np.arange(voxels)].all()
     assert fits.fitted("z").alpha == fits.unfitted("z").alpha
     # More than there are: all of them.
-    assert pipeline.Fits(planted, n_voxels=voxels).ridge("z").selected_.toarray().all()
+    assert pipeline.Fits(planted, n_voxels=voxels).fitted("z").selected_.toarray().all()
 
 
 def test_a_decoder_of_another_kind_takes_the_place_of_ridge_everywhere(data, generator, encoder) -> None:

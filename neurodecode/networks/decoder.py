@@ -62,13 +62,13 @@ class NetworkDecoder(BaseEstimator):
     loss : str or mapping of name to weight
         "mse"; "cosine"; "infonce", which contrasts the features of a batch and learns its temperature (published for
         NICE and ATM); or a mixture such as ``{"mse": 0.5, "infonce": 0.5}``. Losses other than "mse" know directions
-        alone: without it, every prediction gets the length that standardised features have on average, before ``slope_``.
+        alone: without it, every prediction first gets the length that standardised features have on average.
     epochs, batch, learning_rate, weight_decay
         Of AdamW (Loshchilov & Hutter 2019).
     validation : float, int or None
         Share or number of values of ``by`` that are taken out of the samples given to :meth:`fit`: they choose when to
-        stop, and by which factor predictions are too long (``slope_``), and nothing else. None trains on all samples for
-        all epochs.
+        stop, and by which factor predictions are too long (``slope_``), and nothing else. None trains on all samples
+        for all epochs.
     by : str
         Sample coordinate whose values stay together in validation. Where there is no "concept", the stimulus does, and
         without that the sample: ``validated_by_`` says which it was.
