@@ -1,0 +1,118 @@
+"""How should each network be trained? Losses and noise compared on training trials alone, before anything is claimed.
+
+Of the training trials of a few subjects a fifth of the concepts is taken out; every network is trained on the rest in
+every way, and judged by how it tells the trials that were taken out apart. Test trials are never looked at.
+
+    python analyses/network_settings.py --modality eeg --subjects 2 --out results
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+import neurodecode as nd
+from neurodecode import inputs, store
+from neurodecode.labels import match
+
+LOSSES = ("mse", "cosine", "infonce")
+# SDs of noise that is added to training batches; in a linear model it is a ridge penalty (Bishop 1995).
+NOISES = (0.0, 2.0)
+SPACE = "final"
+HELD_OUT = 0.2
+
+
+def main() -> None:
+    args = arguments()
+    data = inputs.read(args)
+    parts = {subject: parted(responses, args.seed) for subject, responses in data.responses.items()}
+    found = []
+    for model in args.models:
+        ways = [(loss, noise) for loss in LOSSES for noise in NOISES]
+        for loss, noise in tqdm(ways, desc=model):
+            judged = [one(model, loss, noise, *parts[s], data.features[SPACE], args) for s in parts]
+            print(f"{model:>16} {loss:>8} noise {noise:g}: {np.round(np.mean(judged, 0), 3)}", flush=True)
+            found.append(judged)
+    shape = (len(args.models), len(LOSSES), len(NOISES), len(parts), 2)
+    coords = {
+        "model": list(args.models),
+        "loss": list(LOSSES),
+        "noise": list(NOISES),
+        "subject": list(parts),
+        "score": ["pairwise", "top5"],
+    }
+    result = xr.Dataset({"accuracy": (tuple(coords), np.reshape(found, shape))}, coords)
+    best = result["accuracy"].mean("subject").sel(score="pairwise").stack(way=("loss", "noise")).idxmax("way")
+    print(best.to_series().to_string())
+    name = f"network_settings_{args.modality}.nc"
+    inputs.write(result.assign_attrs(network_size=args.network_size), data, args.out / name)
+
+
+def parted(responses: xr.DataArray, seed: int) -> tuple[xr.DataArray, xr.DataArray]:
+    """Training trials of most concepts, and of those that are taken out."""
+    train = responses.isel(sample=responses.split.values == "train")
+    moved = nd.folds.hold_out(train, HELD_OUT, by="concept", seed=seed)
+    held = moved.split.values == "validation"
+    return train.isel(sample=~held), train.isel(sample=held)
+
+
+def one(
+    model: str,
+    loss: str,
+    noise: float,
+    learned: xr.DataArray,
+    held: xr.DataArray,
+    features: xr.DataArray,
+    args: argparse.Namespace,
+) -> tuple[float, float]:
+    """Pairwise and top-5 identification of one subject's trials that were taken out; kept in a file."""
+    decoder = nd.networks.NetworkDecoder(
+        model,
+        size=args.network_size,
+        loss=loss,
+        epochs=args.epochs,
+        batch=args.batch,
+        patience=args.patience,
+        learning_rate=args.learning_rate,
+        augment={"noise": noise} if noise else None,
+        seed=args.seed,
+        device=args.device,
+    )
+    key = {"decoder": repr(decoder), "data": store.data_hash(learned, held, features)}
+    folder = args.out / "network_settings_pieces"
+    folder.mkdir(exist_ok=True)
+    name = f"{learned.attrs['subject']}_{model}_{loss}_{noise:g}_{args.network_size}"
+    pieces = store.Pieces(folder / name, key=key)
+    if "scores" not in pieces:
+        predicted = decoder.fit(learned, features).predict(held)
+        true = match(features, predicted)
+        top = nd.score.top_k(predicted, features.sel(stimulus=np.unique(held["stimulus"].values)), k=5)
+        scores = [float(nd.score.pairwise(predicted, true).mean()), float(top.mean())]
+        pieces.save("scores", xr.DataArray(scores, dims="score"))
+    return tuple(pieces.load("scores").values.tolist())
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    inputs.add_arguments(parser)
+    parser.set_defaults(modality="eeg")
+    models = nd.networks.ARCHITECTURES
+    parser.add_argument("--models", nargs="+", choices=models, default=models, metavar="MODEL")
+    parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
+    parser.add_argument("--epochs", type=int, default=60, help="at most")
+    parser.add_argument("--batch", type=int, default=32, help="trials")
+    parser.add_argument("--patience", type=int, default=15, help="epochs without a smaller validation loss")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+if __name__ == "__main__":
+    main()
