@@ -20,6 +20,7 @@ from neurodecode.networks import (
     ARCHITECTURES,
     NetworkDecoder,
     architectures,
+    benchetrit,
     checkpoints,
     eegnet,
     layers,
@@ -31,7 +32,8 @@ from neurodecode.networks.augment import augmented
 
 torch = pytest.importorskip("torch")
 
-EPOCHS = ("temporal_spatial", "nice", "eegnet", "atm")
+EPOCHS = ("temporal_spatial", "nice", "eegnet", "atm", "benchetrit")
+MIXED = {"infonce": 0.75, "mse": 0.25}
 QUICK = {"size": "small", "epochs": 4, "batch": 32, "learning_rate": 3e-3}
 
 
@@ -112,11 +114,20 @@ INVERTED = (
     + (250 * 256 + 256 + 256 * 250 + 250)
     + 6 * 250
 )
+# 63 sensors to 270 virtual channels, 1 x 1; kernels of 3 and batch norms; GLU halves 640; 1 x 1 to 640; 250 times to 1.
+DILATED = (
+    (63 * 270 + 270 * 270 + 270)
+    + (3 * 270 * 320 + 320 + 640 + 3 * 320 * 320 + 320 + 640 + 3 * 320 * 640 + 640)
+    + (3 * 320 * 320 + 320 + 640 + 3 * 320 * 320 + 320 + 640 + 3 * 320 * 640 + 640)
+    + (320 * 640 + 640)
+    + (250 + 1)
+)
 BLOCK = 4 * (256 * 256 + 256) + (256 * 1024 + 1024 + 1024 * 256 + 256) + 4 * 256
 COUNTS = {
     "temporal_spatial": CONVOLUTION + HEAD,
     "nice": CONVOLUTION + (40 * 40 + 40) + HEAD,
     "atm": INVERTED + CONVOLUTION + (40 * 40 + 40) + HEAD,
+    "benchetrit": DILATED + (640 * 2048 + 2048) + 2 * 2048 + (2048 * 1024 + 1024),
     "eegnet": 64 * 8 + 16 + 63 * 16 + 32 + (16 * 16 + 16 * 16) + 32 + (16 * 7 * 1024 + 1024),
     "mlp": (63 * 250 * 1024 + 1024) + 2048 + (1024 * 1024 + 1024) + 2048 + (1024 * 1024 + 1024),
     # 16 tokens, each of 16 samples of all channels.
@@ -162,6 +173,65 @@ def test_spatial_filters_of_eegnet_keep_a_norm_of_1():
         network(torch.randn(4, 6, 30))
     norms = spatial.weight.detach().flatten(1).norm(dim=1).numpy()
     np.testing.assert_allclose(norms, 1.0, rtol=1e-5)
+
+
+def test_benchetrit_for_271_channels_71_samples_and_4_subjects():
+    table = layers("benchetrit", (271, 71), 768, size="small", subjects=4)
+    assert [(x.kind, x.shape, x.parameters) for x in table] == [
+        ("Conv1d", (64, 71), 271 * 64),
+        ("Conv1d", (64, 71), 64 * 64 + 64),
+        ("Embedding", (64 * 64,), 4 * 64 * 64),
+        ("Conv1d", (80, 71), 3 * 64 * 80 + 80),
+        ("BatchNorm1d", (80, 71), 160),
+        ("GELU", (80, 71), 0),
+        ("Conv1d", (80, 71), 3 * 80 * 80 + 80),
+        ("BatchNorm1d", (80, 71), 160),
+        ("GELU", (80, 71), 0),
+        ("Conv1d", (160, 71), 3 * 80 * 160 + 160),
+        ("GLU", (80, 71), 0),
+        ("Conv1d", (160, 71), 80 * 160 + 160),
+        ("GELU", (160, 71), 0),
+        ("Linear", (160, 1), 71 + 1),
+        ("Flatten", (160,), 0),
+        ("Linear", (512,), 160 * 512 + 512),
+        ("LayerNorm", (512,), 2 * 512),
+        ("GELU", (512,), 0),
+        ("Linear", (768,), 512 * 768 + 768),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "dilations"),
+    [("small", [1, 2, 1]), ("full", [1, 2, 1, 4, 8, 1])],
+)
+def test_blocks_of_benchetrit_see_as_far_as_their_dilations(size, dilations):
+    network = benchetrit.build((3, 71), 5, size=size).eval()
+    found = [m.dilation[0] for m in network.blocks.modules() if getattr(m, "kernel_size", (1,)) == (3,)]
+    assert found == dilations
+    x = torch.randn(1, 3, 71, requires_grad=True)
+    network.blocks(network.space(x))[0, :, 35].sum().backward()
+    seen = np.flatnonzero(x.grad[0].abs().sum(0).numpy())
+    assert (seen.min(), seen.max()) == (35 - sum(dilations), 35 + sum(dilations))
+
+
+def test_dilations_begin_anew_after_five_convolutions():
+    blocks = [benchetrit.block(k, 4, 4) for k in range(5)]
+    found = [m.dilation[0] for b in blocks for m in b.modules() if isinstance(m, torch.nn.Conv1d)]
+    assert np.delete(found, slice(2, None, 3)).tolist() == [1, 2, 4, 8, 16, 1, 2, 4, 8, 16]
+    assert set(found[2::3]) == {1}
+
+
+def test_benchetrit_may_reduce_time_before_it_widens_channels():
+    # As published: every time sample to 2,048 channels first, then one affine map of time for all of them.
+    network = benchetrit.build((6, 40), 5, size="small").eval()
+    x, generator = torch.randn(3, 6, 40), torch.Generator().manual_seed(0)
+    linear, shift, constant = network.latent[1], torch.randn(512, generator=generator), 0.7
+    with torch.no_grad():
+        wide = torch.einsum("lw,nwt->nlt", linear.weight, network.blocks(network.space(x))) + shift[:, None]
+        published = network.head((wide * network.time.weight).sum(2) + constant)
+        network.time.bias.zero_()
+        linear.bias.copy_(shift * network.time.weight.sum() + constant)
+        np.testing.assert_allclose(network(x).numpy(), published.numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", EPOCHS)
@@ -381,16 +451,20 @@ def changed(
     return epochs, features
 
 
-@pytest.mark.parametrize("loss", ["mse", "infonce"])
-def test_validation_and_test_concepts_do_not_leak(loss):
+@pytest.mark.parametrize(
+    ("architecture", "loss"),
+    [("temporal_spatial", "mse"), ("temporal_spatial", "infonce"), ("benchetrit", MIXED)],
+    ids=["mse", "infonce", "benchetrit"],
+)
+def test_validation_and_test_concepts_do_not_leak(architecture, loss):
     epochs, features = recording(repeats=2)
     train = epochs[:90]
     options = {**QUICK, "validation": 0.2, "patience": None, "loss": loss}
-    decoder = NetworkDecoder("temporal_spatial", **options).fit(train, features)
+    decoder = NetworkDecoder(architecture, **options).fit(train, features)
     held = decoder.validation_samples_
     unseen = np.concatenate([held, epochs.sample.values[90:]])
     epochs_then, features_then = changed(epochs, features, unseen)
-    other = NetworkDecoder("temporal_spatial", **options).fit(epochs_then[:90], features_then)
+    other = NetworkDecoder(architecture, **options).fit(epochs_then[:90], features_then)
     assert same(decoder, other)
     for now, then in zip(decoder._scaling, other._scaling, strict=True):
         np.testing.assert_array_equal(now.mean, then.mean)
@@ -405,7 +479,7 @@ def test_validation_and_test_concepts_do_not_leak(loss):
     # And the test can fail: a single value that was learned from changes the weights.
     touched = train.copy(deep=True)
     touched.loc[{"sample": learned.sample.values[0]}] += 1.0
-    assert not same(decoder, NetworkDecoder("temporal_spatial", **options).fit(touched, features))
+    assert not same(decoder, NetworkDecoder(architecture, **options).fit(touched, features))
 
 
 def test_early_stopping_restores_the_weights_of_the_best_epoch():
@@ -465,26 +539,27 @@ def killed(self, number):
     epoch(self, number)
 here.training.Training._epoch = killed
 here.checkpoints.SECONDS = 0.0
-here.NetworkDecoder("nice", **here.RESUMED, checkpoint=sys.argv[1]).fit(*here.recording())
+here.NetworkDecoder(sys.argv[3], **here.RESUMED, checkpoint=sys.argv[1]).fit(*here.recording())
 """
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+@pytest.mark.parametrize("architecture", ["nice", "benchetrit"])
+def test_a_killed_training_goes_on_to_the_same_weights(architecture, tmp_path, monkeypatch):
     folder = tmp_path / "state"
-    command = [sys.executable, "-c", KILLED, str(folder), os.path.dirname(__file__)]
+    command = [sys.executable, "-c", KILLED, str(folder), os.path.dirname(__file__), architecture]
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    undisturbed = NetworkDecoder("nice", **RESUMED).fit(*recording())
+    undisturbed = NetworkDecoder(architecture, **RESUMED).fit(*recording())
     done = []
     epoch = training.Training._epoch
     monkeypatch.setattr(training.Training, "_epoch", lambda self, i: (done.append(i), epoch(self, i)))
-    resumed = NetworkDecoder("nice", **RESUMED, checkpoint=folder).fit(*recording())
+    resumed = NetworkDecoder(architecture, **RESUMED, checkpoint=folder).fit(*recording())
     assert done == [3, 4, 5]
     assert same(undisturbed, resumed)
     xr.testing.assert_equal(undisturbed.history_, resumed.history_)
     assert undisturbed.best_epoch_ == resumed.best_epoch_
     # Finished, it is only read.
-    assert same(resumed, NetworkDecoder("nice", **RESUMED, checkpoint=folder).fit(*recording()))
+    assert same(resumed, NetworkDecoder(architecture, **RESUMED, checkpoint=folder).fit(*recording()))
     assert done == [3, 4, 5]
 
 
@@ -696,8 +771,57 @@ def test_atm_learns_a_token_for_every_subject():
     network.subject.reset_parameters()
     a, b = (network(x, torch.full((3,), number)).detach() for number in (0, 1))
     assert torch.equal(a, b)
-    with pytest.raises(ValueError, match="only 'atm' has a token for the subject, not 'nice'"):
+    with pytest.raises(
+        ValueError, match="only 'atm', 'benchetrit' learn something for each subject, not 'nice'"
+    ):
         NetworkDecoder("nice", subject="subject").fit(both, features)
+
+
+def two_subjects(
+    seed: int, who: list[str], truth: np.ndarray, mix: np.ndarray
+) -> tuple[xr.DataArray, np.ndarray]:
+    """Trials (n, 6 channels, 12 times) of features in mirrored signs: what raises s1's channels lowers those of s2."""
+    signs = np.where(np.array(who) == "s1", 1.0, -1.0)
+    noise = np.random.default_rng(seed).normal(size=(len(who), 6, 12))
+    values = signs[:, None, None] * (truth @ mix).reshape(-1, 6, 12) + noise
+    names = [f"img_{seed}_{i:03d}" for i in range(len(who))]
+    epochs = nd.brain.meeg(
+        values, sample=names, stimulus=names, channel=[f"M{i}" for i in range(6)], time=np.arange(12) / 100
+    )
+    return epochs.assign_coords(subject=("sample", who)), np.array(names)
+
+
+def test_benchetrit_learns_a_map_of_channels_for_every_subject():
+    rng = np.random.default_rng(0)
+    truth, mix, who = rng.normal(size=(240, 3)), rng.normal(size=(3, 72)), ["s1", "s2"] * 120
+    epochs, names = two_subjects(1, who, truth, mix)
+    features = nd.brain.features(truth, stimulus=names)
+    options = {"size": "small", "epochs": 25, "batch": 32, "learning_rate": 3e-3}
+    decoder = NetworkDecoder("benchetrit", **options, subject="subject").fit(epochs[:160], features)
+    blind = NetworkDecoder("benchetrit", **options).fit(epochs[:160], features)
+    assert decoder.n_parameters_ == blind.n_parameters_ + 2 * 64 * 64
+    # Only who was recorded says what a sign means.
+    test = epochs[160:]
+    assert decoder.score(test, features) > 0.5 > 0.2 + max(0, blind.score(test, features))
+    swapped = test.assign_coords(subject=("sample", ["s2", "s1"] * 40))
+    assert decoder.score(swapped, features) < 0
+    unknown = decoder.predict(test.assign_coords(subject=("sample", ["s9"] * 80)))
+    network = decoder.module().network
+    maps = network.subject.weight.detach().numpy()
+    assert not np.allclose(maps[0], maps[1], atol=1e-3)
+    with torch.no_grad():
+        network.subject.weight[:] = network.subject.weight.mean(0)
+        expected = decoder.module()
+        expected.network.load_state_dict(network.state_dict())
+        found = expected(torch.tensor(test.values), torch.zeros(80, dtype=torch.long))
+    np.testing.assert_allclose(unknown.values, found.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_maps_of_subjects_begin_at_the_identity():
+    network = benchetrit.build((6, 12), 3, size="small", subjects=2).eval()
+    x = torch.randn(4, 6, 12)
+    plain = network.head(network.latent(network.time(network.blocks(network.space(x)))))
+    torch.testing.assert_close(network(x, torch.tensor([0, 1, -1, 1])), plain)
 
 
 # ---------------------------------------------------------------- it learns, and only what is there
@@ -747,7 +871,7 @@ def planted() -> tuple[xr.DataArray, xr.DataArray]:
     return epochs, nd.brain.features(truth, stimulus=names)
 
 
-@pytest.mark.parametrize("architecture", ["temporal_spatial", "eegnet"])
+@pytest.mark.parametrize("architecture", ["temporal_spatial", "eegnet", "benchetrit"])
 def test_a_planted_signal_is_found_in_its_window_and_channels(architecture):
     epochs, features = planted()
     decoder = NetworkDecoder(architecture, size="small", epochs=30, batch=32, learning_rate=5e-3)

@@ -73,6 +73,12 @@ def residual(*layers: Any) -> Any:
     return Residual(*layers)
 
 
+def of_subject(embedding: Any, subject: Any) -> Any:
+    """Rows (n, width) of an embedding by the subjects' numbers (n); -1, not trained on, gets the mean of all rows."""
+    known = embedding(subject.clamp(min=0))
+    return torch().where(subject[:, None] < 0, embedding.weight.mean(0), known)
+
+
 def encoder_layer(width: int, heads: int, forward: int, *, dropout: float, norm_first: bool = False) -> Any:
     """One layer of a Transformer's encoder (Vaswani et al. 2017): attention, then two linear maps, each a residual.
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..labels import require_choice, require_memory
-from . import atm, eegnet, mlp, nice, temporal_spatial, transformer
+from . import atm, benchetrit, eegnet, mlp, nice, temporal_spatial, transformer
 from ._torch import torch
 
 Build = Callable[..., Any]
@@ -18,6 +18,7 @@ _BUILDERS: Mapping[str, Build] = MappingProxyType(
         "nice": nice.build,
         "eegnet": eegnet.build,
         "atm": atm.build,
+        "benchetrit": benchetrit.build,
         "mlp": mlp.build,
         "transformer": transformer.build,
     }
@@ -26,6 +27,8 @@ ARCHITECTURES = tuple(_BUILDERS)
 SIZES = ("small", "full")
 # Networks that also take responses without channels, such as voxels.
 ANY_AXES = ("mlp", "transformer")
+# Networks that learn something for each subject.
+BY_SUBJECT = ("atm", "benchetrit")
 BYTES = 4
 REMEDY = "take size='small', fewer features or channels, shorter windows, or a smaller batch"
 
@@ -55,7 +58,7 @@ def layers(
     axes : (channels, time samples), or (voxels,) for "mlp" and "transformer"
     outputs : number of features
     size : "full" for the published widths, or "small"
-    subjects : how many have a token of their own ("atm")
+    subjects : how many have a token ("atm") or a map ("benchetrit") of their own
 
     Raises
     ------

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._blocks import convolution, encoder_layer, head
+from ._blocks import convolution, encoder_layer, head, of_subject
 from ._torch import torch
 
 # Width of a token, of the feed-forward layer, filters of the convolution.
@@ -44,8 +44,7 @@ def build(axes: tuple[int, ...], outputs: int, *, size: str = "full", subjects: 
         def forward(self, x: Any, subject: Any = None) -> Any:
             tokens = self.embed(x)
             if self.subject is not None:
-                known = self.subject(subject.clamp(min=0))
-                token = torch().where(subject[:, None] < 0, self.subject.weight.mean(0), known)
+                token = of_subject(self.subject, subject)
                 tokens = torch().cat([token[:, None], tokens], dim=1)
             tokens = self.norm(self.encoder(self.drop(tokens)))
             return self.head(self.convolution(tokens[:, -channels:]))

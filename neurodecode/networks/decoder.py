@@ -20,6 +20,7 @@ from ..labels import (
     STIMULUS,
     as_fitted,
     axes_of,
+    listed,
     match,
     require_array,
     require_choice,
@@ -55,14 +56,16 @@ class NetworkDecoder(BaseEstimator):
     Parameters
     ----------
     architecture : str
-        "nice" (Song et al. 2024), "eegnet" (Lawhern et al. 2018), "atm" (Li et al. 2024) or "temporal_spatial" (Table 1
-        of MindDiffuser 2025), for epochs; "mlp" or "transformer" (3 layers), for these and for voxels.
+        "nice" (Song et al. 2024), "eegnet" (Lawhern et al. 2018), "atm" (Li et al. 2024), "benchetrit" (Benchetrit et
+        al. 2024) or "temporal_spatial" (Table 1 of MindDiffuser 2025), for epochs; "mlp" or "transformer" (3 layers),
+        for these and for voxels.
     size : {"full", "small"}
         Published widths, or about a quarter of them.
     loss : str or mapping of name to weight
         "mse"; "cosine"; "infonce", which contrasts the features of a batch and learns its temperature (published for
-        NICE and ATM); or a mixture such as ``{"mse": 0.5, "infonce": 0.5}``. Losses other than "mse" know directions
-        alone: without it, every prediction first gets the length that standardised features have on average.
+        NICE and ATM); or a mixture such as ``{"infonce": 0.75, "mse": 0.25}`` (published for "benchetrit"). Losses
+        other than "mse" know directions alone: without it, every prediction first gets the length that standardised
+        features have on average.
     epochs, batch, learning_rate, weight_decay
         Of AdamW (Loshchilov & Hutter 2019).
     validation : float, int or None
@@ -87,7 +90,8 @@ class NetworkDecoder(BaseEstimator):
     augment : mapping of name to amount, optional
         Of training batches: "noise" (SDs), "shift" (time samples), "channels" (share set to 0).
     subject : str, optional
-        Sample coordinate that names the subject, for which "atm" learns a token each; an unknown one gets their mean.
+        Sample coordinate that names the subject, for which "atm" learns a token each and "benchetrit" a linear map of
+        channels; an unknown one gets their mean.
 
     Attributes
     ----------
@@ -220,9 +224,10 @@ class NetworkDecoder(BaseEstimator):
                 f"learning_rate must be above 0 and weight_decay not below, got {self.learning_rate!r} and "
                 f"{self.weight_decay!r}"
             )
-        if self.subject is not None and self.architecture != "atm":
+        if self.subject is not None and self.architecture not in architectures.BY_SUBJECT:
             raise ValueError(
-                f"only 'atm' has a token for the subject, not {self.architecture!r}; leave subject out"
+                f"only {listed(architectures.BY_SUBJECT)} learn something for each subject, not "
+                f"{self.architecture!r}; leave subject out"
             )
         return Plan(
             losses=losses.weighed(self.loss),
@@ -423,8 +428,8 @@ class NetworkDecoder(BaseEstimator):
     def module(self) -> Any:
         """Return the fitted map as a torch module, for gradients and other programs.
 
-        From responses (n, ...), float64, of the axes and the units of the fit (with "atm" and subjects also their
-        numbers, -1 for none) to features (n, q), float64, in their units. Scaling is part of it; dropout is off.
+        From responses (n, ...), float64, of the axes and the units of the fit (with ``subject`` also their numbers,
+        -1 for none) to features (n, q), float64, in their units. Scaling is part of it; dropout is off.
         """
         check_is_fitted(self, "_weights")
         with torch().device("meta"):
