@@ -19,12 +19,13 @@ import neurodecode as nd
 from neurodecode import inputs, store
 
 ALPHAS = tuple(np.logspace(1, 6, 11))
-# How each is trained; contrastive losses are those that were published for NICE and ATM.
+# How each is trained; contrastive losses and the mixture are those that were published for NICE, ATM and Benchetrit.
 LOSSES = {
     "temporal_spatial": "mse",
     "nice": "infonce",
     "eegnet": "mse",
     "atm": "infonce",
+    "benchetrit": {"infonce": 0.75, "mse": 0.25},
     "mlp": "mse",
     "transformer": "mse",
 }

@@ -15,6 +15,7 @@ NAMES = {
     "nice": "NICE",
     "eegnet": "EEGNet",
     "atm": "ATM",
+    "benchetrit": "Benchetrit\net al.",
     "mlp": "MLP",
 }
 RIDGE, NETWORK = "#4D4D4D", "#0072B2"
