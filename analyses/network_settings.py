@@ -105,7 +105,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
     parser.add_argument("--batch", type=int, default=32, help="trials")
-    parser.add_argument("--patience", type=int, default=15, help="epochs without a smaller validation loss")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a smaller validation loss")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")

@@ -4,8 +4,11 @@ Every model is trained on the training trials of a subject alone, and names each
 met, among all of them by the image features that it predicts.
 
     python analyses/networks.py --modality eeg --out results
-    python analyses/networks.py --modality meg --subjects 4 --network-size full --device cuda --out results
-    python analyses/networks.py --shuffle --models ridge nice --out results
+    python analyses/networks.py --modality meg --network-size full --device cuda --out results
+    python analyses/networks.py --shuffle --subjects 4 --out results     # all must fall to chance
+    python analyses/networks.py --loss infonce --models ridge nice atm --out results     # as these were published
+
+How each network is trained was chosen by analyses/network_settings.py, which sees no test trial.
 """
 
 import argparse
@@ -13,23 +16,24 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 from tqdm import tqdm
 
 import neurodecode as nd
 from neurodecode import inputs, store
 
 ALPHAS = tuple(np.logspace(1, 6, 11))
-# How each is trained; contrastive losses and the mixture are those that were published for NICE, ATM and Benchetrit.
-LOSSES = {
-    "temporal_spatial": "mse",
-    "nice": "infonce",
-    "eegnet": "mse",
-    "atm": "infonce",
-    "benchetrit": {"infonce": 0.75, "mse": 0.25},
-    "mlp": "mse",
-    "transformer": "mse",
+# Loss, and the SDs of noise that is added to training batches: the best of analyses/network_settings.py.
+TRAINED = {
+    "temporal_spatial": ("cosine", 0.0),
+    "nice": ("cosine", 0.0),
+    "eegnet": ("cosine", 0.0),
+    "atm": ("cosine", 0.0),
+    "benchetrit": ("cosine", 2.0),
+    "mlp": ("cosine", 0.0),
+    "transformer": ("cosine", 2.0),
 }
-MODELS = ("ridge", *LOSSES)
+MODELS = ("ridge", *TRAINED)
 # The space in which pictures are told apart: CLIP's output.
 SPACE = "final"
 KEEP = (1, 5)
@@ -45,15 +49,47 @@ def main() -> None:
             for subject in tqdm(data.responses, desc=model, unit="subject")
         }
         candidates = data.features[SPACE].sel(stimulus=tested(data))
-        results[model] = nd.retrieval.identify(predictions, candidates, k=KEEP, seed=args.seed)
+        found = nd.retrieval.identify(predictions, candidates, k=KEEP, seed=args.seed)
+        results[model] = against(found, results.get("ridge", found))
         mean = results[model]["mean"].to_series().round(3).to_dict()
         print(
             f"{model}: top-k {mean}, chance {results[model]['chance'].values.round(3).tolist()}", flush=True
         )
     result = xr.concat(results.values(), xr.Variable("model", list(results)), combine_attrs="override")
+    report(result)
     said = {"modality": args.modality, "network_size": args.network_size, "shuffled": args.shuffle}
-    name = f"networks_{args.modality}{'_shuffled' if args.shuffle else ''}.nc"
-    inputs.write(result.assign_attrs(said), data, args.out / name)
+    inputs.write(
+        result.assign_attrs(said | {"loss": args.loss or "chosen"}), data, args.out / f"{named(args)}.nc"
+    )
+
+
+def named(args: argparse.Namespace) -> str:
+    """Stem of the result file: what is not as usual is in it."""
+    size = "" if args.network_size == "small" else f"_{args.network_size}"
+    return f"networks_{args.modality}{size}{f'_{args.loss}' if args.loss else ''}{'_shuffled' * args.shuffle}"
+
+
+def against(found: xr.Dataset, ridge: xr.Dataset) -> xr.Dataset:
+    """Add what is gained over ridge (k), with 95 % t limits of the paired difference over subjects."""
+    gain = (found["accuracy"] - ridge["accuracy"]).transpose("subject", "k")
+    n, mean = gain.sizes["subject"], gain.mean("subject")
+    reach = stats.t.ppf(0.975, n - 1) * gain.std("subject", ddof=1) / np.sqrt(n) if n > 1 else np.nan * mean
+    return found.assign(gain=mean, gain_low=mean - reach, gain_high=mean + reach)
+
+
+def report(result: xr.Dataset) -> None:
+    for k in result["k"].values:
+        here = result.sel(k=k)
+        print(
+            f"top-{k}, chance {float(here['chance']):.3f}, n = {here.sizes['subject']} subjects; gain over ridge"
+        )
+        for model in here["model"].values:
+            own = {name: float(here[name].sel(model=model)) for name in ("mean", "mean_low", "mean_high")}
+            gain = [float(here[name].sel(model=model)) for name in ("gain", "gain_low", "gain_high")]
+            print(
+                f"  {model:<17} {own['mean']:.3f} ({own['mean_low']:.3f} to {own['mean_high']:.3f})"
+                f"   {gain[0]:+.3f} ({gain[1]:+.3f} to {gain[2]:+.3f})"
+            )
 
 
 def predicted(model: str, subject: str, data: inputs.Inputs, args: argparse.Namespace) -> xr.DataArray:
@@ -67,8 +103,7 @@ def predicted(model: str, subject: str, data: inputs.Inputs, args: argparse.Name
         "seed": args.seed,
     }
     (args.out / "networks_pieces").mkdir(exist_ok=True)
-    name = f"{args.modality}_{subject}_{model}_{args.network_size}{'_shuffled' if args.shuffle else ''}"
-    pieces = store.Pieces(args.out / "networks_pieces" / name, key=key)
+    pieces = store.Pieces(args.out / "networks_pieces" / f"{named(args)}_{subject}_{model}", key=key)
     if "predictions" not in pieces:
         train = responses.isel(sample=responses.split.values == "train")
         if args.shuffle:
@@ -82,10 +117,12 @@ def predicted(model: str, subject: str, data: inputs.Inputs, args: argparse.Name
 def decoder_of(model: str, args: argparse.Namespace):
     if model == "ridge":
         return nd.RidgeDecoder(alpha=ALPHAS)
+    loss, noise = TRAINED[model]
     return nd.networks.NetworkDecoder(
         model,
         size=args.network_size,
-        loss=LOSSES[model],
+        loss=args.loss or loss,
+        augment={"noise": noise} if noise else None,
         epochs=args.epochs,
         batch=args.batch,
         patience=args.patience,
@@ -111,10 +148,13 @@ def arguments() -> argparse.Namespace:
     parser.set_defaults(modality="eeg")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     parser.add_argument("--network-size", choices=("small", "full"), default="small", help="of the networks")
-    parser.add_argument("--epochs", type=int, default=200, help="at most")
-    parser.add_argument("--batch", type=int, default=64, help="trials")
-    parser.add_argument("--patience", type=int, default=30, help="epochs without a smaller validation loss")
-    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument(
+        "--loss", choices=nd.networks.LOSSES, help="of all networks, instead of the chosen ones"
+    )
+    parser.add_argument("--epochs", type=int, default=60, help="at most")
+    parser.add_argument("--batch", type=int, default=32, help="trials")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a smaller validation loss")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument(
         "--shuffle", action="store_true", help="train on shuffled labels: all must fall to chance"
     )

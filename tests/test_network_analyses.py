@@ -1,0 +1,116 @@
+"""analyses/networks.py and network_settings.py on small planted files: what they say, and what they never see."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import neurodecode as nd
+
+pytest.importorskip("torch")
+
+ANALYSES = Path(__file__).parents[1] / "analyses"
+N_TRAIN, N_TEST, CHANNELS, TIMES, FEATURES = 60, 20, 6, 12, 16
+
+
+def features() -> xr.DataArray:
+    rng = np.random.default_rng(0)
+    names = [f"s{i:02d}" for i in range(N_TRAIN + N_TEST)]
+    return nd.brain.features(rng.normal(size=(len(names), FEATURES)), stimulus=names)
+
+
+def recording(subject: int, noise: float) -> xr.DataArray:
+    """Epochs whose channels mix the features from one time on; two pictures a concept, as in the lab."""
+    rng = np.random.default_rng(subject)
+    space = features()
+    mixed = space.values @ rng.normal(size=(FEATURES, CHANNELS * TIMES))
+    values = mixed.reshape(-1, CHANNELS, TIMES) + noise * rng.normal(size=(len(space), CHANNELS, TIMES))
+    names = space["stimulus"].values
+    made = nd.brain.meeg(
+        values,
+        sample=names,
+        stimulus=names,
+        channel=[f"E{i}" for i in range(CHANNELS)],
+        time=np.arange(TIMES) / 100,
+        split=["train"] * N_TRAIN + ["test"] * N_TEST,
+        subject=f"p{subject}",
+    )
+    return made.assign_coords(concept=("sample", [f"c{i // 2}" for i in range(len(names))]))
+
+
+@pytest.fixture
+def files(tmp_path):
+    nd.save(features(), tmp_path / "final.nc")
+    for subject, noise in ((1, 2.0), (2, 8.0), (3, 4.0)):
+        nd.save(recording(subject, noise), tmp_path / f"p{subject}.nc")
+    return tmp_path
+
+
+def run(script: str, folder: Path, *options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    responses = sorted(map(str, folder.glob("p?.nc")))
+    given = ["--responses", *responses, "--features", str(folder / "final.nc"), "--out", str(folder)]
+    monkeypatch.setattr(sys, "argv", [script, *given, *options])
+    runpy.run_path(str(ANALYSES / script), run_name="__main__")
+
+
+def test_every_model_is_compared_with_ridge_pair_by_pair(files, monkeypatch) -> None:
+    options = ("--models", "ridge", "mlp", "--epochs", "15")
+    run("networks.py", files, *options, monkeypatch=monkeypatch)
+    result = nd.load(files / "networks_eeg.nc")
+    assert result.sizes == {"model": 2, "k": 2, "subject": 3}
+    assert result["chance"].values.tolist() == [1 / N_TEST, 5 / N_TEST]
+    assert float(result["mean"].sel(model="ridge", k=1)) > 0.5
+    ours, ridge = (result["accuracy"].sel(model=m, k=5).values for m in ("mlp", "ridge"))
+    test = stats.ttest_rel(ours, ridge)
+    low, high = test.confidence_interval(0.95)
+    found = result.sel(model="mlp", k=5)
+    np.testing.assert_allclose(
+        [found["gain"], found["gain_low"], found["gain_high"]], [np.mean(ours - ridge), low, high]
+    )
+    # Nothing is fitted again.
+    monkeypatch.setattr(nd.networks.NetworkDecoder, "fit", None)
+    run("networks.py", files, *options, monkeypatch=monkeypatch)
+
+
+def test_shuffled_labels_are_named_in_the_file_and_find_little(files, monkeypatch) -> None:
+    run(
+        "networks.py",
+        files,
+        "--models",
+        "ridge",
+        "mlp",
+        "--epochs",
+        "15",
+        "--shuffle",
+        monkeypatch=monkeypatch,
+    )
+    result = nd.load(files / "networks_eeg_shuffled.nc")
+    assert result.attrs["shuffled"]
+    # 60 pictures found or not with a chance of .25: above .43 once in 1,000.
+    assert (result["mean"].sel(k=5) < 0.43).all()
+
+
+def test_settings_are_chosen_without_a_look_at_test_trials(files, monkeypatch) -> None:
+    options = ("--models", "mlp", "--epochs", "4")
+    run("network_settings.py", files, *options, monkeypatch=monkeypatch)
+    first = nd.load(files / "network_settings_eeg.nc")
+    assert first.sizes == {"model": 1, "loss": 3, "noise": 2, "subject": 3, "score": 2}
+    for subject in (1, 2, 3):
+        path = files / f"p{subject}.nc"
+        spoiled = nd.load(path)
+        spoiled[spoiled["split"].values == "test"] = np.nan
+        nd.save(spoiled, path, overwrite=True)
+    space = features()
+    space[N_TRAIN:] = 1e6
+    nd.save(space, files / "final.nc", overwrite=True)
+    shutil.rmtree(files / "network_settings_pieces")
+    run("network_settings.py", files, *options, monkeypatch=monkeypatch)
+    again = nd.load(files / "network_settings_eeg.nc")
+    np.testing.assert_array_equal(again["accuracy"], first["accuracy"])
