@@ -354,12 +354,15 @@ def results(case):
     yield temporal.gradient_input(decoder, epochs, features, over=over, **options)
 
 
+def panels(figure):
+    return [ax.get_title() for ax in figure.axes if ax.images]
+
+
 def test_maps_draw_as_ridge_patterns_do(case) -> None:
     said = []
     for found in results(case):
         figure = nd.plot.topographies(found.sel(layer="early"))
-        heads = [ax for ax in figure.axes if ax.images]
-        assert [ax.get_title() for ax in heads] == ["45 ms", "95 ms", "145 ms", "195 ms", "245 ms"]
+        assert panels(figure) == ["45 ms", "95 ms", "145 ms", "195 ms", "245 ms"]
         said.append(" ".join(ax.get_ylabel() for ax in figure.axes).replace("\n", " "))
     assert "drop in profile (Pearson r)" in said[0]
     assert "Mean gradient x input" in said[1]
@@ -369,8 +372,14 @@ def test_a_map_of_all_times_draws_as_one_head(case) -> None:
     epochs, features, decoder = case
     for function in (temporal.occlusion, temporal.gradient_input):
         found = function(decoder, epochs, features, over="channel")
-        figure = nd.plot.topographies(found.sel(layer="late").expand_dims("window"))
-        assert [ax.get_title() for ax in figure.axes if ax.images] == ["145 ms"]
+        one = found.sel(layer="late")
+        assert panels(nd.plot.topographies(one)) == ["0 to 290 ms"]
+        (image,) = (ax.images[0] for ax in nd.plot.topographies(one).axes if ax.images)
+        assert image.get_clim()[1] == pytest.approx(float(abs(one).max()))
+        bare = one.drop_vars(["window", "start", "stop"])
+        assert panels(nd.plot.topographies(bare)) == [""]
+        with pytest.raises(ValueError, match=r"times=0\.1 choose among windows, but patterns have none"):
+            nd.plot.topographies(one, times=[0.1])
 
 
 def test_courses_draw_as_accuracy_does(case) -> None:

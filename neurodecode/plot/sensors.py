@@ -32,10 +32,11 @@ def topographies(
 
     Parameters
     ----------
-    patterns : (window, channel)
+    patterns : (window, channel), or (channel) for one panel
         With `window` in seconds and the channels' `x y z` in metres (head coordinates), such as one layer of
-        neurodecode.temporal.patterns; attrs `units`. Magnetometers or gradiometers (`kind`) of a CTF helmet are laid
-        out as its flat map, for positions in a helmet look distorted.
+        neurodecode.temporal.patterns or of occlusion and gradient_input, which have no windows without "time" in
+        `over`; attrs `units`. Magnetometers or gradiometers (`kind`) of a CTF helmet are laid out as its flat map, for
+        positions in a helmet look distorted.
     figure : optional
         A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
     times : optional
@@ -46,23 +47,30 @@ def topographies(
 
     Returns
     -------
-    The figure: panels titled with their window's centre in ms, and a colour bar with the units.
+    The figure: panels titled with their window's centre in ms, one without windows with its stretch where `start` and
+    `stop` say it, and a colour bar with the units.
 
     Raises
     ------
     ValueError
         Other dimensions (select a layer first), channels of several kinds or without positions, a time beyond the
-        windows, or vmax that is not positive.
+        windows or without any, or vmax that is not positive.
     """
-    require_dims(patterns, ["window", "channel"], who="patterns")
-    if patterns.ndim != 2:
-        others = [str(d) for d in patterns.dims if d not in ("window", "channel")]
+    require_dims(patterns, ["channel"], who="patterns")
+    others = [str(d) for d in patterns.dims if d not in ("window", "channel")]
+    if others:
         raise ValueError(
             f"patterns must be (window, channel) but also have {listed(others)}; select one first, "
             f"e.g. .isel({others[0]}=0)"
         )
-    shown = patterns.transpose("window", "channel")
-    rows = _rows(require_coord(shown, "window", who="patterns").values, times)
+    whole = "window" not in patterns.dims
+    if whole and times is not None:
+        raise ValueError(
+            f"times={listed(times)} choose among windows, but patterns have none; leave times out, or make the map "
+            "over windows, too"
+        )
+    shown = (patterns.expand_dims("window") if whole else patterns).transpose("window", "channel")
+    rows = np.array([0]) if whole else _rows(require_coord(shown, "window", who="patterns").values, times)
     where, sphere, kept = _layout(shown)
     shown = shown.isel(window=rows, channel=kept)
     if not np.isfinite(shown.values).all():
@@ -75,13 +83,22 @@ def topographies(
         axes = fig.subplots(1, len(rows), squeeze=False)[0]
         for ax, one in zip(axes, shown, strict=True):
             image = _head(ax, one.values, where, sphere, scale)
-            ax.set_title(f"{float(one['window']) * 1000:.0f} ms".replace("-", "−"))
+            ax.set_title(_title(one, whole=whole))
         bar = fig.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, shrink=0.8, aspect=14)
         label, factor = _label(patterns.attrs)
         # Only the numbers on the bar are rewritten (1e-14 T is 10 fT); the picture keeps the values as given.
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value * factor:.4g}".replace("-", "−"))
         slim_colour_bar(bar, label)
     return fig
+
+
+def _title(one: xr.DataArray, *, whole: bool) -> str:
+    """When a panel is of: its window's centre, or the stretch of a map without windows if that is known."""
+    names = ("start", "stop") if whole else ("window",)
+    if not set(names) <= set(one.coords):
+        return ""
+    ends = " to ".join(f"{float(one[k]) * 1000:.0f}" for k in names)
+    return f"{ends} ms".replace("-", "−")
 
 
 def _label(attrs: dict[str, Any]) -> tuple[str, float]:
