@@ -17,6 +17,8 @@ FIGURES = (
     ({"noise"}, "claims"),
     ({"set", "space"}, "selection"),
     ({"train_window", "test_window"}, "generalisation"),
+    ({"model", "k"}, "networks"),
+    ({"decoder", "window", "channel"}, "network_maps"),
     ({"window", "channel"}, "topographies"),
     ({"window"}, "time_course"),
     ({"layer", "voxel"}, "weight_map"),
