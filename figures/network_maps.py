@@ -34,8 +34,9 @@ def main() -> None:
         title = (
             f"Where and when a network ({result.attrs['network']}) looks, {result.attrs['modality'].upper()}"
         )
-        subjects = counted(result.sizes["subject"])
-        figure.suptitle(f"{inputs.titled(title, result)}: mean of {subjects}", x=0.01, ha="left")
+        count = result.sizes["subject"]
+        subjects = f"mean of {counted(count)}" if count > 1 else counted(count)
+        figure.suptitle(f"{inputs.titled(title, result)}: {subjects}", x=0.01, ha="left")
         top, bottom = figure.subfigures(2, 1, height_ratios=(high, 2.6))
         heads(result, top)
         courses(result, bottom)
