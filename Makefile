@@ -11,13 +11,14 @@ EXTRAS := cortex,scale,vision,bids,dev
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 MPLBACKEND=Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check bench docs lint types floors import-time doctest docs-code clean
+.PHONY: help env demo test check bench table7 docs lint types floors import-time doctest docs-code clean
 
 help:
 	@echo "make demo    simulated fMRI, EEG and MEG through every analysis: figures and one page in results/demo"
 	@echo "make test    the tests"
 	@echo "make check   style, types, floors of the house, import time, doctests, documentation and its code"
 	@echo "make bench   speed against scikit-learn and MNE"
+	@echo "make table7  linear, MLP and Transformer decoders of simulated fMRI, EEG and MEG, both stages: 2 hours of one core"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make env     only the environment (.venv)"
 

@@ -95,16 +95,8 @@ def decoder_of(kind: str, args: argparse.Namespace) -> Any:
     """Return the decoder of every feature space; ridge, with its selection of voxels, is the pipeline's own."""
     if kind == RIDGE:
         return None
-    return nd.networks.NetworkDecoder(
-        kind,
-        size=args.network_size,
-        loss="mse",
-        epochs=args.epochs,
-        batch=args.batch,
-        patience=args.patience,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        device=args.device,
+    return nd.networks.few_trials(kind).set_params(
+        size=args.network_size, epochs=args.epochs, seed=args.seed, device=args.device
     )
 
 
@@ -152,9 +144,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="iterations of stage 2")
     parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
-    parser.add_argument("--batch", type=int, default=32, help="trials")
-    parser.add_argument("--patience", type=int, default=10, help="epochs without a smaller validation loss")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the files")

@@ -22,7 +22,6 @@ from neurodecode.datasets.lab.truth import peak_error
 from neurodecode.labels import listed
 
 ALPHAS = tuple(np.logspace(0, 7, 15))
-EPOCHS, BATCH, LEARNING_RATE = 60, 32, 1e-3
 WIDTH, STEP = 0.100, 0.025
 SCORE = "pattern"
 # Structure and meaning; a random sample of each space's dimensions stands for all.
@@ -143,10 +142,7 @@ def table(values: xr.DataArray, rows: str) -> str:
 
 
 def decoders(args: argparse.Namespace) -> dict[str, object]:
-    network = nd.networks.NetworkDecoder(
-        args.network, size="small", loss="mse", epochs=EPOCHS, batch=BATCH, learning_rate=LEARNING_RATE,
-        seed=args.seed,
-    )  # fmt: skip
+    network = nd.networks.few_trials(args.network).set_params(seed=args.seed)
     return {"ridge": nd.RidgeDecoder(alpha=ALPHAS), "network": network}
 
 

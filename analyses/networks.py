@@ -23,17 +23,7 @@ import neurodecode as nd
 from neurodecode import inputs, store
 
 ALPHAS = tuple(np.logspace(1, 6, 11))
-# Loss, and the SDs of noise that is added to training batches: the best of analyses/network_settings.py.
-TRAINED = {
-    "temporal_spatial": ("cosine", 0.0),
-    "nice": ("cosine", 0.0),
-    "eegnet": ("cosine", 0.0),
-    "atm": ("cosine", 0.0),
-    "benchetrit": ("cosine", 2.0),
-    "mlp": ("cosine", 0.0),
-    "transformer": ("cosine", 2.0),
-}
-MODELS = ("ridge", *TRAINED)
+MODELS = ("ridge", *nd.networks.ARCHITECTURES)
 # The space in which pictures are told apart: CLIP's output.
 SPACE = "final"
 KEEP = (1, 5)
@@ -117,19 +107,10 @@ def predicted(model: str, subject: str, data: inputs.Inputs, args: argparse.Name
 def decoder_of(model: str, args: argparse.Namespace):
     if model == "ridge":
         return nd.RidgeDecoder(alpha=ALPHAS)
-    loss, noise = TRAINED[model]
-    return nd.networks.NetworkDecoder(
-        model,
-        size=args.network_size,
-        loss=args.loss or loss,
-        augment={"noise": noise} if noise else None,
-        epochs=args.epochs,
-        batch=args.batch,
-        patience=args.patience,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        device=args.device,
+    network = nd.networks.few_trials(model).set_params(
+        size=args.network_size, epochs=args.epochs, seed=args.seed, device=args.device
     )
+    return network.set_params(loss=args.loss) if args.loss else network
 
 
 def tested(data: inputs.Inputs) -> np.ndarray:
@@ -152,9 +133,6 @@ def arguments() -> argparse.Namespace:
         "--loss", choices=nd.networks.LOSSES, help="of all networks, instead of the chosen ones"
     )
     parser.add_argument("--epochs", type=int, default=60, help="at most")
-    parser.add_argument("--batch", type=int, default=32, help="trials")
-    parser.add_argument("--patience", type=int, default=10, help="epochs without a smaller validation loss")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument(
         "--shuffle", action="store_true", help="train on shuffled labels: all must fall to chance"
     )

@@ -666,6 +666,41 @@ def test_repeats_of_a_stimulus_are_no_distractors():
     assert shared == pytest.approx(expected + 0.25 / 0.07, rel=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["mse", "cosine", "infonce", {"mse": 2.0, "infonce": 0.5}])
+def test_validation_judges_an_epoch_at_its_best_slope_and_temperature(loss):
+    """Against the training losses themselves, minimised by SciPy over a factor and an inverse temperature."""
+    from scipy.optimize import minimize_scalar
+
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(24, 6))
+    # Far too long, and in one batch of two the same picture twice.
+    predicted, row = 5 * (0.3 * true + rng.normal(size=true.shape)), np.array([*range(23), 22])
+    true[23] = true[22]
+    p, t, r = (torch.as_tensor(a) for a in (predicted, true, row))
+    batches = [(p[:14], t[:14], r[:14]), (p[14:], t[14:], r[14:])]
+
+    def mean(module, factor):
+        return sum(len(b[2]) * float(module(factor * b[0], b[1], b[2])) for b in batches) / 24
+
+    def contrast(scale):
+        module = losses.build({"infonce": 1.0})
+        with torch.no_grad():
+            module.log_scale.fill_(scale)
+            return mean(module, 1.0)
+
+    best = {
+        "mse": minimize_scalar(lambda f: mean(losses.build({"mse": 1.0}), f)).fun,
+        "cosine": mean(losses.build({"cosine": 1.0}), 1.0),
+        "infonce": minimize_scalar(contrast, bounds=(-3, 5), method="bounded").fun,
+    }
+    weights = losses.weighed(loss)
+    wanted = sum(weight * best[name] for name, weight in weights.items())
+    assert losses.judged(weights, batches) == pytest.approx(wanted, rel=2e-3)
+    # A network that says the opposite is as good as one that says nothing, not better.
+    opposite = [(-a, b, c) for a, b, c in batches]
+    assert losses.judged({"mse": 1.0}, opposite) == pytest.approx(float((t**2).mean()))
+
+
 def test_the_temperature_is_learned(monkeypatch):
     kept = []
     run = training.Training.run

@@ -13,6 +13,7 @@ DATA = {"sample", "stimulus"}
 REFINED = {"stage", "metric"}
 FIGURES = (
     ({"stage", "metric", "frame"}, "reconstruct"),
+    ({"system", "stage", "metric"}, "fitters"),
     ({"stage", "metric"}, "reconstruction_choices"),
     ({"noise"}, "claims"),
     ({"set", "space"}, "selection"),

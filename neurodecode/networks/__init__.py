@@ -11,6 +11,7 @@ network is built.
 
 from .architectures import ARCHITECTURES, SIZES, layers
 from .decoder import NetworkDecoder
+from .few_trials import few_trials
 from .losses import LOSSES
 
-__all__ = ["ARCHITECTURES", "LOSSES", "SIZES", "NetworkDecoder", "layers"]
+__all__ = ["ARCHITECTURES", "LOSSES", "SIZES", "NetworkDecoder", "few_trials", "layers"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import log
 from typing import Any
+
+import numpy as np
 
 from ..labels import listed, require_choice
 from ._torch import torch
@@ -12,6 +14,8 @@ from ._torch import torch
 LOSSES = ("mse", "cosine", "infonce")
 # The inverse temperature at the start and the largest, as in CLIP (Radford et al. 2021).
 SCALE, LARGEST = 1 / 0.07, 100.0
+# Inverse temperatures that validation chooses from.
+SCALES = tuple(float(s) for s in np.logspace(-1, 2, 31))
 
 
 def weighed(loss: str | Mapping[str, float]) -> dict[str, float]:
@@ -58,11 +62,45 @@ def build(weights: Mapping[str, float]) -> Any:
             return 1 - nn.functional.cosine_similarity(predicted, true, dim=1).mean()
 
         def infonce(self, predicted: Any, true: Any, row: Any) -> Any:
-            a, b = (nn.functional.normalize(side, dim=1) for side in (predicted, true))
-            logits = self.log_scale.exp().clamp(max=LARGEST) * (a @ b.T)
-            same = (row[:, None] == row[None, :]).to(logits.dtype)
-            right = same / same.sum(dim=1, keepdim=True)
-            entropy = nn.functional.cross_entropy
-            return (entropy(logits, right) + entropy(logits.T, right)) / 2
+            return contrasted(predicted, true, row, [self.log_scale.exp().clamp(max=LARGEST)])[0]
 
     return Loss()
+
+
+def contrasted(predicted: Any, true: Any, row: Any, scales: Iterable[Any]) -> list[Any]:
+    """InfoNCE of a batch at each of several inverse temperatures."""
+    nn = torch().nn
+    a, b = (nn.functional.normalize(side, dim=1) for side in (predicted, true))
+    alike = a @ b.T
+    same = (row[:, None] == row[None, :]).to(alike.dtype)
+    right = same / same.sum(dim=1, keepdim=True)
+    entropy = nn.functional.cross_entropy
+    return [(entropy(s * alike, right) + entropy(s * alike.T, right)) / 2 for s in scales]
+
+
+def judged(weights: Mapping[str, float], batches: Iterable[tuple[Any, Any, Any]]) -> float:
+    """Return the loss of validation batches (predicted, true, row) at the slope and temperature that suit them best.
+
+    A network that has begun to overfit says too much too surely, long before it stops getting better at telling
+    samples apart. Predictions get their slope from the validation samples in the end, and no temperature, so an
+    epoch is judged as if it had the best of both (for the temperature see Guo et al. 2017): "mse" is
+    ``(sum t^2 - max(sum p t, 0)^2 / sum p^2) / n``, "infonce" the smallest mean over batches on a grid.
+    """
+    sums: dict[str, Any] = {"p t": 0.0, "p p": 0.0, "t t": 0.0, "numbers": 0, "n": 0}
+    away, entropy = 0.0, np.zeros(len(SCALES))
+    for predicted, true, row in batches:
+        n, p, t = len(row), predicted.double(), true.double()
+        for name, product in {"p t": p * t, "p p": p * p, "t t": t * t}.items():
+            sums[name] += float(product.sum())
+        sums["numbers"] += t.numel()
+        sums["n"] += n
+        away += n * (1 - float(torch().nn.functional.cosine_similarity(p, t, dim=1).mean()))
+        if "infonce" in weights:
+            entropy += n * np.array([float(e) for e in contrasted(p, t, row, SCALES)])
+    explained = max(sums["p t"], 0.0) ** 2 / sums["p p"] if sums["p p"] > 0 else 0.0
+    parts = {
+        "mse": (sums["t t"] - explained) / sums["numbers"],
+        "cosine": away / sums["n"],
+        "infonce": float(entropy.min()) / sums["n"],
+    }
+    return sum(weight * parts[name] for name, weight in weights.items())

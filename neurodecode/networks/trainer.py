@@ -138,11 +138,11 @@ class Training:
     def _validated(self) -> float:
         self.network.eval()
         with torch().no_grad():
-            parts = in_batches(self.validation, self.plan.batch)
-            found = [
-                (float(self._loss(self.samples.batch(rows, self.plan.device))), len(rows)) for rows in parts
-            ]
-        return self._mean(found)
+            batches = (
+                self.samples.batch(r, self.plan.device) for r in in_batches(self.validation, self.plan.batch)
+            )
+            said = ((computed(self.network, b.inputs, self.plan.precision), b.y, b.row) for b in batches)
+            return losses.judged(self.plan.losses, said)
 
     def _loss(self, batch: Batch) -> Any:
         return self.loss(computed(self.network, batch.inputs, self.plan.precision), batch.y, batch.row)

@@ -1,0 +1,55 @@
+"""Settings for recordings of a few hundred trials, for which the published ones were not made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..labels import require_choice
+from .architectures import ARCHITECTURES
+from .decoder import NetworkDecoder
+
+# Loss, and the SDs of noise that is added to training batches.
+BEST: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {
+        "temporal_spatial": ("cosine", 0.0),
+        "nice": ("cosine", 0.0),
+        "eegnet": ("cosine", 0.0),
+        "atm": ("cosine", 0.0),
+        "benchetrit": ("cosine", 2.0),
+        "mlp": ("cosine", 0.0),
+        "transformer": ("cosine", 2.0),
+    }
+)
+
+
+def few_trials(architecture: str) -> NetworkDecoder:
+    """Return an unfitted small network with settings for a few hundred trials.
+
+    Loss and noise of each network are those that told training trials of concepts that were held out apart best, in the
+    simulated EEG of two subjects (400 trials each) and without a look at test trials: see
+    ``analyses/network_settings.py``. NICE and ATM were published with ``loss="infonce"`` for 66,000 trials, which does
+    badly here. Change what you like by ``set_params``, as of every scikit-learn estimator.
+
+    Parameters
+    ----------
+    architecture : one of ``ARCHITECTURES``
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> nd.networks.few_trials("mlp").set_params(size="full").loss
+    'cosine'
+    """
+    require_choice(architecture, ARCHITECTURES, what="architecture")
+    loss, noise = BEST[architecture]
+    return NetworkDecoder(
+        architecture,
+        size="small",
+        loss=loss,
+        epochs=60,
+        batch=32,
+        patience=10,
+        learning_rate=1e-3,
+        augment={"noise": noise} if noise else None,
+    )
