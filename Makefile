@@ -65,6 +65,10 @@ doctest: $(STAMP)
 bench: $(STAMP)
 	$(ONE_THREAD) $(PY) bench/run.py
 
+table7: $(STAMP)
+	$(ONE_THREAD) $(PY) analyses/fitters.py --table 7 --out results
+	$(ONE_THREAD) $(PY) figures/fitters.py results/table_7.nc --out results
+
 docs: $(STAMP)
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"

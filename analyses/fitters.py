@@ -7,7 +7,8 @@ alone; a generator makes pictures of what was decoded (stage 1) and pulls them t
     python analyses/fitters.py --table 4 --out results     # NICE, EEGNet, ATM on EEG; ATM, Benchetrit et al. on MEG
     python analyses/fitters.py --systems eeg:ridge eeg:eegnet --n 10 --out results
 
-Every subject of every system is kept in a file of its own, from which an interrupted run goes on.
+figures/fitters.py makes the tables of it; ``make table7`` does both. Every subject of every system is kept in a file of
+its own, from which an interrupted run goes on.
 """
 
 import argparse
@@ -38,7 +39,6 @@ NAMES = {
     "benchetrit": "Benchetrit et al.",
     "temporal_spatial": "temporal-spatial",
 }
-FORMS = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def main() -> None:
@@ -55,11 +55,7 @@ def main() -> None:
     parameters = {k: v for k, v in vars(args).items() if k != "out"} | {"plan": plan}
     result = store.stamp(result, what="fitters", parameters=parameters, seed=args.seed)
     nd.save(result, args.out / f"{args.name}.nc", overwrite=True)
-    stages = gains(result)
-    for form, suffix in FORMS.items():
-        (args.out / f"{args.name}.{suffix}").write_text(nd.metrics.written(stages, form=form))
-    print(nd.metrics.written(stages))
-    print(f"wrote {args.out / args.name}.nc, .md, .tex, .csv")
+    print(f"wrote {args.out / args.name}.nc")
 
 
 def one(
@@ -117,18 +113,6 @@ def together(systems: dict[str, xr.Dataset], args: argparse.Namespace) -> xr.Dat
     said = {"simulated": True, "subjects": args.subjects, "network_size": args.network_size}
     modality = [s.split(":")[0] for s in systems]
     return result.assign_coords(modality=("system", modality)).assign_attrs(said)
-
-
-def gains(result: xr.Dataset) -> xr.Dataset:
-    """Stage 1 against stage 2 of every system, over pictures."""
-    value = result["value"]
-    compared = [
-        nd.metrics.compare(
-            value.sel(system=s, stage=1, drop=True), value.sel(system=s, stage=2, drop=True), over="picture"
-        )
-        for s in result["system"].values
-    ]
-    return xr.concat(compared, dim=result["system"], combine_attrs="override")
 
 
 def arguments() -> argparse.Namespace:

@@ -3,8 +3,10 @@
 python figures/fitters.py results/table_7.nc --out results
 
 Draws the gains of stage 2 (<name>), what each decoder changes against the linear one (<name>_against_linear), and the
-first pictures of every modality (<name>_pictures).
+first pictures of every modality (<name>_pictures); writes the two tables as Markdown, LaTeX and CSV.
 """
+
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import xarray as xr
@@ -14,6 +16,7 @@ from neurodecode import inputs
 
 LINEAR = "linear"
 SHOWN = 2
+FORMS = {"markdown": "md", "latex": "tex", "csv": "csv"}
 STAGES = {"imagined": "stage 1", "images": "stage 2"}
 
 
@@ -21,16 +24,22 @@ def main() -> None:
     args = inputs.figure_arguments(__doc__)
     result = inputs.load_result(args.result)
     stem = args.out / args.result.stem
+    table(stages(result), stem, inputs.titled("Before: stage 1, after: stage 2", result), result)
+    if (others := against_linear(result)) is not None:
+        title = inputs.titled("Stage 2. Before: the linear decoder, after: this one", result)
+        table(others, stem.with_name(f"{stem.name}_against_linear"), title, result)
+    nd.plot.save(gallery(result), stem.with_name(f"{stem.name}_pictures"))
+
+
+def table(compared: xr.Dataset, stem: Path, title: str, result: xr.Dataset) -> None:
+    """Draw and write one comparison."""
     networks = (
         f"{result.attrs['network_size']} networks; subjects of each modality: {result.attrs['subjects']}"
     )
-    title = inputs.titled("Before: stage 1, after: stage 2", result)
-    nd.plot.save(nd.plot.metric_table(stages(result), title=title, note_text=networks), stem)
-    if (table := against_linear(result)) is not None:
-        title = inputs.titled("Stage 2. Before: the linear decoder, after: this one", result)
-        figure = nd.plot.metric_table(table, title=title, note_text=networks)
-        nd.plot.save(figure, stem.with_name(f"{stem.name}_against_linear"))
-    nd.plot.save(gallery(result), stem.with_name(f"{stem.name}_pictures"))
+    nd.plot.save(nd.plot.metric_table(compared, title=title, note_text=networks), stem)
+    for form, suffix in FORMS.items():
+        stem.with_name(f"{stem.name}.{suffix}").write_text(nd.metrics.written(compared, form=form))
+    print(f"{title}\n{nd.metrics.written(compared)}")
 
 
 def stages(result: xr.Dataset) -> xr.Dataset:
@@ -52,11 +61,12 @@ def against_linear(result: xr.Dataset) -> xr.Dataset | None:
 
 
 def compared(before: xr.DataArray, after: xr.DataArray, systems) -> xr.Dataset:
-    """Gains over pictures, system by system."""
-    found = [
-        nd.metrics.compare(before.sel(system=s, drop=True), after.sel(system=s, drop=True), over="picture")
-        for s in systems
-    ]
+    """Gains over pictures, system by system; one with fewer pictures than others has none at the end."""
+
+    def one(values: xr.DataArray, system: str) -> xr.DataArray:
+        return values.sel(system=system, drop=True).dropna("picture", how="all")
+
+    found = [nd.metrics.compare(one(before, s), one(after, s), over="picture") for s in systems]
     return xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="override")
 
 

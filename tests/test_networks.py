@@ -735,6 +735,14 @@ def test_predictions_have_the_size_that_validation_samples_ask_for(loss):
     assert slope[0] == pytest.approx(1.0, rel=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_settings_for_few_trials_train_every_network(architecture):
+    decoder = nd.networks.few_trials(architecture)
+    assert (decoder.architecture, decoder.size) == (architecture, "small")
+    decoder.set_params(epochs=2).fit(*recording())
+    assert np.isfinite(decoder.history_.validation_loss).all()
+
+
 def test_bfloat16_stays_near_float32():
     epochs, features = recording()
     full = NetworkDecoder("mlp", **QUICK).fit(epochs, features)

@@ -14,11 +14,11 @@ BEST: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "temporal_spatial": ("cosine", 0.0),
         "nice": ("cosine", 0.0),
-        "eegnet": ("cosine", 0.0),
+        "eegnet": ("mse", 2.0),
         "atm": ("cosine", 0.0),
-        "benchetrit": ("cosine", 2.0),
-        "mlp": ("cosine", 0.0),
-        "transformer": ("cosine", 2.0),
+        "benchetrit": ("mse", 2.0),
+        "mlp": ("mse", 2.0),
+        "transformer": ("mse", 2.0),
     }
 )
 
@@ -39,7 +39,7 @@ def few_trials(architecture: str) -> NetworkDecoder:
     --------
     >>> import neurodecode as nd
     >>> nd.networks.few_trials("mlp").set_params(size="full").loss
-    'cosine'
+    'mse'
     """
     require_choice(architecture, ARCHITECTURES, what="architecture")
     loss, noise = BEST[architecture]
