@@ -74,7 +74,9 @@ def gallery(result: xr.Dataset):
     """The first pictures of every modality, both stages of every decoder."""
     modalities = dict.fromkeys(result["modality"].values.tolist())
     with nd.plot.style():
-        figure = plt.figure(figsize=(nd.plot.PAGE, (0.72 * SHOWN + 0.55) * len(modalities)))
+        most = max(int((result["modality"].values == m).sum()) for m in modalities)
+        wide = min(nd.plot.PAGE, 0.72 * (2 * most + 1) + 0.9)
+        figure = plt.figure(figsize=(wide, (0.72 * SHOWN + 0.75) * len(modalities)))
         parts = figure.subfigures(len(modalities), 1, squeeze=False)[:, 0]
         for part, modality in zip(parts, modalities, strict=True):
             here = result.isel(system=result["modality"].values == modality, picture=slice(0, SHOWN))
