@@ -70,21 +70,30 @@ def one(
     """Both stages of one subject, from its file if it is there."""
     data = pipeline.lab_data(modality, subject=number, size=args.size, seed=args.seed)
     decoder = decoder_of(kind, args)
+    by_concept = args.by_concept and modality != "fmri"
     key = {
         "plan": plan,
         "decoder": repr(decoder),
         "data": store.data_hash(data.responses, *data.features.values()),
         "generator": generator.weights,
         "n": args.n,
-    }
+    } | ({"c": "by concept"} if by_concept else {})
     folder = args.out / "fitters_pieces"
     folder.mkdir(exist_ok=True)
-    pieces = store.Pieces(folder / f"{data.subject}_{kind}_{args.network_size}_{args.n}", key=key)
+    name = f"{data.subject}_{kind}_{args.network_size}_{args.n}{'_by_concept' * by_concept}"
+    pieces = store.Pieces(folder / name, key=key)
     if "made" not in pieces:
         fits = pipeline.Fits(data, plan.regions, plan.n_voxels, decoder=decoder)
-        made = pipeline.run(data, generator, encoder, plan, n=args.n, fits=fits)
+        said = {"c": named(fits, plan.meaning)} if by_concept else None
+        made = pipeline.run(data, generator, encoder, plan, n=args.n, fits=fits, decoders=said)
         pieces.save("made", made[["value", "truth", "imagined", "images"]])
     return pieces.load("made")
+
+
+def named(fits: pipeline.Fits, meaning: str) -> reconstruction.ByConcept:
+    """Return a decoder of c that names which of the test concepts was seen, and takes the words for it."""
+    centres = nd.retrieval.concept_centres(fits.data.features[meaning], fits.test)
+    return reconstruction.ByConcept(fits.fitted(meaning), centres, vision.load_text("lab"))
 
 
 def decoder_of(kind: str, args: argparse.Namespace) -> Any:
@@ -111,6 +120,7 @@ def together(systems: dict[str, xr.Dataset], args: argparse.Namespace) -> xr.Dat
     bare = [s.reset_coords("stimulus") for s in systems.values()]
     result = xr.concat(bare, xr.Variable("system", names), combine_attrs="drop_conflicts")
     said = {"simulated": True, "subjects": args.subjects, "network_size": args.network_size}
+    said["by_concept"] = int(args.by_concept)
     modality = [s.split(":")[0] for s in systems]
     return result.assign_coords(modality=("system", modality)).assign_attrs(said)
 
@@ -128,11 +138,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="iterations of stage 2")
     parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
+    parser.add_argument(
+        "--by-concept",
+        action="store_true",
+        help='EEG and MEG: c is that of "a picture of ...", the test concept that the decoded meaning is most like',
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the files")
     args = parser.parse_args()
     args.name = f"table_{args.table}" if args.systems is None else "fitters"
+    args.name += "_by_concept" * args.by_concept
     args.systems = args.systems or TABLES[args.table]
     _require_known(args.systems)
     args.out.mkdir(parents=True, exist_ok=True)
