@@ -13,7 +13,7 @@ from .decoder import NetworkDecoder
 BEST: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "temporal_spatial": ("cosine", 0.0),
-        "nice": ("cosine", 0.0),
+        "nice": ("cosine", 2.0),
         "eegnet": ("mse", 2.0),
         "atm": ("cosine", 0.0),
         "benchetrit": ("mse", 2.0),
