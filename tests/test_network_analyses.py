@@ -13,6 +13,7 @@ import xarray as xr
 from scipy import stats
 
 import neurodecode as nd
+from neurodecode import cli
 
 pytest.importorskip("torch")
 
@@ -114,3 +115,64 @@ def test_settings_are_chosen_without_a_look_at_test_trials(files, monkeypatch) -
     run("network_settings.py", files, *options, monkeypatch=monkeypatch)
     again = nd.load(files / "network_settings_eeg.nc")
     np.testing.assert_array_equal(again["accuracy"], first["accuracy"])
+
+
+def lab_run(folder: Path, *options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["fitters.py", "--out", str(folder), *options])
+    runpy.run_path(str(ANALYSES / "fitters.py"), run_name="__main__")
+
+
+def test_a_system_is_fitted_refined_and_kept(tmp_path, monkeypatch) -> None:
+    """The lab's EEG, an MLP of one epoch, one step of stage 2, two pictures: all parts, not their quality."""
+    systems = ("--systems", "eeg:mlp")
+    few = ("--n", "2", "--steps", "1", "--epochs", "1", "--by-concept")
+    lab_run(tmp_path, *systems, *few, monkeypatch=monkeypatch)
+    result = nd.load(tmp_path / "fitters_by_concept.nc")
+    assert {k: result.sizes[k] for k in ("system", "stage", "picture")} == {
+        "system": 1,
+        "stage": 2,
+        "picture": 2,
+    }
+    assert result["system"].values.tolist() == ["EEG, MLP"]
+    assert result["value"].notnull().all()
+    # What is finished is not fitted again, and is not mistaken for the same with other settings.
+    monkeypatch.setattr(nd.networks.NetworkDecoder, "fit", None)
+    lab_run(tmp_path, *systems, *few, monkeypatch=monkeypatch)
+    xr.testing.assert_equal(nd.load(tmp_path / "fitters_by_concept.nc"), result)
+    with pytest.raises(ValueError, match="begun with"):
+        lab_run(tmp_path, *systems, *few, "--epochs", "2", monkeypatch=monkeypatch)
+    with pytest.raises(SystemExit, match="unknown system 'eeg:perceptron'; it is fmri, eeg or meg, a colon"):
+        lab_run(tmp_path, "--systems", "eeg:perceptron", monkeypatch=monkeypatch)
+
+
+def test_tables_compare_stages_and_each_decoder_with_the_linear_one(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    systems = ["fMRI, linear", "fMRI, MLP", "EEG, linear", "EEG, MLP"]
+    values = rng.normal(1.0, 0.1, size=(4, 2, 2, 5))
+    values[2:, :, :, 3:] = np.nan  # fewer pictures of EEG
+    pictures = ("system", "picture", "row", "column", "colour")
+    result = xr.Dataset(
+        {
+            "value": (("system", "stage", "metric", "picture"), values),
+            **{name: (pictures, rng.random((4, 5, 8, 8, 3))) for name in ("truth", "imagined", "images")},
+        },
+        coords={
+            "system": systems,
+            "modality": ("system", ["fmri", "fmri", "eeg", "eeg"]),
+            "stage": [1, 2],
+            "metric": ["PixCorr", "SSIM"],
+            "better": ("metric", ["higher", "higher"]),
+            "picture": np.arange(5),
+        },
+        attrs={"network_size": "small", "subjects": 1, "simulated": True},
+    )
+    nd.save(result, tmp_path / "table_7.nc")
+    assert cli.main(["figure", str(tmp_path / "table_7.nc"), "--out", str(tmp_path)]) == 0
+    for name in ("table_7", "table_7_against_linear", "table_7_pictures"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+    text = (tmp_path / "table_7_against_linear.md").read_text()
+    assert "| EEG, MLP |" in text
+    assert "linear |" not in text
+    linear, mlp = values[2, 1, 0, :3], values[3, 1, 0, :3]
+    gain = 100 * (mlp - linear).mean() / linear.mean()
+    assert f"{gain:+.1f} %" in text
