@@ -49,7 +49,7 @@ def main() -> None:
     for system in args.systems:
         modality, kind = system.split(":")
         made = [one(modality, kind, s + 1, generator, encoder, plan, args) for s in range(args.subjects)]
-        systems[system] = flat(made)
+        systems[system] = joined(made)
         print(system, systems[system]["value"].mean("picture").round(3).to_pandas().T, sep="\n", flush=True)
     result = together(systems, args)
     parameters = {k: v for k, v in vars(args).items() if k != "out"} | {"plan": plan}
@@ -73,24 +73,23 @@ def one(
     by_concept = args.by_concept and modality != "fmri"
     key = {
         "plan": plan,
-        "decoder": repr(decoder),
+        "decoder": decoder,
+        "recipe": nd.networks.RECIPE,
         "data": store.data_hash(data.responses, *data.features.values()),
         "generator": generator.weights,
+        "encoder": encoder.weights,
         "n": args.n,
     } | ({"c": "by concept"} if by_concept else {})
-    folder = args.out / "fitters_pieces"
-    folder.mkdir(exist_ok=True)
-    name = f"{data.subject}_{kind}_{args.network_size}_{args.n}{'_by_concept' * by_concept}"
-    pieces = store.Pieces(folder / name, key=key)
+    pieces = store.Pieces.named(args.out / "fitters_pieces", f"{data.subject}_{kind}", key=key)
     if "made" not in pieces:
         fits = pipeline.Fits(data, plan.regions, plan.n_voxels, decoder=decoder)
-        said = {"c": named(fits, plan.meaning)} if by_concept else None
-        made = pipeline.run(data, generator, encoder, plan, n=args.n, fits=fits, decoders=said)
+        others = {"c": naming(fits, plan.meaning)} if by_concept else None
+        made = pipeline.run(data, generator, encoder, plan, n=args.n, fits=fits, decoders=others)
         pieces.save("made", made[["value", "truth", "imagined", "images"]])
     return pieces.load("made")
 
 
-def named(fits: pipeline.Fits, meaning: str) -> reconstruction.ByConcept:
+def naming(fits: pipeline.Fits, meaning: str) -> reconstruction.ByConcept:
     """Return a decoder of c that names which of the test concepts was seen, and takes the words for it."""
     centres = nd.retrieval.concept_centres(fits.data.features[meaning], fits.test)
     return reconstruction.ByConcept(fits.fitted(meaning), centres, vision.load_text("lab"))
@@ -105,13 +104,14 @@ def decoder_of(kind: str, args: argparse.Namespace) -> Any:
     )
 
 
-def flat(made: list[xr.Dataset]) -> xr.Dataset:
-    """Lay the pictures of all subjects one after the other, numbered."""
-    whole = xr.concat(made, dim="sample", combine_attrs="drop_conflicts", join="override")
-    kept = whole.rename(sample="picture").drop_vars("picture")
-    return kept.assign_coords(
-        picture=np.arange(kept.sizes["picture"]), stimulus=("picture", kept["stimulus"].values)
-    )
+def joined(made: list[xr.Dataset]) -> xr.Dataset:
+    """Average the scores of every picture over subjects, who saw the same; the pictures are the first subject's."""
+    scores = [m["value"].swap_dims(sample="stimulus").reset_coords("sample", drop=True) for m in made]
+    first = made[0].rename(sample="picture").drop_vars("picture")
+    mean = xr.concat(scores, "subject", join="exact").mean("subject", keep_attrs=True)
+    values = mean.sel(stimulus=first["stimulus"].values).rename(stimulus="picture").drop_vars("picture")
+    number = np.arange(first.sizes["picture"])
+    return first.assign(value=values.assign_coords(stimulus=first["stimulus"])).assign_coords(picture=number)
 
 
 def together(systems: dict[str, xr.Dataset], args: argparse.Namespace) -> xr.Dataset:
@@ -141,7 +141,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--by-concept",
         action="store_true",
-        help='EEG and MEG: c is that of "a picture of ...", the test concept that the decoded meaning is most like',
+        help='EEG and MEG: c is that of "a picture of ..." the test concept whose picture is most like the decoded '
+        "meaning (of a closed set, in which the right one is)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -156,12 +157,14 @@ def arguments() -> argparse.Namespace:
 
 
 def _require_known(systems: list[str]) -> None:
-    kinds = (RIDGE, *nd.networks.ARCHITECTURES)
+    epochs = (RIDGE, *nd.networks.ARCHITECTURES)
+    kinds = {"fmri": (RIDGE, "mlp", "transformer"), "eeg": epochs, "meg": epochs}
     for system in systems:
         modality, _, kind = system.partition(":")
-        if modality not in ("fmri", "eeg", "meg") or kind not in kinds:
+        if kind not in kinds.get(modality, ()):
             raise SystemExit(
-                f"unknown system {system!r}; it is fmri, eeg or meg, a colon, and one of {', '.join(kinds)}"
+                f"unknown system {system!r}; it is fmri, eeg or meg, a colon, and one of {', '.join(epochs)} (fmri: "
+                f"{', '.join(kinds['fmri'])})"
             )
 
 

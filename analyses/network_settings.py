@@ -32,7 +32,8 @@ def main() -> None:
     for model in args.models:
         ways = [(loss, noise) for loss in LOSSES for noise in NOISES]
         for loss, noise in tqdm(ways, desc=model):
-            judged = [one(model, loss, noise, *parts[s], data.features[SPACE], args) for s in parts]
+            decoder = decoder_of(model, loss, noise, args)
+            judged = [one(s, decoder, *parts[s], data.features[SPACE], args.out) for s in parts]
             print(f"{model:>16} {loss:>8} noise {noise:g}: {np.round(np.mean(judged, 0), 3)}", flush=True)
             found.append(judged)
     shape = (len(args.models), len(LOSSES), len(NOISES), len(parts), 2)
@@ -58,33 +59,27 @@ def parted(responses: xr.DataArray, seed: int) -> tuple[xr.DataArray, xr.DataArr
     return train.isel(sample=~held), train.isel(sample=held)
 
 
+def decoder_of(model: str, loss: str, noise: float, args: argparse.Namespace) -> nd.networks.NetworkDecoder:
+    settings = {"size": args.network_size, "epochs": args.epochs, "seed": args.seed, "device": args.device}
+    way = {"loss": loss, "augment": {"noise": noise} if noise else None}
+    return nd.networks.few_trials(model).set_params(**settings, **way)
+
+
 def one(
-    model: str,
-    loss: str,
-    noise: float,
+    subject: str,
+    decoder: nd.networks.NetworkDecoder,
     learned: xr.DataArray,
     held: xr.DataArray,
     features: xr.DataArray,
-    args: argparse.Namespace,
+    out: Path,
 ) -> tuple[float, float]:
     """Pairwise and top-5 identification of one subject's trials that were taken out; kept in a file."""
-    decoder = nd.networks.NetworkDecoder(
-        model,
-        size=args.network_size,
-        loss=loss,
-        epochs=args.epochs,
-        batch=args.batch,
-        patience=args.patience,
-        learning_rate=args.learning_rate,
-        augment={"noise": noise} if noise else None,
-        seed=args.seed,
-        device=args.device,
-    )
-    key = {"decoder": repr(decoder), "data": store.data_hash(learned, held, features)}
-    folder = args.out / "network_settings_pieces"
-    folder.mkdir(exist_ok=True)
-    name = f"{learned.attrs['subject']}_{model}_{loss}_{noise:g}_{args.network_size}"
-    pieces = store.Pieces(folder / name, key=key)
+    key = {
+        "decoder": decoder,
+        "recipe": nd.networks.RECIPE,
+        "data": store.data_hash(learned, held, features),
+    }
+    pieces = store.Pieces.named(out / "network_settings_pieces", f"{subject}_{decoder.architecture}", key=key)
     if "scores" not in pieces:
         predicted = decoder.fit(learned, features).predict(held)
         true = match(features, predicted)
@@ -104,9 +99,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=models, default=models, metavar="MODEL")
     parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
-    parser.add_argument("--batch", type=int, default=32, help="trials")
-    parser.add_argument("--patience", type=int, default=10, help="epochs without a smaller validation loss")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
     args = parser.parse_args()

@@ -8,7 +8,7 @@ met, among all of them by the image features that it predicts.
     python analyses/networks.py --shuffle --subjects 4 --out results     # all must fall to chance
     python analyses/networks.py --loss infonce --models ridge nice atm --out results     # as these were published
 
-How each network is trained was chosen by analyses/network_settings.py, which sees no test trial.
+Loss and noise of each network were chosen by analyses/network_settings.py, which sees no test trial.
 """
 
 import argparse
@@ -32,39 +32,42 @@ KEEP = (1, 5)
 def main() -> None:
     args = arguments()
     data = inputs.read(args)
-    results = {}
+    candidates = data.features[SPACE].sel(stimulus=tested(data))
+    found = []
     for model in args.models:
         predictions = {
             subject: predicted(model, subject, data, args)
             for subject in tqdm(data.responses, desc=model, unit="subject")
         }
-        candidates = data.features[SPACE].sel(stimulus=tested(data))
-        found = nd.retrieval.identify(predictions, candidates, k=KEEP, seed=args.seed)
-        results[model] = against(found, results.get("ridge", found))
-        mean = results[model]["mean"].to_series().round(3).to_dict()
-        print(
-            f"{model}: top-k {mean}, chance {results[model]['chance'].values.round(3).tolist()}", flush=True
-        )
-    result = xr.concat(results.values(), xr.Variable("model", list(results)), combine_attrs="override")
+        found.append(nd.retrieval.identify(predictions, candidates, k=KEEP, seed=args.seed))
+        print(f"{model}: top-k {found[-1]['mean'].to_series().round(3).to_dict()}", flush=True)
+    models = xr.Variable("model", list(args.models))
+    result = with_gains(xr.concat(found, models, combine_attrs="override"))
     report(result)
     said = {"modality": args.modality, "network_size": args.network_size, "shuffled": args.shuffle}
-    inputs.write(
-        result.assign_attrs(said | {"loss": args.loss or "chosen"}), data, args.out / f"{named(args)}.nc"
-    )
+    said["loss"] = args.loss or "chosen"
+    inputs.write(result.assign_attrs(said), data, args.out / f"{stem(args)}.nc")
 
 
-def named(args: argparse.Namespace) -> str:
-    """Stem of the result file: what is not as usual is in it."""
+def stem(args: argparse.Namespace) -> str:
+    """Name of the result file without its ending: what is not as usual is in it."""
     size = "" if args.network_size == "small" else f"_{args.network_size}"
     return f"networks_{args.modality}{size}{f'_{args.loss}' if args.loss else ''}{'_shuffled' * args.shuffle}"
 
 
-def against(found: xr.Dataset, ridge: xr.Dataset) -> xr.Dataset:
-    """Add what is gained over ridge (k), with 95 % t limits of the paired difference over subjects."""
-    gain = (found["accuracy"] - ridge["accuracy"]).transpose("subject", "k")
-    n, mean = gain.sizes["subject"], gain.mean("subject")
-    reach = stats.t.ppf(0.975, n - 1) * gain.std("subject", ddof=1) / np.sqrt(n) if n > 1 else np.nan * mean
-    return found.assign(gain=mean, gain_low=mean - reach, gain_high=mean + reach)
+def with_gains(result: xr.Dataset) -> xr.Dataset:
+    """Add what each model gains over ridge (model, k), with 95 % t limits of the paired difference over subjects.
+
+    NaN where ridge is not among the models.
+    """
+    ridge = result["accuracy"].reindex(model=["ridge"]).isel(model=0, drop=True)
+    gain = result["accuracy"] - ridge
+    n, mean = gain.sizes["subject"], gain.mean("subject", skipna=False)
+    if n > 1:
+        reach = stats.t.ppf(0.975, n - 1) * gain.std("subject", ddof=1, skipna=False) / np.sqrt(n)
+    else:
+        reach = np.nan * mean
+    return result.assign(gain=mean, gain_low=mean - reach, gain_high=mean + reach)
 
 
 def report(result: xr.Dataset) -> None:
@@ -86,14 +89,14 @@ def predicted(model: str, subject: str, data: inputs.Inputs, args: argparse.Name
     """Features (sample, feature) of one subject's test trials; kept in a file, so that a long run goes on."""
     responses, features = data.responses[subject], data.features[SPACE]
     key = {
-        "model": repr(decoder_of(model, args)),
+        "model": decoder_of(model, args),
+        "recipe": nd.networks.RECIPE,
         "responses": store.data_hash(responses),
         "features": store.data_hash(features),
         "shuffle": args.shuffle,
         "seed": args.seed,
     }
-    (args.out / "networks_pieces").mkdir(exist_ok=True)
-    pieces = store.Pieces(args.out / "networks_pieces" / f"{named(args)}_{subject}_{model}", key=key)
+    pieces = store.Pieces.named(args.out / "networks_pieces", f"{stem(args)}_{subject}_{model}", key=key)
     if "predictions" not in pieces:
         train = responses.isel(sample=responses.split.values == "train")
         if args.shuffle:
@@ -128,7 +131,7 @@ def arguments() -> argparse.Namespace:
     inputs.add_arguments(parser)
     parser.set_defaults(modality="eeg")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
-    parser.add_argument("--network-size", choices=("small", "full"), default="small", help="of the networks")
+    parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
     parser.add_argument(
         "--loss", choices=nd.networks.LOSSES, help="of all networks, instead of the chosen ones"
     )

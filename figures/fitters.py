@@ -13,6 +13,7 @@ import xarray as xr
 
 import neurodecode as nd
 from neurodecode import inputs
+from neurodecode.plot.look import counted
 
 LINEAR = "linear"
 SHOWN = 2
@@ -33,10 +34,11 @@ def main() -> None:
 
 def table(compared: xr.Dataset, stem: Path, title: str, result: xr.Dataset) -> None:
     """Draw and write one comparison."""
-    networks = (
-        f"{result.attrs['network_size']} networks; subjects of each modality: {result.attrs['subjects']}"
-    )
-    nd.plot.save(nd.plot.metric_table(compared, title=title, note_text=networks), stem)
+    subjects = counted(int(result.attrs["subjects"]))
+    words = f"{result.attrs['network_size']} networks; mean over {subjects} of each modality"
+    if result.attrs["by_concept"]:
+        words += '; c of EEG and MEG: "a picture of ..." one of the test concepts, by their own pictures\' features'
+    nd.plot.save(nd.plot.metric_table(compared, title=title, note_text=words), stem)
     for form, suffix in FORMS.items():
         stem.with_name(f"{stem.name}.{suffix}").write_text(nd.metrics.written(compared, form=form))
     print(f"{title}\n{nd.metrics.written(compared)}")
@@ -67,7 +69,9 @@ def compared(before: xr.DataArray, after: xr.DataArray, systems) -> xr.Dataset:
         return values.sel(system=system, drop=True).dropna("picture", how="all")
 
     found = [nd.metrics.compare(one(before, s), one(after, s), over="picture") for s in systems]
-    return xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="override")
+    counts = sorted({int(f.attrs["n"]) for f in found})
+    several = xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="override")
+    return several.assign_attrs(n="-".join(map(str, counts)))
 
 
 def gallery(result: xr.Dataset):

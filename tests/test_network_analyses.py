@@ -75,6 +75,13 @@ def test_every_model_is_compared_with_ridge_pair_by_pair(files, monkeypatch) -> 
     np.testing.assert_allclose(
         [found["gain"], found["gain_low"], found["gain_high"]], [np.mean(ours - ridge), low, high]
     )
+    # In another order the same.
+    run("networks.py", files, "--models", "mlp", "ridge", "--epochs", "15", monkeypatch=monkeypatch)
+    other = nd.load(files / "networks_eeg.nc")
+    xr.testing.assert_equal(other.sel(model=result["model"].values)["gain"], result["gain"])
+    # Without ridge there is nothing to gain over.
+    run("networks.py", files, "--models", "mlp", "--epochs", "15", monkeypatch=monkeypatch)
+    assert nd.load(files / "networks_eeg.nc")["gain"].isnull().all()
     # Nothing is fitted again.
     monkeypatch.setattr(nd.networks.NetworkDecoder, "fit", None)
     run("networks.py", files, *options, monkeypatch=monkeypatch)
@@ -139,10 +146,12 @@ def test_a_system_is_fitted_refined_and_kept(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(nd.networks.NetworkDecoder, "fit", None)
     lab_run(tmp_path, *systems, *few, monkeypatch=monkeypatch)
     xr.testing.assert_equal(nd.load(tmp_path / "fitters_by_concept.nc"), result)
-    with pytest.raises(ValueError, match="begun with"):
+    with pytest.raises(TypeError, match="not callable"):
         lab_run(tmp_path, *systems, *few, "--epochs", "2", monkeypatch=monkeypatch)
     with pytest.raises(SystemExit, match="unknown system 'eeg:perceptron'; it is fmri, eeg or meg, a colon"):
         lab_run(tmp_path, "--systems", "eeg:perceptron", monkeypatch=monkeypatch)
+    with pytest.raises(SystemExit, match=r"unknown system 'fmri:nice'; .*\(fmri: ridge, mlp, transformer\)"):
+        lab_run(tmp_path, "--systems", "fmri:nice", monkeypatch=monkeypatch)
 
 
 def test_tables_compare_stages_and_each_decoder_with_the_linear_one(tmp_path) -> None:
@@ -164,7 +173,7 @@ def test_tables_compare_stages_and_each_decoder_with_the_linear_one(tmp_path) ->
             "better": ("metric", ["higher", "higher"]),
             "picture": np.arange(5),
         },
-        attrs={"network_size": "small", "subjects": 1, "simulated": True},
+        attrs={"network_size": "small", "subjects": 1, "by_concept": 1, "simulated": True},
     )
     nd.save(result, tmp_path / "table_7.nc")
     assert cli.main(["figure", str(tmp_path / "table_7.nc"), "--out", str(tmp_path)]) == 0
@@ -172,6 +181,7 @@ def test_tables_compare_stages_and_each_decoder_with_the_linear_one(tmp_path) ->
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     text = (tmp_path / "table_7_against_linear.md").read_text()
     assert "| EEG, MLP |" in text
+    assert "n = 3-5 pictures" in text
     assert "linear |" not in text
     linear, mlp = values[2, 1, 0, :3], values[3, 1, 0, :3]
     gain = 100 * (mlp - linear).mean() / linear.mean()

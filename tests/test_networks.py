@@ -606,10 +606,10 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(tmp_path):
     NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs, features)
     assert sorted(f.name for f in folder.iterdir()) == ["key.json", "state.safetensors"]
     with pytest.raises(
-        ValueError, match="begun with another key; 1 of 4 entries differ: 'parameters'.*'seed': 0"
+        ValueError, match="begun with another key; 1 of 5 entries differ: 'parameters'.*'seed': 0"
     ):
         NetworkDecoder("mlp", **QUICK, seed=1, checkpoint=folder).fit(epochs, features)
-    with pytest.raises(ValueError, match="begun with another key; 1 of 4 entries differ: 'data'"):
+    with pytest.raises(ValueError, match="begun with another key; 1 of 5 entries differ: 'data'"):
         NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs + 1, features)
     file = folder / "state.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
@@ -695,10 +695,65 @@ def test_validation_judges_an_epoch_at_its_best_slope_and_temperature(loss):
     }
     weights = losses.weighed(loss)
     wanted = sum(weight * best[name] for name, weight in weights.items())
-    assert losses.judged(weights, batches) == pytest.approx(wanted, rel=2e-3)
+    assert judged(weights, batches).loss == pytest.approx(wanted, rel=2e-3)
     # A network that says the opposite is as good as one that says nothing, not better.
     opposite = [(-a, b, c) for a, b, c in batches]
-    assert losses.judged({"mse": 1.0}, opposite) == pytest.approx(float((t**2).mean()))
+    assert judged({"mse": 1.0}, opposite).loss == pytest.approx(float((t**2).mean()))
+    assert judged({"mse": 1.0}, opposite).slope == pytest.approx(-judged({"mse": 1.0}, batches).slope)
+
+
+def judged(weights, batches):
+    found = losses.Judged(weights)
+    for batch in batches:
+        found.add(*batch)
+    return found
+
+
+def test_validation_that_cannot_contrast_is_refused():
+    epochs, features = recording()
+    few = epochs[:10]
+    with pytest.raises(
+        ValueError, match=r"validation part \(1 of 10 samples\) has 1; give a larger validation"
+    ):
+        NetworkDecoder("mlp", **QUICK, loss="infonce", by="sample", validation=1).fit(few, features)
+
+
+def test_no_stimulus_is_on_both_sides_of_validation():
+    epochs, features = recording()
+    twice = xr.concat(
+        [epochs, epochs.assign_coords(sample=[f"again {s}" for s in epochs.sample.values])], "sample"
+    )
+    n = epochs.sizes["sample"]
+    runs = twice.assign_coords(
+        session=("sample", [1] * n + [2] * n), subject=("sample", ["a"] * n + ["b"] * n)
+    )
+    with pytest.raises(ValueError, match="session.*stimul"):
+        NetworkDecoder("mlp", **QUICK, by="session", validation=1).fit(runs, features)
+    # New subjects see what others saw.
+    found = NetworkDecoder("mlp", **QUICK, by="subject", validation=1).fit(runs, features)
+    assert set(runs.subject.sel(sample=found.validation_samples_).values.tolist()) in ({"a"}, {"b"})
+
+
+def test_a_subject_of_validation_alone_has_no_token_of_its_own():
+    epochs, features = recording()
+    n = epochs.sizes["sample"]
+    named = epochs.assign_coords(subject=("sample", np.array(["a", "b", "c"])[np.arange(n) % 3]))
+    decoder = NetworkDecoder("atm", **QUICK, subject="subject", by="subject", validation=1).fit(
+        named, features
+    )
+    held = set(named.subject.sel(sample=decoder.validation_samples_).values.tolist())
+    assert decoder._subjects == sorted({"a", "b", "c"} - held)
+    assert weights(decoder)["subject.weight"].shape[0] == 2
+
+
+def test_a_module_is_a_copy():
+    epochs, features = recording()
+    decoder = NetworkDecoder("mlp", **QUICK).fit(epochs, features)
+    before = decoder.predict(epochs)
+    with torch.no_grad():
+        for parameter in decoder.module().parameters():
+            parameter.zero_()
+    xr.testing.assert_identical(decoder.predict(epochs), before)
 
 
 def test_the_temperature_is_learned(monkeypatch):
@@ -948,7 +1003,7 @@ def test_a_planted_signal_is_found_in_its_window_and_channels(architecture):
         ({"loss": {}}, "weights above 0"),
         ({"precision": "float16"}, "unknown precision 'float16'"),
         ({"epochs": 0}, "epochs must be a whole number from 1, got 0"),
-        ({"batch": 1}, "batch must be a whole number from 2, got 1"),
+        ({"batch": 1}, "batch must be a whole number from 3, got 1"),
         ({"patience": 0}, "patience must be a whole number from 1, got 0"),
         ({"seed": -1}, "seed must be a whole number from 0, got -1"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),

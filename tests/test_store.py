@@ -596,6 +596,13 @@ def test_pieces(tmp_path):
         pieces.load("V1")
     pieces.save("V1", scores())
     pieces.save("V1", scores() + 1)
+    # A folder named by its key: the same key finds it, another begins beside it.
+    named, other = (Pieces.named(tmp_path / "all", "sub/1 MLP", key=k) for k in (key, key | {"seed": 1}))
+    named.save("V1", scores())
+    assert "V1" in Pieces.named(tmp_path / "all", "sub/1 MLP", key=dict(reversed(key.items())))
+    assert "V1" not in other
+    assert named.folder.name.startswith("sub_1_MLP-")
+    assert named.folder.parent == other.folder.parent == tmp_path / "all"
     again = Pieces(tmp_path / "work", key=dict(reversed(key.items())))
     assert "V1" in again
     assert_identical(again.load("V1"), scores() + 1)

@@ -13,5 +13,6 @@ from .architectures import ARCHITECTURES, SIZES, layers
 from .decoder import NetworkDecoder
 from .few_trials import few_trials
 from .losses import LOSSES
+from .trainer import RECIPE
 
-__all__ = ["ARCHITECTURES", "LOSSES", "SIZES", "NetworkDecoder", "few_trials", "layers"]
+__all__ = ["ARCHITECTURES", "LOSSES", "RECIPE", "SIZES", "NetworkDecoder", "few_trials", "layers"]

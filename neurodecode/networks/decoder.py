@@ -38,7 +38,7 @@ from . import architectures, augment, losses
 from ._torch import torch
 from .checkpoints import Checkpoint
 from .samples import Samples, Scaling, in_batches
-from .trainer import Plan, Training, computed
+from .trainer import RECIPE, Plan, Training, computed, lengthened
 
 PRECISIONS = ("float32", "bfloat16")
 # Predictions are never shortened to less than this.
@@ -74,7 +74,8 @@ class NetworkDecoder(BaseEstimator):
         for all epochs.
     by : str
         Sample coordinate whose values stay together in validation. Where there is no "concept", the stimulus does, and
-        without that the sample: ``validated_by_`` says which it was.
+        without that the sample: ``validated_by_`` says which it was. No stimulus may be in both parts, but with
+        "subject", which asks about new subjects.
     patience : int or None
         Epochs without a smaller validation loss after which training stops; the weights of the smallest are kept. None:
         all epochs, and the last weights.
@@ -96,13 +97,13 @@ class NetworkDecoder(BaseEstimator):
     Attributes
     ----------
     history_ : Dataset (epoch)
-        ``loss`` and ``validation_loss`` (NaN without validation), with the provenance of the fit.
+        ``loss`` and ``validation_loss`` (NaN without validation; at the best slope and temperature, so that it is no
+        measure of how much larger predictions are than they should be), with the provenance of the fit.
     best_epoch_ : int
         The epoch whose weights are kept.
     slope_ : float
-        The least-squares factor from what the network says to standardised features of the validation samples, .01 at
-        least, by which every prediction is multiplied: what a network is not sure of it draws to the mean no more than
-        it was trained to, and losses of direction do not say how far to go at all. 1 without validation.
+        Factor by which predictions are multiplied: least squares from standardised predictions to features over the
+        validation samples, .01 at least; 1 without validation.
     n_parameters_ : int
     validated_by_ : str or None
     validation_samples_ : array of sample ids
@@ -182,7 +183,12 @@ class NetworkDecoder(BaseEstimator):
         training, validation = self._parts(responses)
         if not validation.size:
             plan = replace(plan, patience=None)
-        self._subjects = self._named_subjects(responses)
+        if "infonce" in plan.losses and validation.size and np.unique(row[validation]).size < 2:
+            raise ValueError(
+                f"'infonce' tells stimuli apart, but the validation part ({validation.size} of {row.size} samples) has "
+                f"{np.unique(row[validation]).size}; give a larger validation than {self.validation!r}, or None"
+            )
+        self._subjects = self._named_subjects(responses.isel({SAMPLE: training}))
         self._label(responses, inner, outer, features)
         table = self._table()
         architectures.require_room(
@@ -197,9 +203,7 @@ class NetworkDecoder(BaseEstimator):
         trained = Training(self._build, samples, training, validation, plan)
         progress = trained.run(self._checkpoint(responses, features))
         self._keep(trained, samples, table)
-        self.slope_ = 1.0
-        if validation.size:
-            self.slope_ = _slope(self.module().to(plan.device), samples, validation, plan)
+        self.slope_ = max(LEAST_SLOPE, trained.slope(self._length())) if validation.size else 1.0
         self.history_ = self._history(progress.history, responses, features)
         self.best_epoch_ = progress.best_epoch
         return self
@@ -211,7 +215,7 @@ class NetworkDecoder(BaseEstimator):
         require_choice(self.precision, PRECISIONS, what="precision")
         for name, value, least in (
             ("epochs", self.epochs, 1),
-            ("batch", self.batch, 2),
+            ("batch", self.batch, 3),
             ("patience", self.patience, 1),
             ("seed", self.seed, 0),
         ):
@@ -270,7 +274,9 @@ class NetworkDecoder(BaseEstimator):
         if self.validation:
             self.validated_by_ = by = self._kept_together(responses)
             labels = require_coord(responses, by, who="responses", dim=SAMPLE).values
-            coords = {SAMPLE: every} | {by: (SAMPLE, labels), "split": (SAMPLE, ["train"] * every.size)}
+            coords = {SAMPLE: every, by: (SAMPLE, labels), "split": (SAMPLE, ["train"] * every.size)}
+            if by != "subject" and STIMULUS in responses.coords:
+                coords[STIMULUS] = SAMPLE, responses.coords[STIMULUS].values
             bare = xr.DataArray(every, dims=SAMPLE, coords=coords)
             try:
                 moved = folds.hold_out(bare, self.validation, by=by, seed=self.seed)
@@ -332,7 +338,13 @@ class NetworkDecoder(BaseEstimator):
             k: v for k, v in self.get_params(deep=False).items() if k not in ("checkpoint", "device")
         }
         data = store.data_hash(responses, features)
-        key = {"what": _WHAT, "parameters": parameters, "device": self._device().type, "data": data}
+        key = {
+            "what": _WHAT,
+            "recipe": RECIPE,
+            "parameters": parameters,
+            "device": self._device().type,
+            "data": data,
+        }
         return Checkpoint(self.checkpoint, key=key)
 
     def _keep(self, trained: Training, samples: Samples, table: list[architectures.Layer]) -> None:
@@ -434,11 +446,16 @@ class NetworkDecoder(BaseEstimator):
         check_is_fitted(self, "_weights")
         with torch().device("meta"):
             network = self._build()
-        network.load_state_dict({k: torch().from_numpy(v) for k, v in self._weights.items()}, assign=True)
-        length = None if "mse" in losses.weighed(self.loss) else float(self._scaling[1].varies.sum()) ** 0.5
+        network.load_state_dict(
+            {k: torch().from_numpy(v.copy()) for k, v in self._weights.items()}, assign=True
+        )
         return _whole(
-            network, *self._scaling, length=length, slope=self.slope_, precision=self.precision
+            network, *self._scaling, length=self._length(), slope=self.slope_, precision=self.precision
         ).eval()
+
+    def _length(self) -> float | None:
+        """How long standardised predictions are made, where the loss knows directions alone."""
+        return None if "mse" in losses.weighed(self.loss) else float(self._scaling[1].varies.sum()) ** 0.5
 
     def score(self, responses: xr.DataArray, features: xr.DataArray) -> float:
         """Mean r2 over features, as of scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores."""
@@ -478,24 +495,6 @@ def _loaded(array: xr.DataArray, *, who: str) -> np.ndarray:
     return np.asarray(array.values)
 
 
-def _slope(module: Any, samples: Samples, validation: np.ndarray, plan: Plan) -> float:
-    """Least-squares factor from standardised predictions to standardised features of some samples, over all features.
-
-    It is 0 or below where nothing was learned: a small one keeps the directions of such predictions.
-    """
-    scaling, both, own = samples.y_scaling, 0.0, 0.0
-    scale = np.where(scaling.varies, 1 / scaling.sd, 0.0)
-    for rows in in_batches(validation, plan.batch):
-        batch = samples.batch(rows, plan.device)
-        x = torch().as_tensor(np.asarray(samples.x[rows], np.float64), device=plan.device)
-        with torch().no_grad():
-            found = module(x, *batch.inputs[1:]).cpu().numpy()
-        z = (found - scaling.mean) * scale
-        both += float((z * batch.y.cpu().numpy()).sum())
-        own += float((z * z).sum())
-    return max(LEAST_SLOPE, both / own) if own > 0 else 1.0
-
-
 def _whole(
     network: Any, x: Scaling, y: Scaling, *, length: float | None, slope: float, precision: str
 ) -> Any:
@@ -513,12 +512,13 @@ def _whole(
             self.register_buffer("x_scale", tensor(np.where(x.varies, 1 / x.sd, 0.0)))
             self.register_buffer("y_mean", tensor(y.mean))
             self.register_buffer("y_scale", tensor(np.where(y.varies, y.sd, 0.0)))
+            self.register_buffer("varies", torch().from_numpy(y.varies))
 
         def forward(self, responses: Any, *subject: Any) -> Any:
             z = ((responses.reshape(-1, *x.mean.shape) - self.x_mean) * self.x_scale).float()
             found = computed(self.network, (z, *subject), precision)
             if length is not None:
-                found = length * nn.functional.normalize(found, dim=1)
+                found = lengthened(found * self.varies, length)
             return slope * found.double() * self.y_scale + self.y_mean
 
     return Whole()

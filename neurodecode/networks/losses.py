@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import log
 from typing import Any
 
@@ -78,29 +79,54 @@ def contrasted(predicted: Any, true: Any, row: Any, scales: Iterable[Any]) -> li
     return [(entropy(s * alike, right) + entropy(s * alike.T, right)) / 2 for s in scales]
 
 
-def judged(weights: Mapping[str, float], batches: Iterable[tuple[Any, Any, Any]]) -> float:
-    """Return the loss of validation batches (predicted, true, row) at the slope and temperature that suit them best.
+@dataclass
+class Judged:
+    """The loss of validation batches at the slope and temperature that suit them best, and that slope.
 
     A network that has begun to overfit says too much too surely, long before it stops getting better at telling
-    samples apart. Predictions get their slope from the validation samples in the end, and no temperature, so an
-    epoch is judged as if it had the best of both (for the temperature see Guo et al. 2017): "mse" is
+    samples apart. Predictions get their slope from the validation samples in the end, and no temperature, so an epoch
+    is judged as if it had the best of both (for the temperature see Guo et al. 2017): "mse" is
     ``(sum t^2 - max(sum p t, 0)^2 / sum p^2) / n``, "infonce" the smallest mean over batches on a grid.
     """
-    sums: dict[str, Any] = {"p t": 0.0, "p p": 0.0, "t t": 0.0, "numbers": 0, "n": 0}
-    away, entropy = 0.0, np.zeros(len(SCALES))
-    for predicted, true, row in batches:
-        n, p, t = len(row), predicted.double(), true.double()
-        for name, product in {"p t": p * t, "p p": p * p, "t t": t * t}.items():
-            sums[name] += float(product.sum())
-        sums["numbers"] += t.numel()
-        sums["n"] += n
-        away += n * (1 - float(torch().nn.functional.cosine_similarity(p, t, dim=1).mean()))
-        if "infonce" in weights:
-            entropy += n * np.array([float(e) for e in contrasted(p, t, row, SCALES)])
-    explained = max(sums["p t"], 0.0) ** 2 / sums["p p"] if sums["p p"] > 0 else 0.0
-    parts = {
-        "mse": (sums["t t"] - explained) / sums["numbers"],
-        "cosine": away / sums["n"],
-        "infonce": float(entropy.min()) / sums["n"],
-    }
-    return sum(weight * parts[name] for name, weight in weights.items())
+
+    weights: Mapping[str, float]
+    samples: int = 0
+    numbers: int = 0
+    both: float = 0.0
+    own: float = 0.0
+    true: float = 0.0
+    away: float = 0.0
+    entropy: np.ndarray = field(default_factory=lambda: np.zeros(len(SCALES)))
+
+    def add(self, predicted: Any, true: Any, row: Any) -> None:
+        """Take a batch (n, q), (n, q), (n)."""
+        n = len(row)
+        self.samples += n
+        self.numbers += true.numel()
+        self.both += _total(predicted * true)
+        self.own += _total(predicted * predicted)
+        self.true += _total(true * true)
+        if "cosine" in self.weights:
+            alike = torch().nn.functional.cosine_similarity(predicted, true, dim=1)
+            self.away += n * (1 - float(alike.mean()))
+        if "infonce" in self.weights:
+            self.entropy += n * np.array([float(e) for e in contrasted(predicted, true, row, SCALES)])
+
+    @property
+    def slope(self) -> float:
+        """The least-squares factor from predictions to what is true; 1 if all predictions are 0."""
+        return self.both / self.own if self.own > 0 else 1.0
+
+    @property
+    def loss(self) -> float:
+        """The weighted sum of losses."""
+        parts = {
+            "mse": (self.true - max(self.slope, 0.0) * max(self.both, 0.0)) / self.numbers,
+            "cosine": self.away / self.samples,
+            "infonce": float(self.entropy.min()) / self.samples,
+        }
+        return sum(weight * parts[name] for name, weight in self.weights.items())
+
+
+def _total(values: Any) -> float:
+    return float(values.sum(dim=1, dtype=torch().float64).sum())

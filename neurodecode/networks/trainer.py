@@ -20,6 +20,9 @@ from .augment import augmented
 from .checkpoints import Checkpoint
 from .samples import Batch, Samples, in_batches
 
+# What is kept of a training counts for the same recipe alone: raised whenever equal settings give other weights.
+RECIPE = 3
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -136,13 +139,28 @@ class Training:
         return float(loss.detach()), len(rows)
 
     def _validated(self) -> float:
+        return self._judged(lambda said: said).loss
+
+    def slope(self, length: float | None) -> float:
+        """Return the least-squares factor from what the best weights say to the validation samples' features.
+
+        With a ``length`` of predictions of that length. 0 or below where nothing was learned.
+        """
+        if self.progress.best is not None:
+            self.network.load_state_dict(self.progress.best)
+        return self._judged(lambda said: said if length is None else lengthened(said, length)).slope
+
+    def _judged(self, change: Callable[[Any], Any]) -> losses.Judged:
         self.network.eval()
+        found = losses.Judged(self.plan.losses)
+        # What is said of constant features is thrown away.
+        varies = torch().as_tensor(self.samples.y_scaling.varies, device=self.plan.device)
         with torch().no_grad():
-            batches = (
-                self.samples.batch(r, self.plan.device) for r in in_batches(self.validation, self.plan.batch)
-            )
-            said = ((computed(self.network, b.inputs, self.plan.precision), b.y, b.row) for b in batches)
-            return losses.judged(self.plan.losses, said)
+            for rows in in_batches(self.validation, self.plan.batch):
+                batch = self.samples.batch(rows, self.plan.device)
+                said = computed(self.network, batch.inputs, self.plan.precision) * varies
+                found.add(change(said), batch.y, batch.row)
+        return found
 
     def _loss(self, batch: Batch) -> Any:
         return self.loss(computed(self.network, batch.inputs, self.plan.precision), batch.y, batch.row)
@@ -183,6 +201,11 @@ def computed(network: Any, inputs: tuple[Any, ...], precision: str) -> Any:
     with torch().autocast(device, dtype=torch().bfloat16, enabled=precision == "bfloat16"):
         found = network(*inputs)
     return found.float()
+
+
+def lengthened(said: Any, length: float) -> Any:
+    """Give predictions (n, q) a length."""
+    return length * torch().nn.functional.normalize(said, dim=1)
 
 
 def _require_finite(loss: float, plan: Plan, epoch: int) -> None:

@@ -1,8 +1,8 @@
 """A Transformer of three layers (Table 7 of MindDiffuser, 2025; Vaswani et al. 2017), norms first.
 
-Epochs are cut along time into 16 pieces of all channels, which are the tokens, as patches are in PatchTST (Nie et al.
-2023, ICLR); a pattern without time, such as voxels, is cut into 16 pieces too, the last filled up with zeros. Every
-token is read by weights of its own: with a mean over tokens, a network would have to learn from few trials when a
+Epochs are cut along time into at most 16 pieces of all channels, which are the tokens, as patches are in PatchTST (Nie
+et al. 2023, ICLR); a pattern without time, such as voxels, is cut likewise; the last piece is filled up with zeros.
+Every token is read by weights of its own: with a mean over tokens, a network would have to learn from few trials when a
 response comes before it could learn what it says. The table names the layers and no widths; these are ours.
 """
 

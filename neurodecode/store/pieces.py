@@ -55,6 +55,20 @@ class Pieces:
         self.key: dict[str, Any] = json.loads(json.dumps(describe(dict(key)), allow_nan=False))
         self._claim()
 
+    @classmethod
+    def named(cls, parent: str | os.PathLike[str], name: str, *, key: Mapping[str, Any]) -> Pieces:
+        """Take the folder of a name and a key inside ``parent``, which is made: another key has another folder.
+
+        So that other settings begin anew beside what is there instead of being refused. Characters of ``name`` that
+        cannot stand in a file's name become "_".
+        """
+        text = json.dumps(describe(dict(key)), allow_nan=False, sort_keys=True)
+        parent = pathlib.Path(parent)
+        _make_folder(parent)
+        short = hashlib.sha256(text.encode()).hexdigest()[:8]
+        safe = re.sub(r"[^\w.-]", "_", name)
+        return cls(parent / f"{safe}-{short}", key=key)
+
     def _claim(self) -> None:
         file = self.folder / "key.json"
         if not file.exists():
