@@ -15,7 +15,7 @@ BEST: Mapping[str, tuple[str, float]] = MappingProxyType(
         "temporal_spatial": ("mse", 2.0),
         "nice": ("cosine", 2.0),
         "eegnet": ("mse", 2.0),
-        "atm": ("mse", 2.0),
+        "atm": ("cosine", 2.0),
         "benchetrit": ("mse", 2.0),
         "mlp": ("mse", 2.0),
         "transformer": ("mse", 2.0),
