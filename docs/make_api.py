@@ -15,6 +15,7 @@ MODULES = {
     "labels": "what is checked, and in which words",
     "linear": "ridge decoders and encoders",
     "retrieval": "zero-shot identification",
+    "ceilings": "noise ceilings from repeats",
     "spatial": "per region, on the cortex",
     "temporal": "per time window",
     "selection": "which feature dimensions to trust",

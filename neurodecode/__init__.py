@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "brain",
+    "ceilings",
     "datasets",
     "folds",
     "inference",
@@ -41,6 +42,7 @@ __all__ = [
     "RidgeDecoder",
     "RidgeEncoder",
     "brain",
+    "ceilings",
     "datasets",
     "folds",
     "inference",
@@ -66,6 +68,7 @@ __all__ = [
 if TYPE_CHECKING:
     from . import (
         brain,
+        ceilings,
         datasets,
         folds,
         inference,

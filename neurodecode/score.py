@@ -293,7 +293,7 @@ def accuracy(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     return _result(values, true, SAMPLE, "accuracy", chance=float(np.bincount(classes).max() / classes.size))
 
 
-def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: int) -> xr.DataArray | np.ndarray | float:
+def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.DataArray | np.ndarray | float:
     """Largest reachable r of a voxel whose responses average ``n`` trials: sqrt(s^2 / (s^2 + 1/n)).
 
     ``ncsnr`` s is the ratio of signal to noise SD over single trials (Allen et al. 2022).
