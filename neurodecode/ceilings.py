@@ -407,12 +407,14 @@ def _by_columns(
 
 def _means(values: np.ndarray, trials: _Trials) -> tuple[np.ndarray, np.ndarray]:
     """Means of stimuli, without the grand mean, and sums of squares within them: (stimulus, column)."""
-    values = values - values.mean(axis=0)
-    # What the subtraction leaves of a constant column is rounding.
-    values[:, np.ptp(values, axis=0) == 0] = 0
-    means = np.add.reduceat(values, trials.starts) / trials.counts[:, None]
-    residual = values - np.repeat(means, trials.counts, axis=0)
-    return means, np.add.reduceat(residual**2, trials.starts)
+    centred = values - values.mean(axis=0)
+    # What subtraction leaves of a constant column, or of equal trials, is rounding.
+    centred[:, np.ptp(values, axis=0) == 0] = 0
+    rounding = (1e-14 * np.abs(values).max(axis=0)) ** 2
+    means = np.add.reduceat(centred, trials.starts) / trials.counts[:, None]
+    within = np.add.reduceat((centred - np.repeat(means, trials.counts, axis=0)) ** 2, trials.starts)
+    within[within <= trials.counts[:, None] * rounding] = 0
+    return means, within
 
 
 def _mean_squares(
