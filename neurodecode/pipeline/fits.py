@@ -35,8 +35,8 @@ class Fits:
     regions, n_voxels : as in :class:`Plan`
     decoder : estimator, optional
         Cloned for every feature space in place of ridge, such as a :class:`neurodecode.networks.NetworkDecoder`; it
-        sees all responses of the regions, and ``n_voxels`` does not count. Its loss must hold "mse", or predictions
-        have no size that could be calibrated.
+        sees all responses of the regions, and ``n_voxels`` does not count. Its predictions are taken for shrunk towards
+        the mean as ridge's are, so a network needs a validation part (``slope_``), better still the loss "mse" too.
 
     Raises
     ------
