@@ -109,9 +109,9 @@ def precision(kept: xr.DataArray, features: xr.DataArray) -> xr.DataArray:
     """Weigh dimensions by the inverse variance of what :class:`Calibrated` says of them.
 
     ``r^2 / (s^2 (1 - r^2))``, s the standard deviation of the feature, r how well it was decoded in cross-validation
-    (at most .99). As weights of the structural loss they make it a log-likelihood where predictions are shrunk by r^2: at
-    the true picture every dimension's term is then 1 on average. Where r is near 0 by chance, terms can be far larger
-    (their gradients are not), so that a loss says little by its size.
+    (at most .99). As weights of the structural loss they make it a log-likelihood where predictions are shrunk by
+    ``r^2``: at the true picture every dimension's term is then 1 on average. Where r is near 0 by chance, terms can be
+    far larger (their gradients are not), so that a loss says little by its size.
 
     Parameters
     ----------
