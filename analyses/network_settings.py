@@ -21,6 +21,7 @@ LOSSES = ("mse", "cosine", "infonce")
 # SDs of noise that is added to training batches; in a linear model it is a ridge penalty (Bishop 1995).
 NOISES = (0.0, 2.0)
 SPACE = "final"
+ALPHAS = tuple(np.logspace(1, 6, 11))
 HELD_OUT = 0.2
 
 
@@ -28,12 +29,15 @@ def main() -> None:
     args = arguments()
     data = inputs.read(args)
     parts = {subject: parted(responses, args.seed) for subject, responses in data.responses.items()}
+    features = data.features[SPACE]
+    ridge = [scores(nd.RidgeDecoder(alpha=ALPHAS), *part, features) for part in parts.values()]
+    print(f"pairwise and top-5 of ridge, for comparison: {np.round(np.mean(ridge, 0), 3)}", flush=True)
     found = []
     for model in args.models:
         ways = [(loss, noise) for loss in LOSSES for noise in NOISES]
         for loss, noise in tqdm(ways, desc=model):
             decoder = decoder_of(model, loss, noise, args)
-            judged = [one(s, decoder, *parts[s], data.features[SPACE], args.out) for s in parts]
+            judged = [one(s, decoder, *parts[s], features, args.out) for s in parts]
             print(f"{model:>16} {loss:>8} noise {noise:g}: {np.round(np.mean(judged, 0), 3)}", flush=True)
             found.append(judged)
     shape = (len(args.models), len(LOSSES), len(NOISES), len(parts), 2)
@@ -73,7 +77,7 @@ def one(
     features: xr.DataArray,
     out: Path,
 ) -> tuple[float, float]:
-    """Pairwise and top-5 identification of one subject's trials that were taken out; kept in a file."""
+    """Return the scores of one subject's trials that were taken out; they are kept in a file."""
     key = {
         "decoder": decoder,
         "recipe": nd.networks.RECIPE,
@@ -81,12 +85,15 @@ def one(
     }
     pieces = store.Pieces.named(out / "network_settings_pieces", f"{subject}_{decoder.architecture}", key=key)
     if "scores" not in pieces:
-        predicted = decoder.fit(learned, features).predict(held)
-        true = match(features, predicted)
-        top = nd.score.top_k(predicted, features.sel(stimulus=np.unique(held["stimulus"].values)), k=5)
-        scores = [float(nd.score.pairwise(predicted, true).mean()), float(top.mean())]
-        pieces.save("scores", xr.DataArray(scores, dims="score"))
+        pieces.save("scores", xr.DataArray(scores(decoder, learned, held, features), dims="score"))
     return tuple(pieces.load("scores").values.tolist())
+
+
+def scores(decoder, learned: xr.DataArray, held: xr.DataArray, features: xr.DataArray) -> tuple[float, float]:
+    """Pairwise and top-5 identification."""
+    predicted = decoder.fit(learned, features).predict(held)
+    top = nd.score.top_k(predicted, features.sel(stimulus=np.unique(held["stimulus"].values)), k=5)
+    return float(nd.score.pairwise(predicted, match(features, predicted)).mean()), float(top.mean())
 
 
 def arguments() -> argparse.Namespace:
