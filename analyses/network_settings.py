@@ -85,7 +85,7 @@ def one(
     }
     pieces = store.Pieces.named(out / "network_settings_pieces", f"{subject}_{decoder.architecture}", key=key)
     if "scores" not in pieces:
-        pieces.save("scores", xr.DataArray(scores(decoder, learned, held, features), dims="score"))
+        pieces.save("scores", xr.DataArray(list(scores(decoder, learned, held, features)), dims="score"))
     return tuple(pieces.load("scores").values.tolist())
 
 
