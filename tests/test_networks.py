@@ -104,6 +104,26 @@ def test_table_1_for_63_channels_and_250_samples():
     ]
 
 
+@pytest.mark.parametrize(("channels", "times"), [(63, 250), (5, 71), (4, 13), (3, 1)])
+def test_the_convolution_is_the_published_one_in_another_order(channels, times):
+    """Layer by layer as the table says, in float64: values and gradients of every weight."""
+    torch.manual_seed(0)
+    network = architectures.build("temporal_spatial", (channels, times), 8, size="small").double().eval()
+    x = torch.randn(3, channels, times, dtype=torch.float64)
+    ours = network(x)
+    ours.square().sum().backward()
+    gradients = [p.grad.clone() for p in network.parameters()]
+    network.zero_grad()
+    theirs = x
+    for layer in network:
+        for part in layer if type(layer).__name__ == "Averaged" else [layer]:
+            theirs = part(theirs)
+    theirs.square().sum().backward()
+    torch.testing.assert_close(ours, theirs)
+    for ours_too, parameter in zip(gradients, network.parameters(), strict=True):
+        torch.testing.assert_close(ours_too, parameter.grad)
+
+
 CONVOLUTION = (40 * 25 + 40) + 80 + (40 * 40 * 63 + 40) + 80
 HEAD = (1440 * 1024 + 1024) + (1024 * 1024 + 1024) + 2 * 1024
 # Queries, keys and values of 4 heads of 62; iTransformer's layer has two norms, and its encoder a third.

@@ -36,8 +36,7 @@ def convolution(channels: int, times: int, *, filters: int) -> tuple[list[Any], 
     kernel, pool, step = (shrunk(size, times) for size in (25, 51, 5))
     layers = [
         nn.Unflatten(1, (1, channels)),
-        nn.Conv2d(1, filters, (1, kernel)),
-        nn.AvgPool2d((1, pool), (1, step)),
+        averaged(nn.Conv2d(1, filters, (1, kernel)), nn.AvgPool2d((1, pool), (1, step))),
         nn.BatchNorm2d(filters),
         nn.ELU(),
         nn.Conv2d(filters, filters, (channels, 1)),
@@ -46,6 +45,25 @@ def convolution(channels: int, times: int, *, filters: int) -> tuple[list[Any], 
         nn.Dropout(0.5),
     ]
     return layers, filters * ((times - kernel + 1 - pool) // step + 1)
+
+
+def averaged(convolution: Any, pool: Any) -> Any:
+    """A convolution, then an average pool, computed the other way round.
+
+    Both are linear and the same at all times, so they can change places: the pool in steps of one sample, then the
+    convolution in those of the pool. Averages are then of one map instead of one a filter, and what would be left out
+    is not convolved. On torch's device "meta", which only tells shapes, the layers come in their order.
+    """
+    nn = torch().nn
+
+    class Averaged(nn.Sequential):  # type: ignore[name-defined]
+        def forward(self, x: Any) -> Any:
+            if x.device.type == "meta":
+                return super().forward(x)
+            x = nn.functional.avg_pool2d(x, pool.kernel_size, 1)
+            return nn.functional.conv2d(x, convolution.weight, convolution.bias, pool.stride)
+
+    return Averaged(convolution, pool)
 
 
 def head(inputs: int, outputs: int) -> list[Any]:

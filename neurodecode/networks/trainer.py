@@ -21,7 +21,7 @@ from .checkpoints import Checkpoint
 from .samples import Batch, Samples, in_batches
 
 # What is kept of a training counts for the same recipe alone: raised whenever equal settings give other weights.
-RECIPE = 3
+RECIPE = 4
 
 
 @dataclass(frozen=True)
