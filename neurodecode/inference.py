@@ -170,6 +170,7 @@ def clusters(
     array = like.copy(data=p) if "layer" in ordered.dims else like.copy(data=p).isel(layer=0, drop=True)
     attrs = {
         "alpha": alpha,
+        "over": over,
         "n": n,
         "n_permutations": n_permutations,
         "seed": seed,

@@ -10,7 +10,7 @@ from .. import __version__
 from .decoding import add_decode, add_map, add_sweep
 from .demo import add_demo
 from .features import add_features
-from .figures import add_figure, add_info
+from .figures import add_figure, add_info, add_methods
 from .prepare import add_prepare
 from .reconstruct import add_reconstruct
 
@@ -42,4 +42,5 @@ def _parser() -> argparse.ArgumentParser:
     add_reconstruct(commands)
     add_figure(commands)
     add_info(commands)
+    add_methods(commands)
     return parser

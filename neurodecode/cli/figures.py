@@ -1,4 +1,4 @@
-"""``neurodecode figure`` and ``info``: what is in a file, drawn or in words."""
+"""``neurodecode figure``, ``info`` and ``methods``: what is in a file, drawn or in words."""
 
 from __future__ import annotations
 
@@ -82,3 +82,33 @@ def _info(args: argparse.Namespace) -> int:
         print("\n".join(f"  PROBLEM: {f}" for f in faults) if faults else "  well-formed")
         problems += len(faults)
     return 1 if problems else 0
+
+
+def add_methods(commands: argparse._SubParsersAction) -> None:
+    """Add ``methods``."""
+    parser = add(
+        commands,
+        "methods",
+        "say how a result was made: a paragraph and a table for a paper",
+        "Reads the provenance of a file that decode, sweep, weight-map or neurodecode.save wrote. Example:\n\n"
+        "  neurodecode methods sweep.nc --form latex",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--form", choices=("markdown", "latex", "csv"), default="markdown", help="of the table"
+    )
+    parser.add_argument("--only", choices=("paragraph", "table"), help="print one of the two")
+    parser.set_defaults(run=_methods)
+
+
+def _methods(args: argparse.Namespace) -> None:
+    from .. import methods, store
+
+    result = store.load(args.file)
+    if args.only != "table":
+        # A paragraph has no CSV; it stands above the table as plain text.
+        print(methods.paragraph(result, form="text" if args.form == "csv" else args.form))
+    if args.only is None:
+        print()
+    if args.only != "paragraph":
+        print(methods.table(result, form=args.form), end="")

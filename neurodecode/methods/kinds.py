@@ -1,0 +1,242 @@
+"""The sentences of every kind of result: one function for what one call stamps, in the order of its work.
+
+Each takes what is known and passes over what is not, so that a record of an older version gives fewer sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from . import pictures, splits, statistics
+from .decoders import decoders, network, one
+from .made import Made, call, inner, name_of
+from .words import count, number, quoted, sentence, some, together
+
+REDUCED = {
+    "mean_abs": "the mean of absolute values",
+    "l2": "the root of the sum of squares",
+    "mean": "the signed mean",
+}
+MAPS = {
+    "filter": "the decoder's weights",
+    "pattern": "forward-model patterns (Haufe et al. 2014)",
+    "selection": "the share of features that selected a voxel",
+}
+UNITS = {
+    "standardised": "per standard deviation of responses and features",
+    "original": "in the units of responses and features",
+}
+
+
+def sentences(made: Made) -> list[str]:
+    """All sentences about a result, those of what it was made of first, software last."""
+    return [*_body(made), *_beside(made), _software(made)]
+
+
+def _body(made: Made) -> list[str]:
+    sources = [found for name in ("scores", "map") for found in inner(made.get(name))]
+    before = _alike([source for _, source in sources]) if sources else []
+    kind = KINDS.get(made.what)
+    if kind is None:
+        return [
+            *before,
+            f"The result was made by {quoted(made.what)}, of whose methods only the parameters are known.",
+        ]
+    seed = f"The seed of the random numbers was {number(made.seed)}." if _drew(made) else ""
+    return [*before, *(s for s in kind(made) if s), *([seed] if seed else [])]
+
+
+def _drew(made: Made) -> bool:
+    """Whether the seed of the record had a part in the result, and is not told elsewhere."""
+    if made.seed is None or made.what == "networks.NetworkDecoder":
+        return False
+    if made.what == "temporal.occlusion":
+        return made.get("fill") == "permute"
+    return made.what != "retrieval.identify" or statistics.bootstrapped(made)
+
+
+def _alike(sources: list[Made]) -> list[str]:
+    """What several results were made of, if they were made alike."""
+    texts = [_body(s) for s in sources]
+    if all(text == texts[0] for text in texts):
+        return texts[0]
+    return ["The results that it was made of were made in different ways."]
+
+
+def _beside(made: Made) -> list[str]:
+    """What calls that add no provenance of their own write into the attributes of scores."""
+    attrs = made.attrs
+    found = []
+    if "test" in attrs and "alpha" in attrs:
+        source = "; Benjamini & Hochberg 1995" if "Benjamini" in str(attrs["test"]) else ""
+        found.append(
+            f"Scores were compared with chance ({attrs['test']}{source}) at the level {number(attrs['alpha'])}."
+        )
+    if "over" in attrs and made.get("over") is None:
+        found.append(f"Means and standard errors were taken over {attrs['over']}s.")
+    if attrs.get("simulated") in (True, 1):
+        found.append("The data were simulated.")
+    return found
+
+
+def _software(made: Made) -> str:
+    versions = made.record.get("versions")
+    others = [f"{k} {v}" for k, v in versions.items()] if isinstance(versions, Mapping) and versions else []
+    beside = f" with {together(others)}" if others else ""
+    return f"The analysis was run in neurodecode {made.record.get('version')}{beside}."
+
+
+# ------------------------------------------------------------------------------------------------------ scores
+def _from_responses(made: Made) -> str:
+    people = splits.subjects(made)
+    return f"from the responses of {count(len(people), 'subject')}" if people else "from responses"
+
+
+def _decode(made: Made) -> list[str]:
+    regions = made.get("regions")
+    where = ""
+    if isinstance(regions, list) and regions:
+        each = f"separately in each of {some(regions, 'region')}"
+        where = f" in the region {regions[0]}" if len(regions) == 1 else f", {each}"
+    first = sentence(f"{_from_responses(made)}, {splits.decoded(made)}{where}")
+    return [first, *decoders(made.get("decoders")), *splits.split(made), splits.score(made)]
+
+
+def _sweep(made: Made) -> list[str]:
+    laid = splits.windows(made)
+    first = sentence(f"{_from_responses(made)}, {splits.decoded(made)}", f" in {laid}" if laid else None)
+    return [first, *decoders(made.get("decoders")), *splits.split(made), splits.score(made)]
+
+
+def _generalise(made: Made) -> list[str]:
+    crossed = "Decoders fitted in one window were tested in every window (King & Dehaene 2014)."
+    first, *others = _sweep(made)
+    return [first, crossed, *others]
+
+
+def _best_features(made: Made) -> list[str]:
+    keep = made.get("keep")
+    share = "" if keep is None else f" a share of {number(keep)}"
+    return [
+        sentence(
+            f"{_from_responses(made)}, {splits.decoded(made)}",
+            f"; of each space,{share or ' some'} of the features, those decoded best, were kept",
+        ),
+        *decoders(made.get("decoders")),
+        *splits.split(made),
+        "Features were ranked by the signed Pearson correlation of predicted and true values over the test samples of "
+        "a fold, averaged over folds (MindDiffuser 2025).",
+    ]
+
+
+# -------------------------------------------------------------------------------------------------------- maps
+def _reduction(made: Made) -> str:
+    kind, reduce, units = str(made.get("kind")), str(made.get("reduce")), str(made.get("units"))
+    if kind not in MAPS:
+        return ""
+    of = "".join(f" of {count(made.sizes[d], d)}" for d in ("voxel", "channel") if d in made.sizes)
+    if kind == "selection":
+        return sentence(f"as a map{of}, {MAPS[kind]} was taken")
+    by = REDUCED.get(reduce)
+    return sentence(
+        f"{MAPS[kind]}{of} were mapped",
+        f", reduced to {by} over the features of each {made.get('by') or 'layer'}" if by else None,
+        f", {UNITS[units]}" if units in UNITS else None,
+    )
+
+
+def _weight_map(made: Made) -> list[str]:
+    return [*_of_decoder(made, "the decoder"), _reduction(made)]
+
+
+def _of_decoder(made: Made, subject: str) -> list[str]:
+    described = made.get("decoder")
+    return one(described, subject) if isinstance(described, str) else decoders(described)
+
+
+def _patterns(made: Made) -> list[str]:
+    laid = splits.windows(made)
+    first = sentence(f"{_from_responses(made)}, decoders were fitted", f" in {laid}" if laid else None)
+    return [first, *decoders(made.get("decoders")), _reduction(made)]
+
+
+def _hidden(made: Made) -> str:
+    over = made.get("over")
+    parts = [over] if isinstance(over, str) else list(over or [])
+    named = {"channel": "channels", "time": "windows", "window": "windows"}
+    what = " in ".join(named.get(str(p), f"{p}s") for p in parts) or "parts"
+    width, step = made.get("width"), made.get("step")
+    timed = {"time", "window"} & set(map(str, parts)) and None not in (width, step)
+    return f"{what}{f' (of {number(width)} s, in steps of {number(step)} s)' if timed else ''}"
+
+
+def _occlusion(made: Made) -> list[str]:
+    fills = {
+        "mean": "the mean over training samples",
+        "permute": "values of other test samples in random orders (Breiman 2001)",
+    }
+    fill, n, radius = fills.get(str(made.get("fill"))), made.get("n_permutations"), made.get("radius")
+    near = f", together with the channels within {number(radius)} of each," if radius else ""
+    return [
+        *_of_decoder(made, "the decoder"),
+        sentence(
+            f"{_hidden(made)}{near} were hidden from it in the test samples, one part after the other "
+            "(Zeiler & Fergus 2014)",
+            f", and replaced by {fill}" if fill else None,
+            f", {count(n, 'time')}" if n is not None and n != 1 else None,
+        ),
+        sentence(f"the drop of the score {quoted(made.get('score'))} was taken") if made.get("score") else "",
+    ]
+
+
+def _gradient_input(made: Made) -> list[str]:
+    reduced = {"mean": "with their signs", "mean_abs": "as absolute values"}.get(str(made.get("reduce")))
+    return [
+        *_of_decoder(made, "the decoder"),
+        sentence(
+            "the evidence for the true features in the test samples was attributed by gradient times input "
+            f"(Shrikumar et al. 2016) and added up over {_hidden(made)}",
+            f"; contributions were averaged over test samples {reduced}" if reduced else None,
+        ),
+    ]
+
+
+def _network(made: Made) -> list[str]:
+    run = f"It ended after {count(made.sizes['epoch'], 'epoch')}." if "epoch" in made.sizes else ""
+    return [*network(made.parameters, "the decoder"), run]
+
+
+# ---------------------------------------------------------------------------------------------------- responses
+def _prepared(made: Made) -> list[str]:
+    name, settings = call(made.get("normalise"))
+    by = settings.get("by")
+    normalised = {
+        "ZScore": "responses were z-scored with the means and standard deviations of the training samples",
+        "MVNN": "responses were whitened by the noise covariance of the training samples (Guggenmos et al. 2018)",
+    }.get(name_of(name))
+    average = made.get("average")
+    splits_of = f"the splits {together(average)}" if isinstance(average, list) else f"{average} samples"
+    return [
+        sentence(normalised, f", separately for each value of {quoted(by)}" if by else None)
+        if normalised
+        else "",
+        f"Repeats of a stimulus were averaged in {splits_of}." if average else "",
+    ]
+
+
+Kind = Callable[[Made], list[str]]
+
+KINDS: dict[str, Kind] = {
+    "spatial.decode": _decode,
+    "temporal.sweep": _sweep,
+    "temporal.generalise": _generalise,
+    "temporal.patterns": _patterns,
+    "temporal.occlusion": _occlusion,
+    "temporal.gradient_input": _gradient_input,
+    "selection.best_features": _best_features,
+    "weight_map": _weight_map,
+    "networks.NetworkDecoder": _network,
+    "datasets.prepared.write": _prepared,
+    **statistics.KINDS,
+    **pictures.KINDS,
+}

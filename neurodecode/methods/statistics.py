@@ -1,0 +1,173 @@
+"""Sentences of what is tested, identified or bounded: profiles, clusters, identification, noise ceilings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .made import Made
+from .words import between, count, number, quoted, sentence, some, together
+
+
+def _maps(made: Made) -> str:
+    data = made.record.get("data")
+    return f"the maps of {count(len(data), 'subject')}" if isinstance(data, dict) and data else "maps"
+
+
+def _region_profile(made: Made) -> list[str]:
+    regions, m, b = made.get("regions"), made.get("n_permutations"), made.get("n_bootstrap")
+    where = some(regions, "region") if isinstance(regions, list) and regions else "each region"
+    return [
+        f"Averages of {_maps(made)} were taken over the voxels of {where}.",
+        f"Intervals came from {count(b, 'bootstrap sample')} of voxels within subjects." if b else "",
+        "Each average was compared, one-sided, with those of as many voxels drawn at random from the whole map"
+        f" ({count(m, 'permutation')})."
+        if m
+        else "",
+    ]
+
+
+def _contrast(made: Made) -> list[str]:
+    m, pair = made.get("n_permutations"), made.attrs.get("pair")
+    return [
+        sentence(
+            f"in {_maps(made)}, the difference of the averages of two regions",
+            f" ({pair})" if pair else None,
+            " was tested two-sided by permuting voxels between them",
+            f" ({count(m, 'permutation')})" if m else None,
+        )
+    ]
+
+
+def _clusters(made: Made) -> list[str]:
+    n, m, alpha = made.get("n"), made.get("n_permutations"), made.get("alpha")
+    level, over = made.get("chance"), made.get("over")
+    units = count(n, str(over)) if n is not None and over else None if n is None else f"{number(n)} units"
+    return [
+        sentence(
+            f"stretches above chance{'' if level is None else f' ({number(level)})'} were found by a "
+            f"{'one-sided ' if made.get('tail') == 1 else ''}cluster permutation test (Maris & Oostenveld 2007)",
+            f" over {units}" if units else None,
+            f", with sign flips in {count(m, 'permutation')}" if m is not None else ", with sign flips",
+            f"; clusters with p of at most {number(alpha)} counted as significant"
+            if alpha is not None
+            else None,
+        )
+    ]
+
+
+def _identify(made: Made) -> list[str]:
+    n, candidates, k = made.get("n_way"), made.get("candidates"), made.get("k")
+    of = made.get("against") or "candidates"
+    among = f" among {number(n)} {of}" if n is not None else ""
+    if n is not None and candidates is not None and n != candidates:
+        among = f" among {number(n)} of {number(candidates)} {of}, averaged over all draws of rivals"
+    alike = {"correlation": "Pearson's correlation", "cosine": "cosine similarity"}
+    metric = alike.get(str(made.get("metric")), str(made.get("metric")))
+    ks = (
+        "the candidate"
+        if k == [1]
+        else f"among the {together(k)} candidates"
+        if k
+        else "among the candidates"
+    )
+    answer = made.get("answer")
+    levels = made.labels.get("chance")
+    return [
+        sentence(f"{_tested(made)} were identified{among}"),
+        sentence(
+            "a prediction counted as right if its own candidate",
+            f" (by {quoted(answer)})" if answer else None,
+            f" was {ks} most like it",
+            f" by {metric}" if made.get("metric") else None,
+            f"; chance was {together(levels.ravel().tolist())}" if levels is not None else None,
+        ),
+        _interval(made),
+    ]
+
+
+def _tested(made: Made) -> str:
+    data = made.record.get("data")
+    people = [k for k in data if str(k).startswith("subject ")] if isinstance(data, dict) else []
+    n = made.labels.get("n")
+    samples = "test samples" if n is None else f"{between(n.ravel().tolist())} test samples"
+    return (
+        f"{samples} of {'each of ' if len(people) > 1 else ''}{count(len(people), 'subject')}"
+        if people
+        else samples
+    )
+
+
+def _interval(made: Made) -> str:
+    interval, level, b = made.get("interval"), made.get("level"), made.get("n_bootstrap")
+    if interval is None:
+        return ""
+    mean = _interval_of_mean(made)
+    return sentence(
+        f"intervals{'' if level is None else f' at the level {number(level)}'} were of the kind: {interval}",
+        f"; of the mean over subjects: {mean}" if mean else None,
+        f"; with {count(b, 'bootstrap sample')}" if bootstrapped(made) and b is not None else None,
+    )
+
+
+def _interval_of_mean(made: Made) -> str | None:
+    """One subject has no interval over subjects."""
+    return made.get("interval_of_mean") if made.sizes.get("subject", 1) > 1 else None
+
+
+def bootstrapped(made: Made) -> bool:
+    """Whether an interval of an identification was drawn at random."""
+    return "bootstrap" in f"{made.get('interval')} {_interval_of_mean(made)}"
+
+
+# ---------------------------------------------------------------------------------------------------- ceilings
+def _over_stimuli(made: Made) -> str:
+    trials, stimuli = made.attrs.get("trials"), made.attrs.get("stimuli")
+    if trials is None or stimuli is None:
+        return f"from repeats of each {made.get('by') or 'stimulus'}"
+    by = made.get("by") or "stimulus"
+    of = count(stimuli, "stimulus") if by == "stimulus" else f"{number(stimuli)} values of {quoted(by)}"
+    return f"from {count(trials, 'trial')} of {of}"
+
+
+def _ceiling(made: Made, how: str) -> list[str]:
+    n, level, b = made.get("n"), made.get("level"), made.get("n_bootstrap")
+    return [
+        sentence(f"noise ceilings were estimated {_over_stimuli(made)} {how}"),
+        sentence(f"they hold for averages of {count(n, 'trial')}") if n is not None else "",
+        sentence(
+            f"limits at the level {number(level)} came from {count(b, 'bootstrap sample')} of whole stimuli"
+        )
+        if level is not None and b
+        else "",
+    ]
+
+
+def _ncsnr(made: Made) -> list[str]:
+    return _ceiling(made, "by the analysis of variance (Searle, Casella & McCulloch 1992; Allen et al. 2022)")
+
+
+def _split_half(made: Made) -> list[str]:
+    splits: Any = made.get("splits")
+    many = f" (mean over {count(splits, 'random split')})" if splits is not None else ""
+    return _ceiling(
+        made,
+        f"from the correlation of halves of the repeats{many}, corrected for length (Spearman 1910; Brown 1910)",
+    )
+
+
+def _normalise(made: Made) -> list[str]:
+    least = made.get("least")
+    kept = f" where these were at least {number(least)}" if least is not None else ""
+    return [f"Scores were divided by their noise ceilings{kept}."]
+
+
+KINDS: dict[str, Callable[[Made], list[str]]] = {
+    "spatial.region_profile": _region_profile,
+    "spatial.contrast": _contrast,
+    "inference.clusters": _clusters,
+    "retrieval.identify": _identify,
+    "ceilings.ncsnr": _ncsnr,
+    "ceilings.split_half": _split_half,
+    "ceilings.normalise": _normalise,
+}
