@@ -40,6 +40,7 @@ MODULES = {
     "datasets.eeg_pictures": "EEG after line drawings",
     "datasets.eeg_n170": "EEG of faces and houses",
     "store": "results on disk",
+    "methods": "how a result was made, for a paper",
 }
 
 PAGE = """# neurodecode.{module}: {title}

@@ -55,7 +55,7 @@ def run(*words):
     return cli.main([str(w) for w in words])
 
 
-@pytest.mark.parametrize("command", ["demo", "decode", "sweep", "weight-map", "figure", "info"])
+@pytest.mark.parametrize("command", ["demo", "decode", "sweep", "weight-map", "figure", "info", "methods"])
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         run(command, "--help")

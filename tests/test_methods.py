@@ -322,9 +322,7 @@ def known(result) -> set[float | str]:
     found = values_in(nd.store.provenance(result)) | {float(n) for n in result.sizes.values()}
     arrays = dict(result.coords) | (dict(result.data_vars) if isinstance(result, xr.Dataset) else {})
     for name, array in arrays.items():
-        if array.dtype.kind in "iuf" and (
-            name in result.coords or name in ("n", "n_voxels", "groups", "chance")
-        ):
+        if array.dtype.kind in "iuf" and (name in result.coords or name in ("n", "chance")):
             found |= set(array.values.ravel().astype(float).tolist())
     return found | values_in({str(k): nd.store.describe(v) for k, v in result.attrs.items()})
 
@@ -378,6 +376,30 @@ def test_a_record_with_holes_and_other_numbers_claims_nothing_else(data, results
     text = said(changed)
     assert unknown(text, known(changed)) == []
     assert "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "words"),
+    [
+        ("clusters", "tail", "one-sided"),
+        ("clusters", "over", "subjects, with sign"),
+        ("decode", "plan", "No sample"),
+        ("decode", "decoders", "ridge"),
+        ("decode", "score", "Accuracy"),
+        ("weight map", "reduce", "reduced to"),
+        ("sweep", "sampling_interval", "samples every"),
+        ("best features", "keep", "share"),
+        ("identify", "metric", "Pearson"),
+        ("identify, n-way", "interval", "bootstrap"),
+        ("occlusion", "fill", "replaced by"),
+        ("ncsnr", "level", "Limits"),
+    ],
+)
+def test_words_go_with_what_they_tell(name, parameter, words, results):
+    record = json.loads(results[name].attrs["provenance"])
+    assert words in said(results[name])
+    del record["parameters"][parameter]
+    assert words not in said(results[name].assign_attrs(provenance=json.dumps(record)))
 
 
 def test_every_kind_says_something_of_an_empty_record():

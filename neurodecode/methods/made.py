@@ -16,7 +16,7 @@ from .. import store
 from ..labels import listed
 
 # Variables of results that count what went in.
-COUNTS = ("n", "n_voxels", "groups", "chance")
+COUNTS = ("n", "chance")
 
 
 @dataclass(frozen=True)
