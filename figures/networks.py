@@ -11,11 +11,12 @@ import neurodecode as nd
 from neurodecode import inputs
 
 NAMES = {
-    "temporal_spatial": "temporal-\nspatial",
+    "temporal_spatial": "temporal-spatial",
     "nice": "NICE",
     "eegnet": "EEGNet",
     "atm": "ATM",
-    "benchetrit": "Benchetrit\net al.",
+    "transformer": "Transformer",
+    "benchetrit": "Benchetrit et al.",
     "mlp": "MLP",
 }
 RIDGE, NETWORK = "#4D4D4D", "#0072B2"
@@ -26,7 +27,7 @@ def main() -> None:
     result = inputs.load_result(args.result)
     with nd.plot.style():
         figure, axes = plt.subplots(
-            1, result.sizes["k"], figsize=(nd.plot.PAGE, 2.7), layout="constrained", squeeze=False
+            1, result.sizes["k"], figsize=(nd.plot.PAGE, 3.0), layout="constrained", squeeze=False
         )
         for ax, k in zip(axes[0], result["k"].values, strict=True):
             panel(ax, result.sel(k=k))
@@ -50,7 +51,7 @@ def panel(ax, result: xr.Dataset) -> None:
         ax.scatter(x + spread, here["accuracy"], s=5, color="white", edgecolor="#707070", linewidth=0.5)
         ax.errorbar(x, mean, yerr=np.nan_to_num(reach), fmt="o", ms=4, color=colour, elinewidth=1.1)
     ax.axhline(float(result["chance"]), color="black", linestyle="--", linewidth=0.8, label="chance")
-    ax.set_xticks(place, [NAMES.get(m, m) for m in models], fontsize=6.5)
+    ax.set_xticks(place, [NAMES.get(m, m) for m in models], fontsize=6.5, rotation=30, ha="right")
     ax.set_ylabel(f"Top-{int(result['k'])} accuracy (proportion)")
     ax.set_ylim(bottom=0)
     words = f"n = {n} subject{'s' * (n > 1)} (dots), {result.attrs['n_way']}-way; bars: 95 % bootstrap over subjects"
