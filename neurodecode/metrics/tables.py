@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from .. import tables
 from ..labels import require_choice, require_dims, require_same
 from .protocols import HIGHER
 
 METRIC = "metric"
-FORMS = ("markdown", "latex", "csv")
 # A gain counts from twice its standard error on.
 CLEAR = 2.0
 _WORDS = {1: "better", -1: "worse", 0: ""}
@@ -87,23 +87,21 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
     ValueError
         For another form, naming the three.
     """
-    require_choice(form, FORMS, what="form")
+    require_choice(form, tables.FORMS, what="form")
     whole = table if rows in table.dims else table.expand_dims({rows: [""]})
     if form == "csv":
         return _csv(whole, rows)
     metrics = [str(m) for m in whole[METRIC].values]
     lines = [line for name in whole[rows].values for line in _lines(whole.sel({rows: name}), str(name), form)]
     note = f"mean and standard error over n = {table.attrs['n']} {table.attrs['over']}s"
+    head = [rows, "stage", *metrics]
     if form == "markdown":
-        head = [f"| {rows} | stage | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 2) + "|"]
-        return "\n".join([*head, *(f"| {' | '.join(line)} |" for line in lines), "", note, ""])
+        return tables.markdown(head, lines, note=note)
     colours = [
         r"\definecolor{better}{HTML}{007A5A}\definecolor{worse}{HTML}{B34700}",
         *(rf"\providecommand{{\{c}}}[1]{{\textcolor{{{c}}}{{#1}}}}" for c in ("better", "worse")),
     ]
-    body = [f"{' & '.join(map(_escaped, line))} \\\\" for line in ([rows, "stage", *metrics], *lines)]
-    begin = rf"\begin{{tabular}}{{ll{'r' * len(metrics)}}}"
-    return "\n".join([*colours, f"% {note}", begin, *body, r"\end{tabular}", ""])
+    return "\n".join([*colours, tables.latex(head, lines, note=note, texts=2)])
 
 
 def _sem(values: xr.DataArray, over: str) -> xr.DataArray:
@@ -130,10 +128,6 @@ def _gain(here: xr.Dataset, form: str) -> str:
     if not mark:
         return text
     return rf"\{mark}{{{text}}}" if form == "latex" else f"{text} ({mark})"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", r"\%").replace("_", r"\_").replace("±", r"$\pm$")
 
 
 def _csv(whole: xr.Dataset, rows: str) -> str:
