@@ -1,7 +1,4 @@
-"""Floor 2: from scores of subjects to what a figure may claim. Tests are those of mne.stats.
-
-Here: group means with standard errors, false-discovery rates, cluster tests over time.
-"""
+"""Means over subjects, tests against chance, false-discovery rates, clusters over time: tests of mne.stats."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from . import store
-from .labels import listed, require_array, require_finite
+from .. import store
+from ..labels import listed, require_array, require_finite
 
 WINDOWS = ("window", "train_window", "test_window")
 
@@ -29,7 +26,7 @@ def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
     Dataset: ``mean``, ``sem`` (SD / sqrt(n), n - 1 in the SD; NaN for one subject), ``n``, ``values`` (..., subject)
     and, where it is known, ``chance``; attrs of the scores, with chance where it is the same everywhere.
     """
-    values = _by_subject(scores, over)
+    values = by_subject(scores, over)
     n = values.notnull().sum(over)
     mean = values.mean(over)
     variance = ((values - mean) ** 2).sum(over) / (n - 1).where(n > 1)
@@ -75,7 +72,7 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     """
     from scipy.stats import ttest_1samp
 
-    values = _by_subject(scores, over)
+    values = by_subject(scores, over)
     n = values.sizes[over]
     like = values.isel({over: 0}, drop=True)
     # One subject allows no test over subjects: p is 1, nothing is claimed.
@@ -128,7 +125,7 @@ def clusters(
     from mne.stats import permutation_cluster_1samp_test
     from scipy.stats import t
 
-    values = _by_subject(scores, over)
+    values = by_subject(scores, over)
     require_finite(values, who="scores")
     level = _chance(scores, over) if chance is None else xr.DataArray(float(chance))
     if level is None or not np.isfinite(level.values).all():
@@ -193,7 +190,8 @@ def _chance(scores: xr.DataArray, over: str) -> xr.DataArray | None:
     return None if stated is None or not np.isfinite(stated) else xr.DataArray(float(stated))
 
 
-def _by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
+def by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
+    """Check that scores have the dimension ``over``, and average folds, if any, within each subject."""
     require_array(scores, who="scores")
     if over not in scores.dims:
         raise ValueError(f"scores have no dimension {over!r}; there are {tuple(map(str, scores.dims))}")
