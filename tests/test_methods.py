@@ -76,6 +76,21 @@ def clusters(**options) -> xr.Dataset:
     return nd.inference.clusters(sweep(5), **({"n_permutations": 32} | options))
 
 
+def compared(**options) -> xr.Dataset:
+    scores = sweep(5)
+    return nd.inference.compare(scores.isel(window=0), scores.isel(window=1), n_bootstrap=100, **options)
+
+
+def mixed(**options) -> xr.Dataset:
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(5, 1, 1)) + rng.normal(size=(1, 6, 1)) + rng.normal(size=(5, 6, 2))
+    coords = {"subject": [*"abcde"], "stimulus": [*"uvwxyz"], "region": ["V1", "LO"]}
+    scores = xr.DataArray(values, coords, ("subject", "stimulus", "region"), attrs={"units": "r"})
+    return nd.inference.mixed(
+        scores, fixed="region", trials=False, slopes=["subject"], **({"df": 4} | options)
+    )
+
+
 def maps_of_time(**options) -> xr.DataArray:
     decoder = nd.RidgeDecoder().fit(epochs()[:16], features())
     return nd.temporal.occlusion(decoder, epochs(), features(), **options)
@@ -118,6 +133,8 @@ RESULTS = {
     "profile": lambda: nd.spatial.region_profile(weight_map(), ["V1", "V4"], n_permutations=9, n_bootstrap=8),
     "contrast": lambda: nd.spatial.contrast(weight_map(), pair=("V1", "V4"), n_permutations=9),
     "clusters": clusters,
+    "compare": compared,
+    "mixed": mixed,
     "occlusion": maps_of_time,
     "gradient": gradient,
     "ncsnr": ceilings,
@@ -217,6 +234,13 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (sweep, "right candidate was the one most like the prediction); chance was 0.125"),
         (lambda: sweep().isel(window=[0]), "in steps of 0.05 s (samples every 0.01 s). The decoder"),  # not "4, from"
         (clusters, "over 5 subjects, with sign flips in 32 permutations; clusters with p of at most 0.05 counted"),
+        (compared, "over 5 subjects, pair by pair, with intervals at the level 0.95. Differences were tested"),
+        (compared, "t and by all flips of their signs, p values corrected over all comparisons (Holm 1979)."),
+        (lambda: compared(correction="fdr"), "corrected for false discoveries (Benjamini & Hochberg 1995)."),
+        (mixed, 'The effect of "region" against V1 was estimated by a linear mixed model (Baayen et al. 2008)'),
+        (mixed, "random intercepts of subject and stimulus (5 and 6) and random effects of the condition by subject"),
+        (mixed, "Intervals at the level 0.95 and p values are those of Student's t with 4 degrees of freedom."),
+        (lambda: mixed(df=np.inf), "are those of Wald's z."),
         (identify, "8 test samples of 1 subject were identified among 24 stimuli. A prediction"),
         (identify, "the 1 and 5 candidates most like it by Pearson's correlation; chance was 0.04167 and 0.2083"),
         (weight_map, "Forward-model patterns (Haufe et al. 2014) of 10 voxels were mapped, reduced to the mean of"),
@@ -383,6 +407,10 @@ def test_a_record_with_holes_and_other_numbers_claims_nothing_else(data, results
     [
         ("clusters", "tail", "one-sided"),
         ("clusters", "over", "subjects, with sign"),
+        ("compare", "correction", "Holm"),
+        ("compare", "level", "intervals"),
+        ("mixed", "slopes", "condition by subject"),
+        ("mixed", "df", "Student"),
         ("decode", "plan", "No sample"),
         ("decode", "decoders", "ridge"),
         ("decode", "score", "Accuracy"),

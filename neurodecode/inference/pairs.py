@@ -46,8 +46,8 @@ def compare(
     level : float
         Of the intervals; 1 - level is the p below which ``significant`` is true.
     correction : "holm", "fdr" or "none"
-        Over all entries of the other dimensions: Holm (1979) bounds the chance of any false claim, "fdr" the share of
-        false claims (Benjamini & Hochberg 1995).
+        Over all entries of the other dimensions: "holm" bounds the chance of any false claim (Holm 1979), "fdr" the
+        share of false claims (Benjamini & Hochberg 1995).
     missing : "raise" or "omit"
         What to do with subjects that lack a value: refuse them, or leave them out of all entries, by name.
     n_permutations : int

@@ -56,6 +56,56 @@ def _clusters(made: Made) -> list[str]:
     ]
 
 
+CORRECTED = {
+    "holm": ", p values corrected over all comparisons (Holm 1979)",
+    "fdr": ", p values corrected for false discoveries (Benjamini & Hochberg 1995)",
+}
+
+
+def _compare(made: Made) -> list[str]:
+    over, level = made.get("over"), made.get("level")
+    n, flips = made.attrs.get("n"), made.attrs.get("flips")
+    names = [made.attrs.get(side) for side in ("a", "b")]
+    units = count(n, str(over)) if n is not None and over else f"{over}s" if over else "units"
+    how = {"all": "all flips of their signs"}.get(str(flips), f"{number(flips)} random flips of their signs")
+    return [
+        sentence(
+            f"scores{f' of {names[0]} and {names[1]}' if all(names) else ''} were compared over {units}, pair by pair",
+            f", with intervals at the level {number(level)}" if level is not None else None,
+        ),
+        sentence(
+            f"differences were tested two-sided by Student's t and by {how}" if flips is not None else None,
+            CORRECTED.get(str(made.get("correction"))) if flips is not None else None,
+        ),
+    ]
+
+
+def _mixed(made: Made) -> list[str]:
+    fixed, reference, slopes = made.get("fixed"), made.get("reference"), made.get("slopes")
+    groups = [made.get(who) for who in ("subjects", "stimuli")]
+    people, shown = made.attrs.get("n_subjects"), made.attrs.get("n_stimuli")
+    df, level = made.get("df"), made.get("level")
+    against = f" against {reference}" if reference is not None else ""
+    sizes = f" ({number(people)} and {number(shown)})" if people is not None and shown is not None else ""
+    by = None if df is None else f"Student's t with {number(df)} degrees of freedom"
+    by = "Wald's z" if df in ("inf", float("inf")) else by
+    return [
+        sentence(
+            f"the effect of {quoted(fixed)}{against} was estimated by a linear mixed model (Baayen et al. 2008)",
+            f" with random intercepts of {together(groups)}{sizes}" if all(groups) else None,
+            f" and random effects of the condition by {together(slopes)}" if slopes else None,
+            ", by restricted maximum likelihood",
+        )
+        if fixed is not None
+        else "",
+        sentence(
+            f"intervals{f' at the level {number(level)}' if level is not None else ''} and p values are those of {by}"
+        )
+        if by
+        else "",
+    ]
+
+
 def _identify(made: Made) -> list[str]:
     n, candidates, k = made.get("n_way"), made.get("candidates"), made.get("k")
     of = made.get("against") or "candidates"
@@ -166,6 +216,8 @@ KINDS: dict[str, Callable[[Made], list[str]]] = {
     "spatial.region_profile": _region_profile,
     "spatial.contrast": _contrast,
     "inference.clusters": _clusters,
+    "inference.compare": _compare,
+    "inference.mixed": _mixed,
     "retrieval.identify": _identify,
     "ceilings.ncsnr": _ncsnr,
     "ceilings.split_half": _split_half,
