@@ -34,8 +34,9 @@ def main() -> None:
 
 def table(compared: xr.Dataset, stem: Path, title: str, result: xr.Dataset) -> None:
     """Draw and write one comparison."""
-    subjects = counted(int(result.attrs["subjects"]))
-    words = f"{result.attrs['network_size']} networks; mean over {subjects} of each modality"
+    count = int(result.attrs["subjects"])
+    subjects = f"{'mean over ' * (count > 1)}{counted(count)}"
+    words = f"{result.attrs['network_size']} networks; {subjects} of each modality"
     if result.attrs["by_concept"]:
         words += '; c of EEG and MEG: "a picture of ..." one of the test concepts, by their own pictures\' features'
     nd.plot.save(nd.plot.metric_table(compared, title=title, note_text=words), stem)
