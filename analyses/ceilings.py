@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import inputs
 from neurodecode.datasets import haxby, lab
 
 REGIONS = ("LVC", "HVC")
@@ -38,9 +39,7 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=4, metavar="N", help="how many the lab simulates")
     parser.add_argument("--size", choices=lab.SIZES, default="small", help="how much the lab simulates")
     parser.add_argument("--seed", type=int, default=SEED, help="of the lab, splits and bootstrap samples")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = inputs.parsed(parser)
     name = "lab" if args.haxby is None else "haxby"
     result = of_lab(args) if args.haxby is None else of_slice(args)
     stated = {k: v for k, v in vars(args).items() if k not in ("out", "haxby")}

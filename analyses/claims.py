@@ -16,7 +16,6 @@ subjects.
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -64,10 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--subjects", type=int, metavar="N", help="at most so many of each modality")
     parser.add_argument("--size", choices=lab.SIZES, default="small")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    return args
+    return inputs.parsed(parser)
 
 
 def measure(noise: float, args: argparse.Namespace) -> xr.Dataset:

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import inputs
 from neurodecode.datasets import eeg_n170
 
 # Accuracy hardly depends on it: .65 to .69 from 100 to 100,000.
@@ -33,9 +34,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="trials.npz")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = inputs.parsed(parser)
 
     epochs = eeg_n170.load(args.data)
     kinds = {"single trials": epochs, f"means of {TRIALS} trials": means(epochs)}

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import inputs
 from neurodecode.datasets import eeg_pictures
 
 # A grid from 10 to 10^6 chosen by leaving subjects out of the training set gives the same AUC at 200-300 ms (.746).
@@ -35,9 +36,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="trials_12_subjects.npz")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = inputs.parsed(parser)
 
     epochs = eeg_pictures.load(args.data)
     auc = xr.concat([sweep(epochs, name) for name in CONTRASTS], dim="layer", combine_attrs="override")

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import inputs
 from neurodecode.datasets import eeg_pictures
 
 PAIR = ("S2 nomatch", "S2 match")
@@ -29,9 +30,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="trials_12_subjects.npz")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = inputs.parsed(parser)
 
     whole = eeg_pictures.load(args.data)
     trials = whole.isel(sample=np.isin(whole.stimulus, PAIR)).sel(time=slice(None, LAST))

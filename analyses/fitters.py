@@ -12,14 +12,13 @@ its own, from which an interrupted run goes on.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import neurodecode as nd
-from neurodecode import pipeline, reconstruction, store, vision
+from neurodecode import inputs, pipeline, reconstruction, store, vision
 
 RIDGE = "ridge"
 TABLES = {
@@ -146,13 +145,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the files")
-    args = parser.parse_args()
+    args = inputs.parsed(parser)
     args.name = f"table_{args.table}" if args.systems is None else "fitters"
     args.name += "_by_concept" * args.by_concept
     args.systems = args.systems or TABLES[args.table]
     _require_known(args.systems)
-    args.out.mkdir(parents=True, exist_ok=True)
     return args
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import neurodecode as nd
+from neurodecode import inputs
 from neurodecode.datasets import haxby
 
 # One alpha for all; a grid (1 to 10,000) chosen inside the training runs reaches the same accuracy.
@@ -31,9 +32,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with bold.nii.gz, mask.nii.gz, attributes.txt"
     )
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result files")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = inputs.parsed(parser)
 
     blocks = nd.brain.average_repeats(haxby.load(args.data), by=("stimulus", "run"))
     pair = blocks.isel(sample=np.isin(blocks.stimulus, PAIR))

@@ -9,7 +9,6 @@ times.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -174,10 +173,7 @@ def arguments() -> argparse.Namespace:
         metavar="M",
         help="channels so near are hidden together; 0: each alone",
     )
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    return args
+    return inputs.parsed(parser)
 
 
 if __name__ == "__main__":

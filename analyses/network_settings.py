@@ -107,10 +107,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--network-size", choices=nd.networks.SIZES, default="small")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    return args
+    return inputs.parsed(parser)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ Loss and noise of each network were chosen by analyses/network_settings.py, whic
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -140,10 +139,7 @@ def arguments() -> argparse.Namespace:
         "--shuffle", action="store_true", help="train on shuffled labels: all must fall to chance"
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    return args
+    return inputs.parsed(parser)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,12 @@ def arguments(question: str | None, *, modality: str, subjects: int | None = Non
     )
     add_arguments(parser)
     parser.set_defaults(modality=modality, subjects=subjects)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result file")
+    return parsed(parser)
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add ``--out``, parse the command line, and make that folder."""
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result files")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     return args
