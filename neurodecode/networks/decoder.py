@@ -516,9 +516,7 @@ def _whole(
 
         def forward(self, responses: Any, *subject: Any) -> Any:
             z = ((responses.reshape(-1, *x.mean.shape) - self.x_mean) * self.x_scale).float()
-            found = computed(self.network, (z, *subject), precision)
-            if length is not None:
-                found = lengthened(found * self.varies, length)
+            found = lengthened(computed(self.network, (z, *subject), precision) * self.varies, length)
             return slope * found.double() * self.y_scale + self.y_mean
 
     return Whole()

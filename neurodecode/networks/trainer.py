@@ -139,7 +139,7 @@ class Training:
         return float(loss.detach()), len(rows)
 
     def _validated(self) -> float:
-        return self._judged(lambda said: said).loss
+        return self._judged().loss
 
     def slope(self, length: float | None) -> float:
         """Return the least-squares factor from what the best weights say to the validation samples' features.
@@ -148,9 +148,9 @@ class Training:
         """
         if self.progress.best is not None:
             self.network.load_state_dict(self.progress.best)
-        return self._judged(lambda said: said if length is None else lengthened(said, length)).slope
+        return self._judged(length).slope
 
-    def _judged(self, change: Callable[[Any], Any]) -> losses.Judged:
+    def _judged(self, length: float | None = None) -> losses.Judged:
         self.network.eval()
         found = losses.Judged(self.plan.losses)
         # What is said of constant features is thrown away.
@@ -159,7 +159,7 @@ class Training:
             for rows in in_batches(self.validation, self.plan.batch):
                 batch = self.samples.batch(rows, self.plan.device)
                 said = computed(self.network, batch.inputs, self.plan.precision) * varies
-                found.add(change(said), batch.y, batch.row)
+                found.add(lengthened(said, length), batch.y, batch.row)
         return found
 
     def _loss(self, batch: Batch) -> Any:
@@ -203,9 +203,9 @@ def computed(network: Any, inputs: tuple[Any, ...], precision: str) -> Any:
     return found.float()
 
 
-def lengthened(said: Any, length: float) -> Any:
-    """Give predictions (n, q) a length."""
-    return length * torch().nn.functional.normalize(said, dim=1)
+def lengthened(said: Any, length: float | None) -> Any:
+    """Give predictions (n, q) a length; None leaves them theirs."""
+    return said if length is None else length * torch().nn.functional.normalize(said, dim=1)
 
 
 def _require_finite(loss: float, plan: Plan, epoch: int) -> None:
