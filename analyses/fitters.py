@@ -25,19 +25,7 @@ TABLES = {
     "7": [f"{m}:{d}" for m in ("fmri", "eeg", "meg") for d in (RIDGE, "mlp", "transformer")],
     "4": ["eeg:ridge", "eeg:nice", "eeg:eegnet", "eeg:atm", "meg:ridge", "meg:atm", "meg:benchetrit"],
 }
-NAMES = {
-    "fmri": "fMRI",
-    "eeg": "EEG",
-    "meg": "MEG",
-    RIDGE: "linear",
-    "mlp": "MLP",
-    "transformer": "Transformer",
-    "nice": "NICE",
-    "eegnet": "EEGNet",
-    "atm": "ATM",
-    "benchetrit": "Benchetrit et al.",
-    "temporal_spatial": "temporal-spatial",
-}
+NAMES = {"fmri": "fMRI", "eeg": "EEG", "meg": "MEG", RIDGE: "linear", **nd.networks.NAMES}
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from neurodecode.plot.look import counted
 
 LINEAR = "linear"
 SHOWN = 2
-FORMS = {"markdown": "md", "latex": "tex", "csv": "csv"}
 STAGES = {"imagined": "stage 1", "images": "stage 2"}
 
 
@@ -40,9 +39,8 @@ def table(compared: xr.Dataset, stem: Path, title: str, result: xr.Dataset) -> N
     if result.attrs["by_concept"]:
         words += '; c of EEG and MEG: "a picture of ..." one of the test concepts, by their own pictures\' features'
     nd.plot.save(nd.plot.metric_table(compared, title=title, note_text=words), stem)
-    for form, suffix in FORMS.items():
-        stem.with_name(f"{stem.name}.{suffix}").write_text(nd.metrics.written(compared, form=form))
-    print(f"{title}\n{nd.metrics.written(compared)}")
+    print(title)
+    inputs.write_tables(compared, stem)
 
 
 def stages(result: xr.Dataset) -> xr.Dataset:

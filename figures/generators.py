@@ -16,7 +16,6 @@ import neurodecode as nd
 from neurodecode import inputs
 
 SHOWN = 2
-FORMS = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def main() -> None:
@@ -32,9 +31,7 @@ def main() -> None:
     stem = args.out / args.name
     nd.plot.save(nd.plot.metric_table(table, title=title), stem.with_name(f"{stem.name}_gains"))
     nd.plot.save(iterations(results), stem.with_name(f"{stem.name}_iterations"))
-    for form, suffix in FORMS.items():
-        stem.with_name(f"{stem.name}_gains.{suffix}").write_text(nd.metrics.written(table, form=form))
-    print(nd.metrics.written(table))
+    inputs.write_tables(table, stem.with_name(f"{stem.name}_gains"))
 
 
 def name_of(result: xr.Dataset) -> str:

@@ -10,15 +10,6 @@ import xarray as xr
 import neurodecode as nd
 from neurodecode import inputs
 
-NAMES = {
-    "temporal_spatial": "temporal-spatial",
-    "nice": "NICE",
-    "eegnet": "EEGNet",
-    "atm": "ATM",
-    "transformer": "Transformer",
-    "benchetrit": "Benchetrit et al.",
-    "mlp": "MLP",
-}
 RIDGE, NETWORK = "#4D4D4D", "#0072B2"
 
 
@@ -51,7 +42,7 @@ def panel(ax, result: xr.Dataset) -> None:
         ax.scatter(x + spread, here["accuracy"], s=5, color="white", edgecolor="#707070", linewidth=0.5)
         ax.errorbar(x, mean, yerr=np.nan_to_num(reach), fmt="o", ms=4, color=colour, elinewidth=1.1)
     ax.axhline(float(result["chance"]), color="black", linestyle="--", linewidth=0.8, label="chance")
-    ax.set_xticks(place, [NAMES.get(m, m) for m in models], fontsize=6.5, rotation=30, ha="right")
+    ax.set_xticks(place, [nd.networks.NAMES.get(m, m) for m in models], fontsize=6.5, rotation=30, ha="right")
     ax.set_ylabel(f"Top-{int(result['k'])} accuracy (proportion)")
     ax.set_ylim(bottom=0)
     words = f"n = {n} subject{'s' * (n > 1)} (dots), {result.attrs['n_way']}-way; bars: 95 % bootstrap over subjects"

@@ -118,6 +118,15 @@ def write(result: xr.DataArray | xr.Dataset, data: Inputs, path: Path, *, overwr
     print(f"wrote {path}")
 
 
+def write_tables(table: xr.Dataset, stem: Path) -> None:
+    """Write and print a comparison of metrics: Markdown, LaTeX and CSV beside each other."""
+    from .metrics import written
+
+    for form, suffix in {"markdown": "md", "latex": "tex", "csv": "csv"}.items():
+        stem.with_name(f"{stem.name}.{suffix}").write_text(written(table, form=form))
+    print(written(table))
+
+
 def require_target(path: Path, *, overwrite: bool) -> None:
     """Refuse, before any work, a result file that could not be written after it; its folder is made.
 

@@ -11,10 +11,11 @@ Line = Sequence[str]
 _LATEX = str.maketrans({"%": r"\%", "_": r"\_", "±": r"$\pm$", "&": r"\&", "#": r"\#", "<": "$<$"})
 
 
-def markdown(head: Line, lines: Sequence[Line], *, note: str) -> str:
-    """Write a table with a note under it."""
+def markdown(head: Line, lines: Sequence[Line], *, note: str = "") -> str:
+    """Write a table, with a note under it if there is one."""
     rows = [f"| {' | '.join(line)} |" for line in (head, *lines)]
-    return "\n".join([rows[0], "|---" * len(head) + "|", *rows[1:], "", note, ""])
+    below = ["", note, ""] if note else [""]
+    return "\n".join([rows[0], "|---" * len(head) + "|", *rows[1:], *below])
 
 
 def latex(head: Line, lines: Sequence[Line], *, note: str, texts: int) -> str:

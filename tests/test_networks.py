@@ -812,6 +812,7 @@ def test_predictions_have_the_size_that_validation_samples_ask_for(loss):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_settings_for_few_trials_train_every_network(architecture):
+    assert architecture in nd.networks.NAMES
     decoder = nd.networks.few_trials(architecture)
     assert (decoder.architecture, decoder.size) == (architecture, "small")
     decoder.set_params(epochs=2).fit(*recording())

@@ -18,9 +18,10 @@ import xarray as xr
 
 from .. import store
 from ..labels import require_choice
+from ..tables import FORMS
 from .kinds import sentences
 from .made import Made, read
-from .tables import FORMS, escaped, rows, written
+from .tables import escaped, rows, written
 
 TEXTS = ("text", "markdown", "latex")
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .. import tables
 from .made import Made, call, is_record, parsed
 
-FORMS = ("markdown", "latex", "csv")
 HEAD = ("item", "value")
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -77,14 +75,10 @@ def escaped(text: str, *, form: str) -> str:
 def written(table: Rows, *, form: str) -> str:
     """Lines of one form."""
     if form == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([HEAD, *table])
-        return text.getvalue()
+        return tables.comma_separated(HEAD, table)
     cells = [tuple(escaped(cell, form=form) for cell in row) for row in table]
     if form == "markdown":
-        return "\n".join(
-            [f"| {HEAD[0]} | {HEAD[1]} |", "|---|---|", *(f"| {k} | {v} |" for k, v in cells), ""]
-        )
+        return tables.markdown(HEAD, cells)
     lines = [
         r"% needs \usepackage[T1]{fontenc} and \usepackage{longtable}",
         r"\begin{longtable}{p{0.4\linewidth}p{0.55\linewidth}}",

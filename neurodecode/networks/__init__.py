@@ -9,10 +9,10 @@ network is built.
 'eegnet'
 """
 
-from .architectures import ARCHITECTURES, SIZES, layers
+from .architectures import ARCHITECTURES, NAMES, SIZES, layers
 from .decoder import NetworkDecoder
 from .few_trials import few_trials
 from .losses import LOSSES
 from .trainer import RECIPE
 
-__all__ = ["ARCHITECTURES", "LOSSES", "RECIPE", "SIZES", "NetworkDecoder", "few_trials", "layers"]
+__all__ = ["ARCHITECTURES", "LOSSES", "NAMES", "RECIPE", "SIZES", "NetworkDecoder", "few_trials", "layers"]

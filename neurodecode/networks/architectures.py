@@ -25,6 +25,18 @@ _BUILDERS: Mapping[str, Build] = MappingProxyType(
 )
 ARCHITECTURES = tuple(_BUILDERS)
 SIZES = ("small", "full")
+# As they are called in print.
+NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "temporal_spatial": "temporal-spatial",
+        "nice": "NICE",
+        "eegnet": "EEGNet",
+        "atm": "ATM",
+        "benchetrit": "Benchetrit et al.",
+        "mlp": "MLP",
+        "transformer": "Transformer",
+    }
+)
 # Networks that also take responses without channels, such as voxels.
 ANY_AXES = ("mlp", "transformer")
 # Networks that learn something for each subject.
