@@ -30,7 +30,8 @@ NAMES = {"fmri": "fMRI", "eeg": "EEG", "meg": "MEG", RIDGE: "linear", **nd.netwo
 
 def main() -> None:
     args = arguments()
-    generator, encoder = reconstruction.load_diffusion("lab"), vision.load("lab")
+    generator = reconstruction.load_diffusion("lab", device=args.device)
+    encoder = vision.load("lab", device=args.device)
     plan = pipeline.planned(steps=args.steps, seed=args.seed)
     systems = {}
     for system in args.systems:
@@ -132,7 +133,7 @@ def arguments() -> argparse.Namespace:
         "meaning (of a closed set, in which the right one is)",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="of the networks and of the generator")
     args = inputs.parsed(parser)
     args.name = f"table_{args.table}" if args.systems is None else "fitters"
     args.name += "_by_concept" * args.by_concept
