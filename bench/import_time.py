@@ -15,6 +15,7 @@ TRIES = 5
 HEAVY = (
     "cortex",
     "diffusers",
+    "himalaya",
     "matplotlib",
     "mne",
     "nilearn",

@@ -52,7 +52,8 @@ def test_parameters_survive_clone_get_and_set(kind):
         "all_errors": True,
         "device": "cuda",
     }
-    given |= {"n_voxels": 7} if kind is RidgeDecoder else {}
+    own = {"bands": "layer", "n_candidates": 9, "seed": 3}
+    given |= {"n_voxels": 7} if kind is RidgeDecoder else own
     made = kind(**given)
     assert clone(made).get_params() == made.get_params() == given
     assert made.set_params(alpha=3.0).alpha == 3.0

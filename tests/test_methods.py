@@ -114,7 +114,28 @@ def prepared(responses=None, **options) -> xr.DataArray:
         return write(responses, Path(folder) / "a.zarr", **options, progress=False).load()
 
 
+def encoded(bands: bool = False) -> xr.DataArray:
+    encoder = nd.RidgeEncoder([1.0, 10.0], bands="layer", n_candidates=6) if bands else nd.RidgeEncoder(3.0)
+    return nd.encoding.score(voxels(), {"c": features(), "z": features()}, encoder)
+
+
+def partitioned(**options) -> xr.Dataset:
+    spaces = {"c": features(), "z": features().roll(stimulus=3, roll_coords=False)}
+    regions = ["V1", "V4"]
+    return nd.encoding.partition(
+        voxels(), spaces, nd.RidgeEncoder(3.0), regions=regions, **({"n_bootstrap": 30, "seed": 4} | options)
+    )
+
+
+def best_layer(**options) -> xr.Dataset:
+    return nd.encoding.best_layer(encoded(), **({"least": 0.2, "margin": 0.0} | options))
+
+
 RESULTS = {
+    "encode": encoded,
+    "encode, bands": lambda: encoded(bands=True),
+    "partition": partitioned,
+    "best layer": best_layer,
     "decode": decode,
     "decode, folds": lambda: decode(folds=4),
     "decode, grid": lambda: decode([1.0, 33.0], folds="run"),
@@ -241,6 +262,15 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (mixed, "random intercepts of subject and stimulus (5 and 6) and random effects of the condition by subject"),
         (mixed, "Intervals at the level 0.95 and p values are those of Student's t with 4 degrees of freedom."),
         (lambda: mixed(df=np.inf), "are those of Wald's z."),
+        (encoded, "The responses of 1 subject were predicted from each of the feature spaces c (3 features) and z (3"),
+        (encoded, "The encoder was ridge regression (Hoerl & Kennard 1970) of every response on its own, with the pen"),
+        (encoded, 'Encoders were fitted on the samples of the split "train" and tested on'),
+        (RESULTS["encode, bands"], 'Every band of features of "layer" had a penalty of its own (banded ridge; N'),
+        (RESULTS["encode, bands"], "random search over 6 divisions of the penalty among bands (Dupre"),
+        (RESULTS["encode, bands"], "chosen for every response from 1 and 10, by 5 folds of the training samples."),
+        (partitioned, "divided among 2 sets of feature spaces (c: c; z: z)."),
+        (partitioned, "Limits are percentiles at the level 0.95 of 30 bootstrap samples of 8 stimuli of the test sam"),
+        (best_layer, "the layer with the best score, where that was above 0.2 ("),
         (identify, "8 test samples of 1 subject were identified among 24 stimuli. A prediction"),
         (identify, "the 1 and 5 candidates most like it by Pearson's correlation; chance was 0.04167 and 0.2083"),
         (weight_map, "Forward-model patterns (Haufe et al. 2014) of 10 voxels were mapped, reduced to the mean of"),
@@ -421,6 +451,10 @@ def test_a_record_with_holes_and_other_numbers_claims_nothing_else(data, results
         ("identify, n-way", "interval", "bootstrap"),
         ("occlusion", "fill", "replaced by"),
         ("ncsnr", "level", "Limits"),
+        ("partition", "n_bootstrap", "Limits"),
+        ("partition", "sets", "c: c"),
+        ("best layer", "least", "above"),
+        ("encode", "score", "Accuracy"),
     ],
 )
 def test_words_go_with_what_they_tell(name, parameter, words, results):
@@ -487,7 +521,7 @@ def test_the_table_leaves_nothing_out(name, results):
     table = cells(results[name])
     text = "\n".join(table.values())
     for leaf in leaves(nd.store.provenance(results[name])):
-        if isinstance(leaf, str) and leaf.startswith(("RidgeDecoder(", "ZScore(")):
+        if isinstance(leaf, str) and leaf.startswith(("RidgeDecoder(", "RidgeEncoder(", "ZScore(")):
             assert all(
                 part in text
                 for part in re.findall(r"=[\['\"]?([\w.]+)", leaf.replace("None", "none").lower())

@@ -264,7 +264,7 @@ def test_persisted_data_are_refused_with_the_remedy(client):
 
 
 def test_lazy_predictions_are_computed_block_by_block(monkeypatch):
-    from neurodecode import linear
+    from neurodecode.linear import ridge as linear
 
     monkeypatch.setattr(linear, "TARGETS", 100)
     responses, features = recording()

@@ -9,6 +9,9 @@ from .made import call, name_of
 from .words import between, count, number, quoted, sentence, together
 
 RIDGE = "Hoerl & Kennard 1970"
+BANDED = "Nunez-Elizalde, Huth & Gallant 2019"
+# What every target of an estimator is called.
+TARGETS = {"RidgeDecoder": "feature", "RidgeEncoder": "response"}
 # Of the architectures' own docstring.
 NETWORKS = {
     "nice": "Song et al. 2024",
@@ -34,16 +37,27 @@ def decoders(described: Any) -> list[str]:
 def one(text: str, subject: str) -> list[str]:
     """Sentences about one described estimator, which ``subject`` names."""
     name, settings = call(text)
-    if name == "RidgeDecoder" and settings:
-        return _ridge(settings, subject)
+    if name in TARGETS and settings:
+        return _ridge(settings, subject, TARGETS[name])
     if name == "NetworkDecoder" and settings:
         return network(settings, subject)
     named = name if settings or name.isidentifier() else name_of(text)
     return [sentence(f"{subject} was an estimator of the class {named}")]
 
 
-def _ridge(s: Mapping[str, Any], subject: str) -> list[str]:
-    found = [sentence(f"{subject} was ridge regression ({RIDGE}) of every feature on its own", _penalty(s))]
+def encoders(described: Any) -> list[str]:
+    """Sentences about the encoder of every feature space, once for those that share it."""
+    return [s.replace("The decoder", "The encoder", 1) for s in decoders(described)]
+
+
+def _ridge(s: Mapping[str, Any], subject: str, target: str) -> list[str]:
+    found = [
+        sentence(
+            f"{subject} was ridge regression ({RIDGE}) of every {target} on its own", _penalty(s, target)
+        ),
+        _banded(s) if s.get("bands") is not None else "",
+    ]
+    found = [f for f in found if f]
     if s.get("n_voxels") is not None:
         found.append(
             f"Each feature was fitted on the {number(s['n_voxels'])} responses that correlated most with it over the "
@@ -61,7 +75,20 @@ def _ridge(s: Mapping[str, Any], subject: str) -> list[str]:
     return [*found, sentence("; ".join(parts))] if parts else found
 
 
-def _penalty(s: Mapping[str, Any]) -> str | None:
+def _banded(s: Mapping[str, Any]) -> str:
+    bands, n, seed = s["bands"], s.get("n_candidates"), s.get("seed")
+    of = f" of {quoted(bands)}" if isinstance(bands, str) and "(" not in bands else ""
+    return sentence(
+        f"every band of features{of} had a penalty of its own (banded ridge; {BANDED})",
+        f", chosen with it by a random search over {count(n, 'division')} of the penalty among bands (Dupre la Tour "
+        f"et al. 2022)"
+        if n is not None
+        else None,
+        f" with the seed {number(seed)}" if seed is not None and n is not None else None,
+    )
+
+
+def _penalty(s: Mapping[str, Any], target: str) -> str | None:
     alpha = s.get("alpha")
     if isinstance(alpha, list | tuple) and len(alpha) == 1:
         alpha = alpha[0]
@@ -76,7 +103,8 @@ def _penalty(s: Mapping[str, Any]) -> str | None:
             if len(alpha) <= 8
             else f" from {len(alpha)} values of {between(alpha)}"
         )
-    return f", with a penalty chosen for every feature{grid}, {_chosen_by(s.get('folds'))}"
+    folds = 5 if s.get("bands") is not None and s.get("folds") is None else s.get("folds")
+    return f", with a penalty chosen for every {target}{grid}, {_chosen_by(folds)}"
 
 
 def _chosen_by(folds: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import pictures, splits, statistics
+from . import encoding, pictures, splits, statistics
 from .decoders import decoders, network, one
 from .made import Made, call, inner, name_of
 from .words import count, number, quoted, sentence, some, together
@@ -237,6 +237,7 @@ KINDS: dict[str, Kind] = {
     "weight_map": _weight_map,
     "networks.NetworkDecoder": _network,
     "datasets.prepared.write": _prepared,
+    **encoding.KINDS,
     **statistics.KINDS,
     **pictures.KINDS,
 }

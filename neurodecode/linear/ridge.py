@@ -1,4 +1,4 @@
-"""Floor 2: ridge decoders and encoders of labelled arrays, by scikit-learn's conventions.
+"""What decoders and encoders share, and the decoder: ridge of labelled arrays, by scikit-learn's conventions.
 
 An estimator knows labels and no linear algebra: it checks, unfolds arrays to matrices, calls
 :func:`neurodecode.solve.fit_ridge`, and puts the labels back.
@@ -17,9 +17,9 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import folds as folding
-from . import lazy
-from .labels import (
+from .. import folds as folding
+from .. import lazy
+from ..labels import (
     FEATURE,
     SAMPLE,
     as_fitted,
@@ -35,15 +35,15 @@ from .labels import (
     require_same,
     require_unique,
 )
-from .solve import Beside, Fitted, Settings, fit_ridge
-from .solve.fit import CENTRED_BYTES, TARGETS
-from .solve.room import bytes_on_all, bytes_on_selected
+from ..solve import Beside, Fitted, Settings, fit_ridge
+from ..solve.fit import CENTRED_BYTES, TARGETS
+from ..solve.room import bytes_on_all, bytes_on_selected
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
 
 
-class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """What decoder and encoder share: the settings, their check, the fit on matrices and the way back to labels."""
 
     # Every target is fitted on its own, so feature spaces may be fitted side by side.
@@ -83,11 +83,11 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Keep a map."""
         self._fitted = fitted
         self.alpha_ = fitted.alpha
-        _warn_at_edge(self.alpha_, _checked_alphas(self.alpha), fitted.errors)
+        _warn_at_edge(self.alpha_, checked_alphas(self.alpha), fitted.errors)
 
     def _solved(self, x: Any, y: Any, pairs: list[tuple[np.ndarray, np.ndarray]] | None) -> Fitted:
         settings = Settings(
-            alphas=_checked_alphas(self.alpha),
+            alphas=checked_alphas(self.alpha),
             k=self._checked_count(x.shape[1]),
             standardise=bool(self.standardise),
             centre=self.intercept == "centre",
@@ -103,7 +103,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _check_settings(self) -> None:
         """Refuse settings that cannot be fitted, before any work."""
-        alphas = _checked_alphas(self.alpha)
+        alphas = checked_alphas(self.alpha)
         require_choice(self.intercept, INTERCEPTS, what="intercept")
         if alphas.size > 1 and self.n_voxels is not None and self.folds is None:
             raise ValueError(
@@ -143,7 +143,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         for array, who in zip((predictors, targets), self._who, strict=True):
             require_finite(array, who=who)
         self._where = None
-        x, y = _matrix(predictors), _matrix(targets)
+        x, y = matrix_of(predictors), matrix_of(targets)
         by = predictors if SAMPLE in predictors.coords else targets
         self._fit_arrays(x, y.astype(x.dtype, copy=False), self._pairs(by))
         return self._label(predictors, targets)
@@ -183,7 +183,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         first = predictors.dims[0]
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
-        matrix = _matrix(predictors)
+        matrix = matrix_of(predictors)
         if not lazy.is_dask(matrix):
             whole = 8 * len(matrix) * (matrix.shape[1] + outer.size)
             require_memory(
@@ -209,7 +209,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             X = match(X, y, who=self._who)
         predicted = self.predict(X)
         if labelled:
-            predicted, y = _same_rows(predicted, y)
+            predicted, y = same_rows(predicted, y)
         return float(r2_score(y, predicted))
 
     def predict(self, X: Any) -> Any:
@@ -252,7 +252,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return xr.DataArray(
             errors.reshape(-1, *outer.shape),
             dims=("alpha", *outer.dims),
-            coords={**outer.coords, "alpha": _checked_alphas(self.alpha)},
+            coords={**outer.coords, "alpha": checked_alphas(self.alpha)},
             attrs={"units": "mean squared error"},
         )
 
@@ -315,7 +315,7 @@ class _Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
 
 
-class RidgeDecoder(_Ridge):
+class RidgeDecoder(Ridge):
     """Decode features from brain responses by ridge regression, every feature on its own.
 
     Minimises ``|Y - X W|^2 + alpha |W|^2`` over the training samples (un-averaged Gram matrix; Hoerl & Kennard 1970),
@@ -386,8 +386,8 @@ class RidgeDecoder(_Ridge):
         self._check_settings()
         if not isinstance(responses, xr.DataArray):
             return self._fit_numpy(responses, features)
-        responses = _samples_first(responses)
-        return self._fit_labelled(responses, _of_samples(features, responses))
+        responses = samples_first(responses)
+        return self._fit_labelled(responses, of_samples(features, responses))
 
     def input_gradients(self, responses: xr.DataArray, direction: xr.DataArray) -> xr.DataArray:
         """Gradient by every response of ``sum over features of direction x prediction``: what ridge has weights for.
@@ -415,7 +415,7 @@ class RidgeDecoder(_Ridge):
             for dim in axes.dims:
                 require_axis(axes, array, str(dim), who=who)
         require_finite(direction, who="direction")
-        along = _matrix(direction.transpose(SAMPLE, *outer.dims))
+        along = matrix_of(direction.transpose(SAMPLE, *outer.dims))
         weights = self._fitted.weights
         require_memory(
             weights.dtype.itemsize * len(along) * inner.size,
@@ -446,13 +446,13 @@ class RidgeDecoder(_Ridge):
         New decoders by name; this one stays as it is.
         """
         self._check_settings()
-        responses = _samples_first(responses)
+        responses = samples_first(responses)
         require_finite(responses, who="responses")
-        targets = {name: _of_samples(space, responses) for name, space in spaces.items()}
+        targets = {name: of_samples(space, responses) for name, space in spaces.items()}
         for name, space in targets.items():
             require_finite(space, who=f"features {name!r}")
-        x = _matrix(responses)
-        sides = [_matrix(space).astype(x.dtype, copy=False) for space in targets.values()]
+        x = matrix_of(responses)
+        sides = [matrix_of(space).astype(x.dtype, copy=False) for space in targets.values()]
         together = self._solved(x, Beside(sides), self._pairs(responses))
         found, first = {}, 0
         for (name, space), side in zip(targets.items(), sides, strict=True):
@@ -461,60 +461,6 @@ class RidgeDecoder(_Ridge):
             found[name] = decoder._label(responses, space)
             first += side.shape[1]
         return found
-
-
-class RidgeEncoder(_Ridge):
-    """Predict brain responses from features by ridge regression, every voxel (or channel and time) on its own.
-
-    Parameters are those of :class:`RidgeDecoder`, without the selection of voxels.
-
-    Attributes
-    ----------
-    weights_ : (feature, voxel) or (feature, channel, time)
-        Dense, in response units per feature unit, built on demand.
-    alpha_ : (voxel)
-        The penalty of every voxel.
-    """
-
-    _who = ("features", "responses")
-
-    def __init__(
-        self,
-        alpha: float | np.ndarray | list[float] | tuple[float, ...] = 1.0,
-        *,
-        standardise: bool = True,
-        intercept: str = "centre",
-        folds: Any = None,
-        all_errors: bool = False,
-        device: str | None = None,
-    ) -> None:
-        self.alpha = alpha
-        self.standardise = standardise
-        self.intercept = intercept
-        self.folds = folds
-        self.all_errors = all_errors
-        self.device = device
-
-    n_voxels: int | None = None
-
-    def fit(self, features: Any, responses: Any) -> Self:
-        """Learn responses from features.
-
-        Parameters
-        ----------
-        features : (stimulus, feature) matched by label, or (sample, feature), or NumPy (n, p)
-        responses : (sample, voxel) or (sample, channel, time), or NumPy (n, q)
-
-        Raises
-        ------
-        ValueError
-            As :meth:`RidgeDecoder.fit`.
-        """
-        self._check_settings()
-        if not isinstance(responses, xr.DataArray):
-            return self._fit_numpy(features, responses)
-        responses = _samples_first(responses)
-        return self._fit_labelled(_of_samples(features, responses), responses)
 
 
 def _is_tensor(array: Any) -> bool:
@@ -527,19 +473,21 @@ def _device_of(array: Any) -> str | None:
     return str(array.device) if _is_tensor(array) and array.device.type != "cpu" else None
 
 
-def _samples_first(responses: xr.DataArray) -> xr.DataArray:
+def samples_first(responses: xr.DataArray) -> xr.DataArray:
+    """Responses (sample, ...) with unique samples."""
     require_dims(responses, [SAMPLE], who="responses")
     require_unique(responses, SAMPLE, who="responses")
     return responses.transpose(SAMPLE, ...)
 
 
-def _of_samples(features: Any, responses: xr.DataArray) -> xr.DataArray:
+def of_samples(features: Any, responses: xr.DataArray) -> xr.DataArray:
     """Features (sample, feature) of the responses' samples."""
     require_dims(require_array(features, who="features"), [FEATURE], who="features")
     return match(features, responses).transpose(SAMPLE, ...)
 
 
-def _checked_alphas(alpha: Any) -> np.ndarray:
+def checked_alphas(alpha: Any) -> np.ndarray:
+    """Penalties in ascending order, refused unless they are positive numbers."""
     alphas = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
     if alphas.ndim != 1 or not alphas.size or not np.isfinite(alphas).all() or (alphas <= 0).any():
         raise ValueError(f"alpha must be a number > 0 or a grid of numbers > 0, got {listed(alphas.ravel())}")
@@ -567,7 +515,7 @@ def _require_room(shape: tuple[int, int], q: int, settings: Settings, itemsize: 
     )
 
 
-def _same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+def same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Matrices (n, q) of predictions and true values, once both are known to bear the same labels."""
     first, *rest = map(str, predicted.dims)
     if first == SAMPLE:
@@ -576,7 +524,7 @@ def _same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray,
     for dim in (first, *rest):
         if dim in predicted.coords and dim in true.coords:
             require_same(predicted, true, dim, who=("predictions", "true values"))
-    return _matrix(predicted), _matrix(true.transpose(first, *rest))
+    return matrix_of(predicted), matrix_of(true.transpose(first, *rest))
 
 
 def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | None) -> None:
@@ -594,7 +542,7 @@ def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | Non
         )
 
 
-def _matrix(array: xr.DataArray) -> Any:
+def matrix_of(array: xr.DataArray) -> Any:
     """Floating values (n, p) of (n, ...); a dask array stays one."""
     values = array.data if lazy.is_dask(array) else array.values
     values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)

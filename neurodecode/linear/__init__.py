@@ -1,0 +1,10 @@
+"""Floor 2: ridge decoders and encoders of labelled arrays, by scikit-learn's conventions.
+
+An estimator knows labels and no linear algebra: it checks, unfolds arrays to matrices, calls
+:func:`neurodecode.solve.fit_ridge` (with bands :mod:`neurodecode.solve.banded`), and puts the labels back.
+"""
+
+from .encoder import RidgeEncoder
+from .ridge import RidgeDecoder
+
+__all__ = ["RidgeDecoder", "RidgeEncoder"]

@@ -1,0 +1,429 @@
+"""Encoders' scores, best layers and shares of variance: against plain loops, closed forms and planted truths."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+import neurodecode as nd
+from neurodecode.encoding.shares import inclusion_exclusion, unions
+
+
+def recording(
+    sizes: dict[str, int],
+    amounts: dict[str, tuple[float, ...]],
+    *,
+    n: int = 80,
+    test: int = 40,
+    noise: float = 1.0,
+    seed: int = 0,
+) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
+    """Independent spaces; a voxel is a sum over spaces of a direction times its amount, and noise."""
+    rng = np.random.default_rng(seed)
+    names = [f"img_{i:03d}" for i in range(n + test)]
+    of = {k: rng.normal(size=(n + test, p)) for k, p in sizes.items()}
+    voxels = len(next(iter(amounts.values())))
+    signal = np.zeros((n + test, voxels))
+    for k, amount in amounts.items():
+        directions = rng.normal(size=(sizes[k], voxels))
+        signal += np.array(amount) * (of[k] @ (directions / np.linalg.norm(directions, axis=0)))
+    responses = nd.brain.fmri(
+        signal + noise * rng.normal(size=signal.shape),
+        sample=names,
+        stimulus=names,
+        roi=["V1"] * (voxels // 2) + ["LO"] * (voxels - voxels // 2),
+        split=["train"] * n + ["test"] * test,
+        run=np.arange(n + test) % 4,
+        subject="s1",
+    )
+    return responses, {k: nd.brain.features(v, stimulus=names) for k, v in of.items()}
+
+
+def by_hand(
+    responses: xr.DataArray, spaces: dict[str, xr.DataArray], alpha: float
+) -> dict[tuple, np.ndarray]:
+    """R2 of every union, by scikit-learn."""
+    train = responses["split"].values == "train"
+    found = {}
+    for size in range(1, len(spaces) + 1):
+        for union in combinations(spaces, size):
+            x = np.concatenate([spaces[k].values for k in union], axis=1)
+            scaler, target = StandardScaler().fit(x[train]), StandardScaler().fit(responses.values[train])
+            model = Ridge(alpha).fit(scaler.transform(x[train]), target.transform(responses.values[train]))
+            predicted = target.inverse_transform(model.predict(scaler.transform(x[~train])))
+            found[union] = r2_score(responses.values[~train], predicted, multioutput="raw_values")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------- partition
+def test_shares_of_a_plain_loop():
+    responses, spaces = recording({"a": 4, "b": 5, "c": 3}, {"a": (1, 0, 2), "b": (1, 2, 0)})
+    found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(3.0), n_bootstrap=0)
+    r2 = by_hand(responses, spaces, 3.0)
+    for union, value in r2.items():
+        np.testing.assert_allclose(found["r2"].sel(union=" + ".join(union)), value, rtol=1e-9, atol=1e-12)
+    every = r2["a", "b", "c"]
+    a, b, c = (r2[k,] for k in "abc")
+    ab, ac, bc = r2["a", "b"], r2["a", "c"], r2["b", "c"]
+    expected = {  # Venn's diagram by hand
+        "a": every - bc,
+        "b": every - ac,
+        "c": every - ab,
+        "a & b": ac + bc - c - every,
+        "a & c": ab + bc - b - every,
+        "b & c": ab + ac - a - every,
+        "a & b & c": a + b + c - ab - ac - bc + every,
+    }
+    assert found["part"].values.tolist() == list(expected)
+    for part, value in expected.items():
+        np.testing.assert_allclose(found["share"].sel(part=part), value, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found["share"].sum("part"), every, rtol=1e-9)
+    assert found["kind"].values.tolist() == ["unique"] * 3 + ["shared"] * 4
+
+
+def test_orthogonal_spaces_give_their_planted_shares():
+    """With much data the unique shares are a_k^2 / (sum of a^2 + noise^2), and nothing is shared."""
+    amounts = {"a": (1.0, 0.0, 1.0, 0.5), "b": (1.0, 1.5, 0.0, 0.5)}
+    responses, spaces = recording({"a": 3, "b": 4}, amounts, n=6000, test=6000)
+    found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), n_bootstrap=0)
+    total = sum(np.square(v) for v in amounts.values()) + 1.0
+    for k, amount in amounts.items():
+        np.testing.assert_allclose(found["share"].sel(part=k), np.square(amount) / total, atol=0.03)
+    np.testing.assert_allclose(found["share"].sel(part="a & b"), 0, atol=0.03)
+
+
+def test_of_identical_spaces_neither_has_a_part_of_its_own():
+    responses, spaces = recording({"a": 4}, {"a": (1.0, 2.0)}, n=400, test=400)
+    twice = {"a": spaces["a"], "b": spaces["a"]}
+    found = nd.encoding.partition(responses, twice, nd.RidgeEncoder(1e-6), n_bootstrap=0)
+    np.testing.assert_allclose(found["share"].sel(part=["a", "b"]), 0, atol=1e-7)
+    np.testing.assert_allclose(found["share"].sel(part="a & b"), found["r2"].sel(union="a"), atol=1e-7)
+
+
+def test_negative_shares_are_shown():
+    """A space of pure noise makes a fit without penalty worse: what it adds is below 0, and is given so."""
+    responses, spaces = recording({"a": 3, "noise": 40}, {"a": (1.0,) * 6})
+    found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1e-3), n_bootstrap=0)
+    assert (found["share"].sel(part="noise") < -0.1).all()
+
+
+def test_bands_mend_what_one_penalty_spoils():
+    responses, spaces = recording({"a": 4, "noise": 200}, {"a": (1.5,) * 6})
+    lost = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, bands in (("one", None), ("two", "set")):
+            encoder = nd.RidgeEncoder([1.0, 10.0, 100.0, 1000.0], bands=bands, folds=5, n_candidates=25)
+            found = nd.encoding.partition(responses, spaces, encoder, n_bootstrap=0)
+            lost[name] = float(found["share"].sel(part="noise").mean())
+    assert lost["one"] < lost["two"] - 0.05
+    assert lost["two"] > -0.1
+
+
+@settings(max_examples=20, deadline=None)
+@given(k=st.integers(2, 5), seed=st.integers(0, 1000))
+def test_shares_add_up_to_every_union(k, seed):
+    """R2 of a union is the sum of the parts that touch it, whatever the numbers."""
+    names = list("abcde")[:k]
+    matrix, parts = inclusion_exclusion(names)
+    r2 = np.random.default_rng(seed).normal(size=len(parts))
+    share = matrix @ r2
+    for union, value in zip(unions(names), r2, strict=True):
+        touching = [s for s, part in zip(share, parts, strict=True) if set(part) & set(union)]
+        np.testing.assert_allclose(sum(touching), value, atol=1e-9)
+
+
+def test_sets_join_spaces_and_leave_others_out():
+    responses, spaces = recording({"a": 2, "b": 3, "c": 4}, {"a": (1, 2), "b": (1, 0)})
+    found = nd.encoding.partition(
+        responses, spaces, nd.RidgeEncoder(1.0), sets={"low": ["a", "b"], "high": "c"}, n_bootstrap=0
+    )
+    joint = {"low": nd.brain.stack({k: spaces[k] for k in "ab"}), "high": spaces["c"]}
+    expected = nd.encoding.partition(responses, joint, nd.RidgeEncoder(1.0), n_bootstrap=0)
+    xr.testing.assert_allclose(found["share"], expected["share"])
+    part = nd.brain.stack({k: spaces[k] for k in "abc"})
+    array = nd.encoding.partition(
+        responses, part, nd.RidgeEncoder(1.0), sets={"low": ["a", "b"], "high": "c"}, n_bootstrap=0
+    )
+    xr.testing.assert_allclose(found["share"], array["share"])
+
+
+def test_regions_are_means_of_voxels():
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0, 2, 1), "b": (0, 1, 1, 2)})
+    responses[responses["split"].values == "test", 3] = 4.0  # constant over the test samples: no r2
+    found = nd.encoding.partition(
+        responses, spaces, nd.RidgeEncoder(1.0), regions=["V1", "LO"], n_bootstrap=20
+    )
+    assert found["share"].isel(voxel=3).isnull().all()
+    for name, rows in (("V1", [0, 1]), ("LO", [2])):
+        for kind in ("share", "r2"):
+            expected = found[kind].isel(voxel=rows).mean("voxel")
+            np.testing.assert_allclose(found[f"region_{kind}"].sel(region=name), expected, rtol=1e-9)
+    assert found["n_voxels"].values.tolist() == [2, 2]
+    whole = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), n_bootstrap=0)
+    np.testing.assert_allclose(
+        whole["region_share"].sel(region="all"), whole["share"].mean("voxel"), rtol=1e-9
+    )
+
+
+def test_limits_are_those_of_a_plain_bootstrap_over_stimuli():
+    """Stimuli of several trials are drawn as wholes; R2 of the drawn samples by scikit-learn."""
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0), "b": (0, 1)}, test=30)
+    stimulus = responses["stimulus"].values.copy()
+    stimulus[80:] = np.repeat(stimulus[80::3], 3)
+    responses = responses.assign_coords(stimulus=("sample", stimulus))
+    encoder = nd.RidgeEncoder(2.0)
+    found = nd.encoding.partition(responses, spaces, encoder, n_bootstrap=300, seed=5, level=0.8)
+    train, test = responses[:80], responses[80:]
+    predicted = {
+        union: encoder.fit(nd.brain.stack({k: spaces[k] for k in union}), train)
+        .predict(nd.labels.match(nd.brain.stack({k: spaces[k] for k in union}), test))
+        .values
+        for union in (("a",), ("b",), ("a", "b"))
+    }
+    rng = np.random.default_rng(5)
+    unique = []
+    for counts in rng.multinomial(10, np.full(10, 0.1), size=300):
+        rows = np.concatenate([np.repeat([3 * i, 3 * i + 1, 3 * i + 2], c) for i, c in enumerate(counts)])
+        r2 = {u: r2_score(test.values[rows], p[rows], multioutput="raw_values") for u, p in predicted.items()}
+        unique.append(r2["a", "b"] - r2["b",])
+    for name, q in (("share_low", 0.1), ("share_high", 0.9)):
+        np.testing.assert_allclose(found[name].sel(part="a"), np.quantile(unique, q, axis=0), rtol=1e-6)
+    means = np.mean(unique, axis=1)
+    np.testing.assert_allclose(
+        found["region_share_low"].sel(part="a", region="all"), np.quantile(means, 0.1), rtol=1e-6
+    )
+    again = nd.encoding.partition(responses, spaces, encoder, n_bootstrap=300, seed=5, level=0.8)
+    xr.testing.assert_identical(found.drop_attrs(), again.drop_attrs())
+
+
+def test_blocks_of_voxels_change_nothing(monkeypatch):
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0, 2, 1), "b": (0, 1, 1, 2)})
+    whole = nd.encoding.partition(
+        responses, spaces, nd.RidgeEncoder(1.0), regions=["V1", "LO"], n_bootstrap=9
+    )
+    monkeypatch.setattr("neurodecode.encoding.shares.BUDGET", 1)
+    parts = nd.encoding.partition(
+        responses, spaces, nd.RidgeEncoder(1.0), regions=["V1", "LO"], n_bootstrap=9
+    )
+    xr.testing.assert_allclose(whole, parts)
+
+
+def test_folds_are_pooled():
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0), "b": (0, 1)})
+    found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), folds="run", n_bootstrap=0)
+    wrong = total = 0.0
+    for run in range(4):
+        out = responses["run"].values == run
+        fitted = nd.RidgeEncoder(1.0).fit(spaces["a"], responses[~out])
+        true = responses[out].values
+        wrong = wrong + (
+            (true - fitted.predict(nd.labels.match(spaces["a"], responses[out])).values) ** 2
+        ).sum(axis=0)
+        total = total + ((true - true.mean(axis=0)) ** 2).sum(axis=0)
+    np.testing.assert_allclose(found["r2"].sel(union="a"), 1 - wrong / total, rtol=1e-9)
+
+
+def test_ceilings_stand_beside_shares():
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0, 1), "b": (0, 1, 1)})
+    found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), n_bootstrap=0)
+    reliability = xr.DataArray(
+        [0.5, 0.25, 0.05], {"voxel": responses["voxel"].values}, "voxel", attrs={"units": "r2"}
+    )
+    with pytest.warns(UserWarning, match="too low to divide by"):
+        both = nd.ceilings.normalise(found["share"], reliability)
+    np.testing.assert_allclose(both["normalised"][:, :2], found["share"][:, :2] / [0.5, 0.25])
+    assert both["normalised"].isel(voxel=2).isnull().all()
+
+
+def test_channels_and_times_keep_their_places():
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0, 1, 0, 2, 0), "b": (0, 1, 0, 1, 0, 2)})
+    values = responses.values.reshape(-1, 2, 3)
+    coords = {k: responses[k].values for k in ("sample", "stimulus", "split")}
+    epochs = nd.brain.meeg(values, channel=["O1", "Fz"], time=[0.0, 0.1, 0.2], **coords)
+    found = nd.encoding.partition(epochs, spaces, nd.RidgeEncoder(1.0), regions=["O1", "Fz"], n_bootstrap=10)
+    flat = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), n_bootstrap=10)
+    np.testing.assert_allclose(found["share"].values.reshape(3, -1), flat["share"].values)
+    np.testing.assert_allclose(found["share_low"].values.reshape(3, -1), flat["share_low"].values)
+    assert found["region_share"].dims == ("part", "region", "time")
+    np.testing.assert_allclose(
+        found["region_share"].sel(region="Fz"), found["share"].sel(channel="Fz"), rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sets": {"a": "a"}}, "among 2 to 5 sets of feature spaces, got 1"),
+        ({"sets": {"x": "a", "y": "q"}}, "unknown 'q'"),
+        ({"sets": {"x": "a", "y": ["a", "b"]}}, "twice 'a'"),
+        ({"sets": {"x": "a", "y": []}}, "empty sets 'y'"),
+        ({"level": 95}, "level is a share between 0 and 1"),
+        ({"n_bootstrap": 1}, "n_bootstrap must be 0"),
+        ({"by": "session"}, "no coordinate 'session'"),
+        ({"regions": ["V9"]}, "unknown region"),
+        ({"train": "train", "test": "train"}, "no sample may be in both"),
+    ],
+)
+def test_partition_refuses(options, words):
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0), "b": (0, 1)})
+    with pytest.raises(ValueError, match=words):
+        nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), **options)
+
+
+def test_two_subjects_need_two_calls():
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0), "b": (0, 1)})
+    with pytest.raises(TypeError, match="must be a labelled xarray.DataArray, not list"):
+        nd.encoding.partition([responses], spaces, nd.RidgeEncoder(1.0))
+
+
+def test_too_little_memory_is_said(memory_left):
+    responses, spaces = recording({"a": 1, "b": 1}, {"a": (1,) * 40, "b": (0,) * 40})
+    memory_left(60_000)
+    with pytest.raises(MemoryError, match=r"errors of 3 unions on 40 test stimuli x 40 responses"):
+        nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0))
+
+
+def test_subjects_regions_give_a_group():
+    parts = []
+    for seed in range(3):
+        responses, spaces = recording({"a": 3, "b": 3}, {"a": (2, 2), "b": (0.3, 0.3)}, seed=seed)
+        found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), n_bootstrap=0)
+        parts.append(found["region_share"])
+    together = xr.concat(parts, dim=xr.Variable("subject", ["s1", "s2", "s3"]))
+    summary = nd.inference.group(together)
+    values = np.stack([p.values for p in parts])
+    np.testing.assert_allclose(summary["mean"], values.mean(axis=0))
+    np.testing.assert_allclose(summary["sem"], stats.sem(values, axis=0))
+
+
+# ---------------------------------------------------------------------------------------------------------- scores
+def test_scores_of_a_plain_loop():
+    responses, spaces = recording({"a": 4, "b": 5}, {"a": (1, 0, 2), "b": (1, 2, 0)})
+    train = responses["split"].values == "train"
+    r = nd.encoding.score(responses, spaces, nd.RidgeEncoder(3.0))
+    r2 = nd.encoding.score(responses, spaces, nd.RidgeEncoder(3.0), score="r2")
+    expected = by_hand(responses, spaces, 3.0)
+    assert r.dims == ("layer", "voxel", "subject", "fold")
+    for name in spaces:
+        np.testing.assert_allclose(r2.sel(layer=name).values.ravel(), expected[name,], rtol=1e-9)
+        fitted = nd.RidgeEncoder(3.0).fit(spaces[name], responses[train])
+        predicted = fitted.predict(nd.labels.match(spaces[name], responses[~train])).values
+        for v in range(3):
+            pearson = stats.pearsonr(predicted[:, v], responses.values[~train, v]).statistic
+            np.testing.assert_allclose(r.sel(layer=name).values.ravel()[v], pearson, rtol=1e-9)
+
+
+def test_encoding_over_time_finds_when_and_where():
+    """A space that drives one channel at one time is found there, and nowhere else."""
+    rng = np.random.default_rng(0)
+    names = [f"img_{i}" for i in range(150)]
+    space = nd.brain.features(rng.normal(size=(150, 3)), stimulus=names)
+    values = rng.normal(size=(150, 3, 10))
+    values[:, 1, 4:6] += 2 * space.values[:, :1]
+    epochs = nd.brain.meeg(
+        values,
+        sample=names,
+        stimulus=names,
+        channel=["Fz", "Oz", "Cz"],
+        time=np.arange(10) / 100,
+        split=["train"] * 100 + ["test"] * 50,
+    )
+    found = nd.encoding.score({"s1": epochs, "s2": epochs}, {"c": space}, nd.RidgeEncoder(10.0))
+    assert found.dims == ("layer", "channel", "time", "subject", "fold")
+    r = found.isel(layer=0, subject=0, fold=0)
+    planted = np.zeros((3, 10), dtype=bool)
+    planted[1, 4:6] = True
+    assert r.values[planted].min() > 0.7
+    assert np.abs(r.values[~planted]).max() < 0.5
+    one = nd.RidgeEncoder(10.0).fit(space, epochs[:100].sel(channel=["Oz"], time=[0.05]))
+    predicted = one.predict(nd.labels.match(space, epochs[100:])).values.ravel()
+    alone = stats.pearsonr(predicted, epochs[100:].sel(channel="Oz", time=0.05).values).statistic
+    np.testing.assert_allclose(r.sel(channel="Oz", time=0.05), alone, rtol=1e-9)
+
+
+def test_subjects_with_other_voxels_are_refused():
+    responses, spaces = recording({"a": 3}, {"a": (1, 0)})
+    other = responses.assign_coords(voxel=["x", "y"])
+    with pytest.raises(ValueError, match="need a call each"):
+        nd.encoding.score({"s1": responses, "s2": other}, spaces, nd.RidgeEncoder(1.0))
+
+
+def test_scores_of_samples_are_refused():
+    responses, spaces = recording({"a": 3}, {"a": (1, 0, 1)})
+    with pytest.raises(ValueError, match="no value for every voxel or channel"):
+        nd.encoding.score(responses, spaces, nd.RidgeEncoder(1.0), score="pattern")
+
+
+def test_folds_of_one_sample_are_refused():
+    responses, spaces = recording({"a": 3}, {"a": (1, 0, 1)})
+    with pytest.raises(ValueError, match="test fewer than 2 samples"):
+        nd.encoding.score(responses, spaces, nd.RidgeEncoder(1.0), folds=120)
+
+
+# ----------------------------------------------------------------------------------------------------- best layers
+def scores(values: np.ndarray, **coords) -> xr.DataArray:
+    dims = ("layer", "voxel", "fold")[: np.ndim(values)]
+    layers = [f"Linear-{2 * i + 2}" for i in range(len(values))]
+    return xr.DataArray(values, {"layer": layers, **coords}, dims, attrs={"units": "Pearson r"})
+
+
+def test_the_best_layer_is_named_where_it_is_clear():
+    values = np.array([[0.5, 0.30, 0.05, np.nan], [0.2, 0.29, 0.01, np.nan], [0.1, 0.10, -0.2, np.nan]])
+    found = nd.encoding.best_layer(scores(values), least=0.1, margin=0.05)
+    np.testing.assert_array_equal(found["best"], [0, np.nan, np.nan, np.nan])
+    np.testing.assert_allclose(found["margin"], [0.3, 0.01, 0.04, np.nan])
+    np.testing.assert_allclose(found["score"], [0.5, 0.3, 0.05, np.nan])
+    assert found["best"].attrs["levels"] == ["Linear-2", "Linear-4", "Linear-6"]
+    free = nd.encoding.best_layer(scores(values), least=0.0)
+    np.testing.assert_array_equal(free["best"], [0, 0, 0, np.nan])
+    mask = xr.DataArray([False, True, True, True], dims="voxel")
+    np.testing.assert_array_equal(
+        nd.encoding.best_layer(scores(values), where=mask)["best"], [np.nan, 0, 0, np.nan]
+    )
+    floor = xr.DataArray([0.6, 0.2, 0.01, 0.0], dims="voxel")
+    np.testing.assert_array_equal(
+        nd.encoding.best_layer(scores(values), least=floor)["best"], [np.nan, 0, 0, np.nan]
+    )
+
+
+def test_folds_that_agree_are_counted():
+    values = np.array(
+        [[[0.5, 0.5, 0.5, 0.5], [0.9, 0.1, 0.1, 0.1]], [[0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.2, 0.2]]]
+    )
+    found = nd.encoding.best_layer(scores(values))
+    np.testing.assert_array_equal(found["best"], [0, 0])
+    np.testing.assert_allclose(found["agreement"], [1.0, 0.25])
+
+
+def test_planted_layers_are_found_and_noise_is_masked():
+    responses, spaces = recording(
+        {"a": 3, "b": 3, "c": 3}, {"a": (3, 0, 0, 0, 0), "b": (0, 3, 0, 0, 0), "c": (0, 0, 3, 0, 0)}
+    )
+    found = nd.encoding.score(responses, spaces, nd.RidgeEncoder(3.0))
+    best = nd.encoding.best_layer(found, least=0.45, margin=0.1)["best"]
+    np.testing.assert_array_equal(best, [0, 1, 2, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "words"),
+    [
+        (np.ones((1, 3)), {}, "at least 2 layers"),
+        (np.ones((2, 3)), {"margin": -0.1}, "margin is a difference"),
+        (np.ones((2, 3)), {"where": xr.DataArray(np.ones(3), dims="voxel")}, "where must be boolean"),
+        (np.ones((2, 3)), {"least": xr.DataArray(np.ones(3), dims="channel")}, "needs the dimension"),
+    ],
+)
+def test_best_layer_refuses(values, options, words):
+    with pytest.raises(ValueError, match=words):
+        nd.encoding.best_layer(scores(values), **options)
