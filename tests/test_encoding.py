@@ -427,3 +427,88 @@ def test_planted_layers_are_found_and_noise_is_masked():
 def test_best_layer_refuses(values, options, words):
     with pytest.raises(ValueError, match=words):
         nd.encoding.best_layer(scores(values), **options)
+
+
+# --------------------------------------------------------------------------------------------------------- figures
+@pytest.fixture
+def closed():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    yield plt
+    plt.close("all")
+
+
+def cortical(levels: list[str] | None = None) -> xr.DataArray:
+    """Neighbouring vertices in stripes of three levels and of none, on the left side."""
+    from neurodecode.plot.mesh import hemisphere
+
+    along = hemisphere("left").flat[:, 0]
+    best = (along // 12 % 4).astype(float)
+    best[best == 3] = np.nan
+    return xr.DataArray(
+        best,
+        {
+            "voxel": np.arange(best.size),
+            "hemi": ("voxel", ["left"] * best.size),
+            "vertex": ("voxel", np.arange(best.size)),
+        },
+        "voxel",
+        attrs={
+            "levels": levels or ["c", "Linear-2", "Linear-12"],
+            "long_name": "best layer",
+            "units": "layer",
+        },
+    )
+
+
+def test_a_map_of_layers_has_their_colours_and_no_others(closed):
+    from matplotlib.colors import to_rgb
+
+    from neurodecode.plot.look import layer_colours
+
+    figure = nd.plot.cortex(cortical())
+    (bar,) = [ax for ax in figure.axes if ax.get_label() == "colour bar"]
+    assert [t.get_text() for t in bar.get_xticklabels()] == ["c", "Linear-2", "Linear-12"]
+    (flat,) = [ax for ax in figure.axes if ax.get_label() == "flat left"]
+    corners = flat.collections[1].get_facecolor().reshape(-1, 3, 4)
+    # A triangle has one colour: between two levels no third one is painted.
+    assert (corners == corners[:, :1]).all()
+    painted = {tuple(np.round(c[:3], 6)) for c in corners[:, 0]}
+    names = {tuple(np.round(to_rgb(c), 6)) for c in layer_colours(["c", "Linear-2", "Linear-12"])}
+    assert painted == names
+
+
+def test_levels_that_are_not_there_are_refused(closed):
+    with pytest.raises(ValueError, match="name 2 levels"):
+        nd.plot.cortex(cortical(["c", "z"]))
+    with pytest.raises(ValueError, match="no vmax and no threshold"):
+        nd.plot.cortex(cortical(), vmax=1.0)
+
+
+def test_levels_survive_a_file(tmp_path, closed):
+    nd.save(cortical().rename("best"), tmp_path / "best.nc")
+    nd.plot.cortex(nd.load(tmp_path / "best.nc"))
+
+
+def test_encoding_over_time_is_drawn(closed):
+    rng = np.random.default_rng(0)
+    names = [f"img_{i}" for i in range(40)]
+    spaces = {k: nd.brain.features(rng.normal(size=(40, 3)), stimulus=names) for k in "cz"}
+    xyz = rng.normal(size=(8, 3))
+    epochs = nd.brain.meeg(
+        rng.normal(size=(40, 8, 5)),
+        sample=names,
+        stimulus=names,
+        channel=[f"E{i}" for i in range(8)],
+        time=np.arange(5) / 10,
+        xyz=0.09 * xyz / np.linalg.norm(xyz, axis=1, keepdims=True),
+        split=["train"] * 30 + ["test"] * 10,
+    )
+    found = nd.encoding.score({"s1": epochs, "s2": epochs}, spaces, nd.RidgeEncoder(1.0))
+    ax = nd.plot.time_course(nd.inference.group(found.mean("channel", keep_attrs=True)))
+    assert ax.get_xlabel() == "Time from onset (ms)"
+    line = next(line for line in ax.lines if line.get_label() == "c")
+    np.testing.assert_allclose(line.get_xdata(), [0, 100, 200, 300, 400])
+    expected = found.sel(layer="c").mean(["channel", "subject", "fold"])
+    np.testing.assert_allclose(line.get_ydata(), expected)
+    mean = found.sel(layer="c").mean(["subject", "fold"], keep_attrs=True)
+    assert len(nd.plot.topographies(mean, times=[0.1, 0.3]).axes) == 3

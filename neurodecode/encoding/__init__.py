@@ -5,7 +5,7 @@ An encoder is any estimator with ``fit(features, responses)`` and ``predict(feat
 """
 
 from .layers import best_layer
-from .shares import partition
 from .scores import score
+from .shares import partition
 
 __all__ = ["best_layer", "partition", "score"]

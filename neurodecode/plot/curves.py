@@ -11,6 +11,7 @@ from ..labels import require_coord, require_dims
 from .look import (
     PAGE,
     axes_or_new,
+    by_window,
     chance_of,
     chances_of,
     counted,
@@ -49,7 +50,8 @@ def time_course(
     ----------
     summary : Dataset with mean, sem, n (window, layer)
         From neurodecode.inference.group, `window` in seconds; attrs `score`, `units`, `chance`. Without one chance for
-        all, the variable `chance` (window, layer) gives a dashed line in each layer's colour.
+        all, the variable `chance` (window, layer) gives a dashed line in each layer's colour. Scores of single times,
+        such as an encoder's of neurodecode.encoding.score, have `time` for `window`.
     ax : optional
         Axes to draw on; by default those of a new figure.
     clusters : Dataset with boolean significant (window, layer), optional
@@ -68,6 +70,8 @@ def time_course(
     TypeError, ValueError
         Anything but such a Dataset, or clusters or planted peaks of other windows or layers.
     """
+    single = isinstance(summary, xr.Dataset) and "time" in summary.dims
+    summary, clusters = (by_window(a) for a in (summary, clusters))
     data = group_variables(summary, dims=("window", "layer"), who="summary")
     layers = data["layer"].values.tolist()
     significant = None if clusters is None else _significant(clusters, data)
@@ -94,7 +98,7 @@ def time_course(
         pad = (time[-1] - time[0]) * 0.01 if len(time) > 1 else 1.0
         ax.set_xlim(min(time[0], onset * _MS) - pad, time[-1] + pad)
         y_label(ax, score_label(data.attrs))
-        ax.set_xlabel("Centre of the window, from onset (ms)")
+        ax.set_xlabel("Time from onset (ms)" if single else "Centre of the window, from onset (ms)")
         if peaks is not None:
             _triangles(ax, peaks * _MS, layer_colours(layers))
         legend_above(ax, *ax.get_legend_handles_labels())

@@ -179,6 +179,12 @@ def spell_layers(data: _Labelled) -> _Labelled:
     return data.assign_coords(layer=data["layer"].copy(data=spelled))
 
 
+def by_window(data: Any) -> Any:
+    """Call the times of labelled data windows, as figures do; anything else stays as it is."""
+    timed = isinstance(data, xr.Dataset | xr.DataArray) and "time" in data.dims and "window" not in data.dims
+    return data.rename(time="window") if timed else data
+
+
 def counted(n: int, what: str = "subject") -> str:
     """'1 subject', '4 subjects'."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"

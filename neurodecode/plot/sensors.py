@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..labels import listed, require_coord, require_dims
-from .look import PAGE, figure_or_new, map_label, slim_colour_bar, style
+from .look import PAGE, by_window, figure_or_new, map_label, slim_colour_bar, style
 from .surface import Scale, scale_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def topographies(
 
     Parameters
     ----------
-    patterns : (window, channel), or (channel) for one panel
+    patterns : (window, channel), (time, channel), or (channel) for one panel
         With `window` in seconds and the channels' `x y z` in metres (head coordinates), such as one layer of
         neurodecode.temporal.patterns or of occlusion and gradient_input, which have no windows without "time" in
         `over`; attrs `units`. Magnetometers or gradiometers (`kind`) of a CTF helmet are laid out as its flat map, for
@@ -57,6 +57,7 @@ def topographies(
         windows or without any, or vmax that is not positive.
     """
     require_dims(patterns, ["channel"], who="patterns")
+    patterns = by_window(patterns)
     others = [str(d) for d in patterns.dims if d not in ("window", "channel")]
     if others:
         raise ValueError(

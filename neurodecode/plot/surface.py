@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..labels import require_choice, require_coord, require_dims, require_same
+from .levels import Levels, by_face, legend, levels_of
 from .look import PAGE, figure_or_new, inches_wide, map_label, style
 from .mesh import SIDES, Line, View, hemisphere, look, main_piece, on_vertices, outline
 from .names import write_names
@@ -97,10 +98,19 @@ class _Side(NamedTuple):
     side: str
     field: np.ndarray
     inside: dict[str, np.ndarray]
-    scale: Scale
+    scale: Scale | Levels
 
-    def rgb(self) -> np.ndarray:
-        return self.scale.rgb(self.field, ground(hemisphere(self.side).curvature))
+    def paint(self, ax: Axes, xy: np.ndarray, faces: np.ndarray, light: np.ndarray | float = 1.0) -> None:
+        """Paint the map over curvature, shaded by ``light`` (vertex)."""
+        grey = ground(hemisphere(self.side).curvature)
+        shade = np.asarray(light)[..., None]
+        if isinstance(self.scale, Levels):
+            _paint(ax, xy, faces, np.clip(grey * shade, 0, 1))
+            xy, faces, rgb = by_face(xy, faces, self.field, self.scale.rgb(self.field, grey) * shade)
+        else:
+            rgb = self.scale.rgb(self.field, grey) * shade
+        if len(faces):
+            _paint(ax, xy, faces, np.clip(rgb, 0, 1))
 
 
 def cortex(
@@ -119,7 +129,9 @@ def cortex(
     ----------
     values : (voxel)
         With the coordinates `hemi` ("left" or "right") and `vertex` (fsaverage5 index within the hemisphere), such as
-        one layer of neurodecode.spatial.weight_map. Vertices without a value, or NaN, show curvature.
+        one layer of neurodecode.spatial.weight_map. Vertices without a value, or NaN, show curvature. With
+        attrs["levels"] (names) values are the numbers of these, such as ``best`` of neurodecode.encoding.best_layer: a
+        colour each, without limits or threshold.
     regions : boolean (region, voxel), optional
         From neurodecode.brain.regions, on the same voxels: outlined in white, with names on the flatmaps.
     figure : optional
@@ -151,8 +163,10 @@ def cortex(
     require_choice(engine, ENGINES, what="engine")
     fields = on_vertices(values)
     inside = region_vertices(regions, values)
+    if "levels" in values.attrs and (vmax is not None or threshold > 0):
+        raise ValueError("a map of levels has no vmax and no threshold; mask it with NaN instead")
     with style():
-        scale = scale_of(values, vmax)._replace(threshold=_below(threshold, values))
+        scale = levels_of(values) or scale_of(values, vmax)._replace(threshold=_below(threshold, values))
         fig, layout = _page(figure)
         sheets = _flat_pictures(fields, scale) if engine == "pycortex" else {}
         for side in SIDES:
@@ -161,7 +175,11 @@ def cortex(
             _flatmap(ax, part, sheets.get(side), name_size=layout.name_size)
             for view in _CAMERAS:
                 _inflated(_bare(fig, layout.inflated[side, view], f"inflated {side} {view}"), part, view)
-        _colour_bar(fig.add_axes(layout.bar, label="colour bar"), scale, label or label_of(values))
+        bar = fig.add_axes(layout.bar, label="colour bar")
+        if isinstance(scale, Levels):
+            legend(bar, scale, label or label_of(values))
+        else:
+            _colour_bar(bar, scale, label or label_of(values))
     return fig
 
 
@@ -242,7 +260,7 @@ def label_of(values: xr.DataArray) -> str:
         return map_label(values.attrs)
     words = str(values.attrs.get("long_name") or values.name or "value").replace("_", " ")
     units = str(values.attrs.get("units", ""))
-    return f"{words} ({units})" if units and units != "1" else words
+    return f"{words} ({units})" if units and units != "1" and "levels" not in values.attrs else words
 
 
 # ------------------------------------------------------------------------------------------------ drawing
@@ -285,7 +303,7 @@ def _page(figure: Figure | SubFigure | None) -> tuple[Figure | SubFigure, Layout
 def _flatmap(ax: Axes, part: _Side, sheet: Sheet | None, *, name_size: float) -> None:
     mesh = hemisphere(part.side)
     if sheet is None:
-        _paint(ax, mesh.flat, mesh.flat_faces, part.rgb())
+        part.paint(ax, mesh.flat, mesh.flat_faces)
     else:
         ax.imshow(sheet.rgba, extent=sheet.extent, interpolation="bilinear", zorder=1)
     used = mesh.flat[np.unique(mesh.flat_faces)]
@@ -330,7 +348,7 @@ def _heart(flat: np.ndarray, piece: np.ndarray, members: np.ndarray) -> np.ndarr
 def _inflated(ax: Axes, part: _Side, name: str) -> None:
     mesh = hemisphere(part.side)
     view = view_of(part.side, name)
-    _paint(ax, view.xy, view.faces, np.clip(part.rgb() * view.light[:, None], 0, 1))
+    part.paint(ax, view.xy, view.faces, view.light)
     _frame(ax, view.xy, margin=2.0)
     for members in part.inside.values():
         for line in outline(mesh.faces, members):
@@ -392,7 +410,7 @@ def _colour_bar(ax: Axes, scale: Scale, label: str) -> None:
     ax.set_xlabel("\n".join(lines), labelpad=2, size=7.5)
 
 
-def _flat_pictures(fields: dict[str, np.ndarray], scale: Scale) -> dict[str, Sheet]:
+def _flat_pictures(fields: dict[str, np.ndarray], scale: Scale | Levels) -> dict[str, Sheet]:
     from .viewers import flat_pictures
 
     return flat_pictures(
