@@ -16,6 +16,7 @@ MODULES = {
     "linear": "ridge decoders and encoders",
     "retrieval": "zero-shot identification",
     "ceilings": "noise ceilings from repeats",
+    "encoding": "encoders, best layers, shares of variance",
     "spatial": "per region, on the cortex",
     "temporal": "per time window",
     "selection": "which feature dimensions to trust",
