@@ -29,7 +29,7 @@ SETS = {"meaning": ["c"], "structure": ["Linear-2", "Linear-4", "Linear-6"], "la
 REGIONS = ("LVC", "HVC")
 LAYERS = ("c", "Linear-2", "Linear-4", "Linear-6", "Linear-8", "Linear-10", "Linear-12", "z")
 ALPHAS = tuple(10.0**e for e in range(1, 8))
-# Divisions of the penalty among bands that are tried: with 60 the shares change by less than .01.
+# Divisions of the penalty among bands that are tried.
 CANDIDATES = 15
 SEED = 0
 
@@ -84,7 +84,8 @@ def of_subject(subject: int, args: argparse.Namespace) -> tuple[xr.Dataset, xr.D
     voxels = parts[["share", "share_low", "share_high", "r2"]].assign(
         reliability=ceiling["reliability"],
         drive=planted_shares(recording, reliability),
-        noiseless=noiseless["share"] * reliability,
+        # Without signal there is nothing to divide: each part is 0.
+        noiseless=noiseless["share"].fillna(0) * reliability,
         **best_layers(average, recording),
     )
     own = [n for n in parts.data_vars if str(n).startswith("region_")]

@@ -75,7 +75,7 @@ def against(ax: Axes, result: xr.Dataset, name: str) -> None:
         )
     ends = np.array([min(0.0, np.nanmin(true)), np.nanmax(true)])
     ax.plot(ends, ends, color=LINE, ls=(0, (4, 2.5)), lw=0.8, zorder=3)
-    ax.set_xlabel("Same without noise × reliability (R²)")
+    ax.set_xlabel("Without noise × reliability (R²)")
 
 
 def maps(result: xr.Dataset) -> plt.Figure:
@@ -130,7 +130,7 @@ def of_slice(result: xr.Dataset) -> plt.Figure:
     sure = (result["reliability_low"] > 0).values
     high = float(result["reliability"].max())
     shown = {
-        "a  Explained, all sets (R²)": result["every"].clip(min=0),
+        "a  Explained by all sets (R²; grey: 0 or less)": result["every"].clip(min=0),
         "b  Explainable (reliability)": result["reliability"],
     }
     for part, (words, values) in zip(top.subfigures(1, 2), shown.items(), strict=True):

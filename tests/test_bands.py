@@ -298,3 +298,23 @@ def test_names_are_numbered_by_the_alphabet():
     names, codes = banding.numbered(4, ["z", "a", "z", "c"])
     assert names == ["a", "c", "z"]
     np.testing.assert_array_equal(codes, [2, 0, 2, 1])
+
+
+def test_scikit_learn_may_clone_and_cross_validate_it():
+    from sklearn.model_selection import cross_val_score
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5))
+    y = x[:, :2] @ rng.normal(size=(2, 3)) + 0.3 * rng.normal(size=(60, 3))
+    encoder = banded(bands=["a", "a", "b", "b", "b"], n_candidates=8)
+    assert cross_val_score(encoder, x, y, cv=3).min() > 0.7
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        encoder.fit(x[:, 0], y)
+
+
+def test_dask_arrays_are_read():
+    pytest.importorskip("dask")
+    of = spaces()
+    y = voxels(of)
+    there = banded().fit(of, y.chunk({"voxel": 4}))
+    np.testing.assert_allclose(there.weights_, banded().fit(of, y).weights_, rtol=1e-9)

@@ -77,7 +77,8 @@ def partition(
         ``share`` (part, voxel, ...) with the coordinates ``kind`` ("unique" or "shared") and ``size`` on part, and
         ``r2`` (union, voxel, ...), each with ``_low`` and ``_high``; the same of regions, ``region_share`` (part,
         region, ...) and ``region_r2``, means over voxels. Parts are named "a", "a & b", unions "a", "a + b". Units r2.
-        Limits are percentiles: they hold what other test stimuli would do, not other training or subjects; for these
+        Limits are percentiles, of R2 with totals about the true mean (n - 1 for n): they hold what other test stimuli
+        would do, not other training or subjects; for these
         see :func:`neurodecode.inference.group` of several subjects' ``region_share``. A response that is constant over
         the test samples has no r2 (NaN), and does not count in regions.
 
@@ -199,8 +200,20 @@ class _Errors:
         """How many groups there are."""
         return self.square.shape[0]
 
+    def lost(self, part: slice) -> np.ndarray:
+        """What totals lack on average for being about the mean of the samples themselves: (voxel, rest), unfolded."""
+        found = np.zeros(self.square[0, part].size)
+        for members, sizes, sums in self.sums:
+            own, n = sums[:, part].reshape(len(members), -1), sizes.sum()
+            found += ((own - sizes[:, None] * own.sum(axis=0) / n) ** 2).sum(axis=0) / n
+        return found
+
     def r2(self, draws: np.ndarray, part: slice) -> np.ndarray:
-        """R2 (draw, union, voxel, rest) of some voxels, of groups in the numbers (draw, group)."""
+        """R2 (draw, union, voxel, rest) of some voxels, of groups in the numbers (draw, group).
+
+        The first draw is the estimate. Totals about the samples' own mean are too small, of n stimuli by (n - 1) / n,
+        and those of samples drawn from samples once more: the other draws are corrected for both.
+        """
         shape = self.square[0, part].shape
         total = draws @ self.square[:, part].reshape(self.count, -1)
         for members, sizes, sums in self.sums:
@@ -210,6 +223,7 @@ class _Errors:
             total -= squares / np.where(n > 0, n, 1.0)[:, None]
         total = np.where(self.varies[part].ravel(), total, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
+            total[1:] /= (1 - self.lost(part) / total[0]) ** 2
             found = [1 - (draws @ e[:, part].reshape(self.count, -1)) / total for e in self.squared]
         return np.stack(found, axis=1).reshape(len(draws), len(self.squared), *shape)
 

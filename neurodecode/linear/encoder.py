@@ -85,7 +85,7 @@ class RidgeEncoder(Ridge):
         """
         self._check_settings()
         if not isinstance(responses, xr.DataArray):
-            if self.bands is not None:
+            if self.bands is not None and np.ndim(features) == 2:
                 self._name_bands(int(np.shape(features)[1]))
             return self._fit_numpy(features, responses)
         responses = samples_first(responses)

@@ -81,4 +81,4 @@ def legend(ax: Axes, levels: Levels, label: str) -> None:
         ax.axvline(edge, color="white", lw=0.8)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_title(label[:1].upper() + label[1:], size=7.5, pad=2)
+    ax.set_xlabel(label[:1].upper() + label[1:], size=7.5, labelpad=1)
