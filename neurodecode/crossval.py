@@ -308,7 +308,7 @@ def describe(todo: Sequence[Task]) -> dict[str, Any]:
         "decoders": {name: store.describe(g.decoder) for g in todo[0].groups for name in g.spaces},
         "features": {name: space.sizes[FEATURE] for name, space in todo[0].spaces.items()},
         "plan": store.describe(dict(todo[0].plan)),
-        "scoring": _fingerprint(todo[0].score.function),
+        "scoring": store.fingerprint(todo[0].score.function),
         "folds": {t.subject: {f.name: [len(f.train), len(f.test)] for f in t.folds} for t in todo},
     }
 
@@ -318,17 +318,6 @@ def identity(todo: Sequence[Task]) -> dict[str, Any]:
     return {
         "folds": {t.subject: store.data_hash(*(x for f in t.folds for x in (f.train, f.test))) for t in todo}
     }
-
-
-def _fingerprint(function: Any) -> str:
-    """Hash what a function does: its name, its code and what it has taken in, such as a set of candidates."""
-    parts = [store.describe(function)]
-    parts += [store.describe(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
-    code = getattr(function, "__code__", None)
-    if code is not None:
-        plain = [c for c in code.co_consts if isinstance(c, str | int | float)]
-        parts += [code.co_code.hex(), plain, code.co_names]
-    return store.data_hash(np.array([repr(part) for part in parts]))
 
 
 def pieced(

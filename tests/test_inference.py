@@ -85,6 +85,11 @@ def test_fdr_equals_scipy_and_statsmodels(alpha):
     np.testing.assert_array_equal(found["significant"].values.ravel(), reject)
     np.testing.assert_allclose(found["p"].values.ravel(), corrected, rtol=1e-12)
     assert 0 < reject.sum() < reject.size
+    any_dependence = inference.fdr(p, alpha=alpha, method="by")
+    reject, corrected, *_ = multipletests(p.values.ravel(), alpha=alpha, method="fdr_by")
+    np.testing.assert_array_equal(any_dependence["significant"].values.ravel(), reject)
+    np.testing.assert_allclose(any_dependence["p"].values.ravel(), corrected, rtol=1e-12)
+    assert any_dependence.attrs["correction"] == "Benjamini-Yekutieli"
     assert found["significant"].dims == ("region", "layer")
     assert found.region.values.tolist() == list("abcdefg")
 

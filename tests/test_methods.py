@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,15 @@ def clusters(**options) -> xr.Dataset:
 def compared(**options) -> xr.Dataset:
     scores = sweep(5)
     return nd.inference.compare(scores.isel(window=0), scores.isel(window=1), n_bootstrap=100, **options)
+
+
+def null(n=9, **options) -> xr.DataArray:
+    analysis = partial(nd.temporal.sweep, decoder=nd.RidgeDecoder(5.0), width=0.05, step=0.05)
+    return nd.inference.null(analysis, {"s0": epochs()}, features(), n=n, **({"seed": 7} | options))
+
+
+def permutation(**options) -> xr.Dataset:
+    return nd.inference.permutation(sweep(), null(), **options)
 
 
 def mixed(**options) -> xr.Dataset:
@@ -154,6 +164,9 @@ RESULTS = {
     "profile": lambda: nd.spatial.region_profile(weight_map(), ["V1", "V4"], n_permutations=9, n_bootstrap=8),
     "contrast": lambda: nd.spatial.contrast(weight_map(), pair=("V1", "V4"), n_permutations=9),
     "clusters": clusters,
+    "shuffles": lambda: nd.inference.shuffles(voxels(), n=5, blocks="run", folds=3),
+    "null": null,
+    "permutation": permutation,
     "compare": compared,
     "mixed": mixed,
     "occlusion": maps_of_time,
@@ -255,6 +268,12 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (sweep, "right candidate was the one most like the prediction); chance was 0.125"),
         (lambda: sweep().isel(window=[0]), "in steps of 0.05 s (samples every 0.01 s). The decoder"),  # not "4, from"
         (clusters, "over 5 subjects, with sign flips in 32 permutations; clusters with p of at most 0.05 counted"),
+        (RESULTS["shuffles"], 'as wholes in 5 random orders, within the blocks of "run".'),
+        (null, "exchanged their features as wholes in 9 random orders, within each side of the split, and all of it"),
+        (null, "4 sliding windows of 0.05 s in steps"),
+        (permutation, "tested one-sided by permutation (Phipson & Smyth 2010): stimuli exchanged their features as "),
+        (permutation, "by the largest score of each order (Westfall & Young 1993) over windows and layers."),
+        (lambda: permutation(correction="by", family="window"), "(Benjamini & Yekutieli 2001) over windows."),
         (compared, "over 5 subjects, pair by pair, with intervals at the level 0.95. Differences were tested"),
         (compared, "t and by all flips of their signs, p values corrected over all comparisons (Holm 1979)."),
         (lambda: compared(correction="fdr"), "corrected for false discoveries (Benjamini & Hochberg 1995)."),

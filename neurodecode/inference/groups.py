@@ -8,9 +8,11 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..labels import listed, require_array, require_finite
+from ..labels import listed, require_array, require_choice, require_finite
 
 WINDOWS = ("window", "train_window", "test_window")
+# Corrections for false discoveries, and what mne.stats calls them.
+FDR = {"bh": ("Benjamini-Hochberg", "indep"), "by": ("Benjamini-Yekutieli", "negcorr")}
 
 
 def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
@@ -41,8 +43,16 @@ def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
     return xr.Dataset({k: v.drop_vars("chance", errors="ignore") for k, v in data.items()}, attrs=attrs)
 
 
-def fdr(p: xr.DataArray, *, alpha: float = 0.05) -> xr.Dataset:
-    """Benjamini-Hochberg correction over all entries of ``p`` (Benjamini & Hochberg 1995), by mne.stats.
+def fdr(p: xr.DataArray, *, alpha: float = 0.05, method: str = "bh") -> xr.Dataset:
+    """Correct all entries of ``p`` for false discoveries, by mne.stats.
+
+    Parameters
+    ----------
+    p : (...)
+    alpha : float
+    method : {"bh", "by"}
+        Benjamini & Hochberg (1995), for independent or positively dependent tests; Benjamini & Yekutieli (2001), for
+        any, which multiplies p by the sum of 1 / i over the number of tests more.
 
     Returns
     -------
@@ -50,12 +60,14 @@ def fdr(p: xr.DataArray, *, alpha: float = 0.05) -> xr.Dataset:
     """
     from mne.stats import fdr_correction
 
+    require_choice(method, tuple(FDR), what="method")
     require_finite(require_array(p, who="p"), who="p")
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"p must lie from 0 to 1, found {float(p.min()):g} to {float(p.max()):g}")
-    reject, corrected = fdr_correction(p.values, alpha=alpha)
+    named, theirs = FDR[method]
+    reject, corrected = fdr_correction(p.values, alpha=alpha, method=theirs)
     data = {"significant": p.copy(data=reject), "p": p.copy(data=corrected)}
-    return xr.Dataset(data, attrs={"alpha": alpha, "correction": "Benjamini-Hochberg"})
+    return xr.Dataset(data, attrs={"alpha": alpha, "correction": named})
 
 
 def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 0.05) -> xr.Dataset:

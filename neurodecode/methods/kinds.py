@@ -52,6 +52,8 @@ def _drew(made: Made) -> bool:
         return False
     if made.what == "temporal.occlusion":
         return made.get("fill") == "permute"
+    if made.get("all") in (True, 1):
+        return False
     return made.what != "retrieval.identify" or statistics.bootstrapped(made)
 
 

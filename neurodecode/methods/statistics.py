@@ -56,6 +56,63 @@ def _clusters(made: Made) -> list[str]:
     ]
 
 
+def _orders(made: Made) -> str:
+    """How stimuli change places: "in 99 random orders, within ..."."""
+    n = made.sizes.get("permutation", made.get("n_permutations"))
+    kind = "other" if made.get("all") in (True, 1) else "random"
+    drawn = "" if n is None else f" in {'all ' if kind == 'other' else ''}{count(n, f'{kind} order')}"
+    blocks, sides = made.get("blocks"), made.get("sides")
+    within = [f"the blocks of {together(map(quoted, blocks))}"] if isinstance(blocks, list) and blocks else []
+    within += ["each side of the split"] if isinstance(sides, int) and sides > 1 else []
+    return f"{drawn}{f', within {together(within)}' if within else ''}"
+
+
+def _shuffles(made: Made) -> list[str]:
+    return [sentence(f"stimuli exchanged their features as wholes{_orders(made)}")]
+
+
+def _null(made: Made) -> list[str]:
+    kept = made.get("refit") is False
+    return [
+        sentence(
+            f"to say what is found by chance, stimuli exchanged their features as wholes{_orders(made)}",
+            ", and decoders, which were not fitted again, were scored in each"
+            if kept
+            else ", and all of it was repeated in each",
+        )
+    ]
+
+
+FAMILIES = {
+    "max-statistic": ", p values corrected by the largest score of each order (Westfall & Young 1993)",
+    "Benjamini-Hochberg": ", p values corrected for false discoveries (Benjamini & Hochberg 1995)",
+    "Benjamini-Yekutieli": ", p values corrected for false discoveries (Benjamini & Yekutieli 2001)",
+    "none": ", p values not corrected",
+}
+
+
+def _permutation(made: Made) -> list[str]:
+    tail, alpha = made.get("tail"), made.get("alpha")
+    how = {"greater": " one-sided", "two-sided": " two-sided"}.get(str(tail), "")
+    family = [d for d in str(made.get("family") or "").split(", ") if d]
+    corrected = next((v for k, v in FAMILIES.items() if str(made.get("correction")).startswith(k)), None)
+    return [
+        sentence(
+            f"scores were tested{how} by permutation (Phipson & Smyth 2010): stimuli exchanged their features as "
+            "wholes",
+            _orders(made),
+            ", with decoders that were not fitted again" if made.get("refit") is False else None,
+        ),
+        sentence(
+            f"scores counted as significant with p of at most {number(alpha)}",
+            corrected,
+            f" over {together(f'{d}s' for d in family)}" if corrected and family else None,
+        )
+        if alpha is not None
+        else "",
+    ]
+
+
 CORRECTED = {
     "holm": ", p values corrected over all comparisons (Holm 1979)",
     "fdr": ", p values corrected for false discoveries (Benjamini & Hochberg 1995)",
@@ -216,6 +273,9 @@ KINDS: dict[str, Callable[[Made], list[str]]] = {
     "spatial.region_profile": _region_profile,
     "spatial.contrast": _contrast,
     "inference.clusters": _clusters,
+    "inference.shuffles": _shuffles,
+    "inference.null": _null,
+    "inference.permutation": _permutation,
     "inference.compare": _compare,
     "inference.mixed": _mixed,
     "retrieval.identify": _identify,

@@ -11,12 +11,13 @@ from neurodecode.store.folders import open_blocks
 from neurodecode.store.hashes import data_hash
 from neurodecode.store.pieces import Pieces
 from neurodecode.store.stamps import provenance, stamp
-from neurodecode.store.values import describe
+from neurodecode.store.values import describe, fingerprint
 
 __all__ = [
     "Pieces",
     "data_hash",
     "describe",
+    "fingerprint",
     "load",
     "open_blocks",
     "provenance",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import json
 import pathlib
@@ -120,6 +121,24 @@ def describe(value: Any) -> Any:
     if isinstance(value, pathlib.PurePath | datetime.date | datetime.time | np.datetime64):
         return str(value)
     return _describe_object(value)
+
+
+def fingerprint(function: Any) -> str:
+    """Hash what a function does: its name, its code and what it has taken in, such as a set of candidates.
+
+    Of a :func:`functools.partial` the function and all arguments count.
+    """
+    if isinstance(function, functools.partial):
+        given = [*function.args, *(v for kv in sorted(function.keywords.items()) for v in kv)]
+        parts = [fingerprint(v) if callable(v) else describe(v) for v in (function.func, *given)]
+        return data_hash(np.array([repr(part) for part in parts]))
+    parts = [describe(function)]
+    parts += [describe(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        plain = [c for c in code.co_consts if isinstance(c, str | int | float)]
+        parts += [code.co_code.hex(), plain, code.co_names]
+    return data_hash(np.array([repr(part) for part in parts]))
 
 
 def _describe_array(value: np.ndarray | xr.DataArray) -> Any:

@@ -1,0 +1,288 @@
+"""What may change places under the null hypothesis: whole stimuli, within blocks, each side of a split for itself.
+
+Permuted is which stimulus' features belong to which stimulus, never single trials: repeats of a stimulus stay together,
+and so does whatever else responses to it share.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .. import store
+from ..folds import select
+from ..labels import (
+    SAMPLE,
+    STIMULUS,
+    groups,
+    listed,
+    quoted,
+    require_array,
+    require_coord,
+    require_dims,
+)
+
+Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
+Features = xr.DataArray | Mapping[str, xr.DataArray]
+Given = TypeVar("Given", xr.DataArray, Mapping[str, xr.DataArray])
+# A side that is neither training nor test.
+REST = "neither"
+# More orders than so many are not counted.
+MANY = 10**15
+
+
+def shuffles(
+    responses: Responses,
+    *,
+    n: int = 1000,
+    blocks: str | Iterable[str] | None = None,
+    train: Any = None,
+    test: Any = None,
+    folds: Any = None,
+    seed: int = 0,
+    alpha: float = 0.05,
+) -> xr.DataArray:
+    """Orders in which stimuli exchange their features under the null hypothesis that these say nothing of responses.
+
+    Stimuli change places if they lie in the same block and on the same side of a fixed split. Of several subjects
+    all get the same orders, so that what responses of different people to one stimulus share is in the null too (drawn
+    for each on his own, means over subjects would vary too little); stimuli change places only if, in each subject,
+    they lie in the same block and side, or were not shown.
+
+    Parameters
+    ----------
+    responses : (sample, ...) with ``stimulus``, several of them, or a mapping of subject to array
+        Only labels are read.
+    n : int
+        How many orders. Where no more than n others exist, all of them are returned.
+    blocks : str or names, optional
+        Sample coordinates within whose values responses are exchangeable, such as "run" or "session"; by default all
+        are. Each stimulus must lie in one block: see :func:`by_block` for conditions that recur in each.
+    train, test, folds : as in the analysis (:func:`neurodecode.folds.splits`)
+        With ``folds`` there are no sides; without, training and test stimuli exchange among themselves. By default
+        the sides are those of the coordinate ``split``, if there is one.
+    seed : int
+    alpha : float
+        Warn if p cannot get as small as this.
+
+    Returns
+    -------
+    (permutation, stimulus)
+        The stimulus whose features each stimulus gets. Attrs ``distinct`` (how many orders exist, 10^15 at most),
+        ``all`` (1 where these are all but the order that the data have), blocks, provenance.
+
+    Raises
+    ------
+    ValueError
+        If a stimulus lies in several blocks or on both sides, if nothing can change places, or names are unknown.
+
+    Warns
+    -----
+    UserWarning
+        If there are so few orders that no p can reach ``alpha``.
+    """
+    if not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")
+    names = [blocks] if isinstance(blocks, str) else list(blocks or ())
+    arrays = by_subject(responses)
+    keys: dict[Any, list[Any]] = {}
+    for i, (subject, array) in enumerate(arrays.items()):
+        sides = sides_of(array, train=train, test=test, folds=folds)
+        for stimulus, key in _places(array, names, sides, who=f"responses of subject {subject!r}").items():
+            keys.setdefault(stimulus, [None] * len(arrays))[i] = key
+    stimuli = list(keys)
+    number, first = groups(np.array([repr(k) for k in keys.values()]))
+    members = [np.flatnonzero(number == i) for i in range(first.size)]
+    distinct = _distinct(members)
+    _require_enough(distinct, members, names, alpha)
+    every = distinct - 1 <= n
+    rows = np.array(list(_all(members) if every else _drawn(members, n, seed)))
+    labels = np.array(stimuli)
+    found = xr.DataArray(
+        labels[rows],
+        dims=("permutation", STIMULUS),
+        coords={"permutation": np.arange(len(rows)), STIMULUS: labels},
+        name="shuffle",
+        attrs={"distinct": distinct, "all": int(every), "blocks": ", ".join(names)},
+    )
+    parameters = {
+        "n": int(n),
+        "blocks": names,
+        "sides": len({k[0] for key in keys.values() for k in key if k}),
+        "all": every,
+    }
+    data = {"orders": np.concatenate([labels[rows].astype(str).ravel(), labels.astype(str)])}
+    return store.stamp(found, what="inference.shuffles", parameters=parameters, seed=seed, data=data)
+
+
+def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[xr.DataArray, Given]:
+    """Make each stimulus of each block a stimulus of its own, with the same features.
+
+    For few conditions that recur in every run, such as categories: exchanged as wholes, over all runs at once, they
+    would only swap names, which no decoder minds. So labelled, each run's conditions change places on their own, and
+    an analysis that leaves out one run needs no ``shared="stimulus"``.
+
+    Parameters
+    ----------
+    responses : (sample, ...) with ``stimulus`` and the coordinate ``blocks``
+    features : (stimulus, feature), or a mapping of space to such arrays
+
+    Returns
+    -------
+    Responses and features with stimuli named "block/stimulus".
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is missing or a stimulus has no features.
+    """
+    require_dims(require_array(responses, who="responses"), [SAMPLE], who="responses")
+    old, block = (require_coord(responses, c, who="responses", dim=SAMPLE).values for c in (STIMULUS, blocks))
+    new = np.array([f"{b}/{s}" for b, s in zip(block, old, strict=True)])
+    _, first = groups(new)
+
+    def renamed(space: xr.DataArray, name: str) -> xr.DataArray:
+        require_dims(require_array(space, who=name), [STIMULUS], who=name)
+        there = space.indexes[STIMULUS].get_indexer(old[first])
+        if (there < 0).any():
+            lacking = pd.unique(old[first][there < 0])
+            raise ValueError(f"{name} lack {lacking.size} stimuli: {listed(lacking)}; add them")
+        return space.isel({STIMULUS: there}).assign_coords({STIMULUS: new[first]})
+
+    changed: Any = (
+        {str(k): renamed(v, f"features {k!r}") for k, v in features.items()}
+        if isinstance(features, Mapping)
+        else renamed(features, "features")
+    )
+    return responses.assign_coords({STIMULUS: (SAMPLE, new)}), changed
+
+
+def permuted(space: xr.DataArray, order: xr.DataArray, *, who: str = "features") -> xr.DataArray:
+    """Features (stimulus, feature) in one order (stimulus) of :func:`shuffles`: labels stay, values change places."""
+    require_dims(require_array(space, who=who), [STIMULUS], who=who)
+    space = space.transpose(STIMULUS, ...)
+    labels = space.indexes[STIMULUS]
+    to, source = (labels.get_indexer(v) for v in (order[STIMULUS].values, order.values))
+    lacking = order[STIMULUS].values[to < 0]
+    if lacking.size:
+        raise ValueError(
+            f"{who} lack {lacking.size} of {to.size} stimuli that change places: {listed(lacking)}; add them or leave "
+            "out their samples"
+        )
+    rows = np.arange(labels.size)
+    rows[to] = source
+    return space.copy(data=space.data[rows])
+
+
+def by_subject(responses: Responses) -> dict[str, xr.DataArray]:
+    """Name arrays by subject: the mapping's keys, or numbers from 1."""
+    if isinstance(responses, Mapping):
+        found = {str(k): v for k, v in responses.items()}
+    else:
+        arrays = [responses] if isinstance(responses, xr.DataArray) else list(responses)
+        found = {str(i + 1): a for i, a in enumerate(arrays)}
+    if not found:
+        raise ValueError("there is no subject: give at least one labelled array")
+    for subject, array in found.items():
+        require_dims(array, [SAMPLE], who=f"responses of subject {subject!r}")
+    return found
+
+
+def sides_of(responses: xr.DataArray, *, train: Any, test: Any, folds: Any) -> np.ndarray:
+    """Name of the side that every sample is on; one and the same where folds part the samples."""
+    sides = np.full(responses.sizes[SAMPLE], "all", dtype=object)
+    if folds is not None:
+        return sides
+    if train is None and test is None:
+        if "split" not in responses.coords:
+            return sides
+        return require_coord(responses, "split", who="responses", dim=SAMPLE).values.astype(object)
+    sides[:] = REST
+    for name, which in (("train", train), ("test", test)):
+        sides[select(responses, name if which is None else which, who=name)] = name
+    return sides
+
+
+def _places(array: xr.DataArray, names: list[str], sides: np.ndarray, *, who: str) -> dict[Any, tuple]:
+    """Side and blocks of every stimulus; refused if one has several."""
+    labels = require_coord(array, STIMULUS, who=who, dim=SAMPLE).values
+    columns = {name: require_coord(array, name, who=who, dim=SAMPLE).values for name in names}
+    table = pd.DataFrame({"stimulus": labels, "side": sides, **{f"block {k}": v for k, v in columns.items()}})
+    table = table.drop_duplicates()
+    torn = table[table["stimulus"].duplicated(keep=False)]
+    if len(torn):
+        _refuse(torn, names, table["stimulus"].nunique(), who)
+    return {row[0]: tuple(row[1:]) for row in table.itertuples(index=False, name=None)}
+
+
+def _refuse(torn: pd.DataFrame, names: list[str], total: int, who: str) -> None:
+    one = torn["stimulus"].iloc[0]
+    own = torn[torn["stimulus"] == one]
+    stimuli = torn["stimulus"].unique()
+    if own["side"].nunique() > 1:
+        raise ValueError(
+            f"{len(stimuli)} of {total} stimuli in {who} are on several sides of the split, first {quoted(one)} in "
+            f"{listed(own['side'].unique())}: exchanged as wholes they would carry test features into training. Name "
+            "them apart (neurodecode.inference.by_block with the coordinate that parts the sides)"
+        )
+    name = next(k for k in names if own[f"block {k}"].nunique() > 1)
+    raise ValueError(
+        f"{len(stimuli)} of {total} stimuli in {who} lie in several blocks of {name!r}, first {quoted(one)} in "
+        f"{listed(own[f'block {name}'].unique())}: stimuli change places within blocks, as wholes. Take wider blocks, "
+        "average repeats within them, or, where few conditions recur in each block by design, name them apart with "
+        "neurodecode.inference.by_block"
+    )
+
+
+def _distinct(members: list[np.ndarray]) -> int:
+    """How many orders there are, :data:`MANY` or fewer."""
+    found = 1
+    for m in members:
+        for i in range(2, len(m) + 1):
+            found = min(found * i, MANY)
+    return found
+
+
+def _require_enough(distinct: int, members: list[np.ndarray], names: list[str], alpha: float) -> None:
+    sizes = [len(m) for m in members]
+    where = f"blocks of {listed(names)} and sides of the split" if names else "sides of the split"
+    if distinct < 2:
+        raise ValueError(
+            f"nothing can change places: each of the {len(sizes)} groups of stimuli ({where}) has one stimulus; take "
+            "wider blocks"
+        )
+    if distinct * alpha < 1:
+        warnings.warn(
+            f"only {distinct} orders exist in {len(sizes)} group(s) of {listed(sorted(sizes))} stimuli ({where}): the "
+            f"smallest possible p is {1 / distinct:.3g}, nothing can be significant at {alpha:g}; take wider blocks",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _all(members: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Every order but the one that is there."""
+    orders = itertools.product(*(itertools.permutations(m) for m in members))
+    next(orders)
+    rows = np.arange(sum(map(len, members)))
+    for order in orders:
+        new = rows.copy()
+        for m, own in zip(members, order, strict=True):
+            new[m] = own
+        yield new
+
+
+def _drawn(members: list[np.ndarray], n: int, seed: int) -> Iterator[np.ndarray]:
+    random = np.random.default_rng(seed)
+    rows = np.arange(sum(map(len, members)))
+    for _ in range(n):
+        new = rows.copy()
+        for m in members:
+            new[m] = random.permutation(m)
+        yield new
