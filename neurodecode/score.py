@@ -42,16 +42,30 @@ METRICS = {"correlation": "Pearson r", "cosine": "cosine"}
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """A score of samples by how many of m candidates, the test stimuli, are more like a prediction than the right one.
+
+    Alike is the product of the prediction with ``patterns(candidates)`` (stimulus, feature) but for what all candidates
+    of a prediction share; ``values(better, tied, m)`` are the scores, ``tied`` candidates counting the right one.
+    """
+
+    patterns: Callable[[xr.DataArray], np.ndarray]
+    values: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Score:
     """A named score: ``function(predicted, true)`` returns (feature) or (sample) with its chance in attrs.
 
     ``prepare(true)``, where there is one, does once what many predictions of the same truths share, and returns a
     function from bare values (sample, feature), float64 and of the same labels, to the same scores and their chance.
+    ``ranked`` is there for identification.
     """
 
     name: str
     function: Function
     prepare: Callable[[xr.DataArray], Against] | None = None
+    ranked: Ranked | None = None
 
 
 def profile(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -215,14 +229,21 @@ def _top_of(
         )
     if not 1 <= k < n:
         raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
-    inside = np.concatenate([[0.0], np.cumsum(_found(m, k=k, n=n))])
 
     def among(p: np.ndarray) -> tuple[np.ndarray, float]:
         better, tied, _ = _places(_rounded(p, c, metric), right)
-        # Ties are broken at random: the right one takes each of the places from better to better + tied - 1.
-        return np.clip((inside[better + tied] - inside[better]) / tied, 0.0, 1.0), k / n
+        return _first_k(better, tied, _found(m, k=k, n=n)), k / n
 
     return among
+
+
+def _first_k(better: np.ndarray, tied: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Probability to be found where ties are broken at random, so that the right one takes each place of its tie.
+
+    These are ``better`` to ``better + tied - 1``; ``found`` (m) has the probability at every place.
+    """
+    inside = np.concatenate([[0.0], np.cumsum(found)])
+    return np.asarray(np.clip((inside[better + tied] - inside[better]) / tied, 0.0, 1.0))
 
 
 def _found(m: int, *, k: int, n: int) -> np.ndarray:
@@ -245,9 +266,14 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     if others < 1:
         raise ValueError("pairwise identification needs at least 2 different stimuli in the test part")
     p = _matrix(predicted, SAMPLE, who="predictions")
-    _, tied, worse = _places(_rounded(p, _compared(candidates)), right)
-    wins = worse + 0.5 * (tied - 1)
-    return _result(wins / others, predicted, SAMPLE, "pairwise", chance=0.5)
+    better, tied, _ = _places(_rounded(p, _compared(candidates)), right)
+    wins = _wins(better, tied, others + 1)
+    return _result(wins, predicted, SAMPLE, "pairwise", chance=0.5)
+
+
+def _wins(better: np.ndarray, tied: np.ndarray, m: int) -> np.ndarray:
+    """Share of the m - 1 others that are less like the prediction, ties half."""
+    return np.asarray((m - better - tied + 0.5 * (tied - 1)) / (m - 1))
 
 
 def auc(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -324,10 +350,12 @@ def named(score: str | Function) -> Score:
     if isinstance(score, str):
         prepared = {"profile": _profile_of, "pattern": _pattern_of, "r2": _r2_of}
         if score in simple:
-            return Score(score, simple[score], prepared.get(score))
+            ranked = Ranked(_compared, _wins) if score == "pairwise" else None
+            return Score(score, simple[score], prepared.get(score), ranked)
         if found := re.fullmatch(r"top([1-9]\d*)", score):
             k = int(found[1])
-            return Score(score, against(k=k), lambda true: _top_among(true, k=k))
+            ranked = Ranked(_compared, lambda better, tied, m: _first_k(better, tied, _found(m, k=k, n=m)))
+            return Score(score, against(k=k), lambda true: _top_among(true, k=k), ranked)
     raise ValueError(f"unknown score {score!r}; choose one of {listed(NAMES, most=20)}, or give a function")
 
 

@@ -117,7 +117,7 @@ def shuffles(
         "sides": len({k[0] for key in keys.values() for k in key if k}),
         "all": every,
     }
-    data = {"orders": np.concatenate([labels[rows].astype(str).ravel(), labels.astype(str)])}
+    data = {"orders": rows, "stimuli": labels}
     return store.stamp(found, what="inference.shuffles", parameters=parameters, seed=seed, data=data)
 
 

@@ -91,7 +91,7 @@ def null(
         "what": "inference.null",
         "parameters": parameters,
         "seed": seed,
-        "orders": store.data_hash(orders),
+        "orders": store.provenance(orders)["data"],
         "doing": store.fingerprint(analysis),
         "data": hashes,
     }

@@ -276,6 +276,7 @@ KINDS: dict[str, Callable[[Made], list[str]]] = {
     "inference.shuffles": _shuffles,
     "inference.null": _null,
     "inference.permutation": _permutation,
+    "temporal.sweep_null": _null,
     "inference.compare": _compare,
     "inference.mixed": _mixed,
     "retrieval.identify": _identify,

@@ -38,6 +38,37 @@ def best(r: np.ndarray, threshold: np.ndarray, k: int) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
+def places(
+    alike: np.ndarray, more: np.ndarray, right: np.ndarray, same: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many candidates are more like a prediction than the right one, and how many just as much: (t, b) each.
+
+    ``alike`` (t, b, m) says how like each of m candidates a prediction is, but for ``more`` (b, m), which is added;
+    ``right`` (t) is the right candidate. Candidates of one number in ``same`` (b, m) are equal, whatever rounding makes
+    of them; without columns, all differ.
+    """
+    tests, orders, m = alike.shape
+    better, tied = np.empty((tests, orders), np.int64), np.empty((tests, orders), np.int64)
+    for t in range(tests):
+        for b in range(orders):
+            own = alike[t, b, right[t]] + more[b, right[t]]
+            above = level = 0
+            if same.shape[1] == 0:
+                for j in range(m):
+                    value = alike[t, b, j] + more[b, j]
+                    above += value > own
+                    level += value == own
+            else:
+                for j in range(m):
+                    value = alike[t, b, j] + more[b, j]
+                    equal = same[b, j] == same[b, right[t]] or value == own
+                    above += value > own and not equal
+                    level += equal
+            better[t, b], tied[t, b] = above, level
+    return better, tied
+
+
+@njit(nogil=True, cache=True)
 def gather(products: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
     """Fill the upper triangles of out (q, k, k) with products[chosen[t]][:, chosen[t]].
 

@@ -181,7 +181,26 @@ class SharedRidge:
             raise AssertionError("float64 is always accepted")
         return w * (self.y_sd / self.sd[span.columns(self.channels), None])
 
+    def inverse(self, span: Span) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inverse of a window's penalised Gram matrix (p, p), and the products x^T y (p, q) with it.
+
+        Of x scaled and y centred, for a window with no more predictors than samples.
+        """
+        p = (span.last - span.first) * self.channels
+        with threads_for(p):
+            gram, right = self._sums(span)
+            found = solve_sound(gram.copy(), np.eye(p, dtype=gram.dtype), self.alpha)
+            if found is None:
+                self._begin(self.y, np.dtype(np.float64))
+                return self.inverse(span)
+        return found, right * self.y_sd
+
     def _primal(self, span: Span) -> np.ndarray | None:
+        gram, right = self._sums(span)
+        return solve_sound(gram.copy(), right, self.alpha)
+
+    def _sums(self, span: Span) -> tuple[np.ndarray, np.ndarray]:
+        """Return x^T x and x^T y of a window; what it shares with the one before is not summed again."""
         x = self.window(span)
         gram, right = (
             np.empty((x.shape[1], x.shape[1]), x.dtype),
@@ -203,7 +222,7 @@ class SharedRidge:
             gram[:, new], right[new] = self.products(x, new)
             gram[new] = gram[:, new].T
         self.before = span, gram, right
-        return solve_sound(gram.copy(), right, self.alpha)
+        return gram, right
 
     def products(self, x: np.ndarray, new: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return x^T x and x^T y for some columns of x: (p, new), (new, q)."""
@@ -250,10 +269,10 @@ class SharedTask:
             remedy="take shorter windows, fewer channels, folds or features, or average trials",
         )
         self.task = task
-        epochs = _floating(task.responses.transpose(SAMPLE, "channel", "time"))
-        self.parts = [[_Part(epochs, group, fold, spans) for group in task.groups] for fold in task.folds]
+        epochs = floating(task.responses.transpose(SAMPLE, "channel", "time"))
+        self.parts = [[Part(epochs, group, fold, spans) for group in task.groups] for fold in task.folds]
         truths = task.truths()
-        self.judges = {key: _judge(task.score, true) for key, true in truths.items()}
+        self.judges = {key: judge(task.score, true) for key, true in truths.items()}
         some = task.score.function(true := next(iter(truths.values())), true)
         self.attrs = {"score": task.score.name, "units": xr.DataArray(some).attrs.get("units", "a.u.")}
 
@@ -301,12 +320,12 @@ def task_bytes(task: Task, spans: Sequence[Span]) -> int:
     return kept + most
 
 
-def _floating(array: xr.DataArray) -> xr.DataArray:
+def floating(array: xr.DataArray) -> xr.DataArray:
     """Return whole numbers and other widths as float64."""
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
-def _judge(score: Score, true: xr.DataArray) -> Against:
+def judge(score: Score, true: xr.DataArray) -> Against:
     """A function from bare predictions of ``true`` to scores and chance, whether or not the score can prepare."""
     if score.prepare is not None:
         return score.prepare(true)
@@ -318,7 +337,7 @@ def _judge(score: Score, true: xr.DataArray) -> Against:
     return labelled
 
 
-class _Part:
+class Part:
     """One group of feature spaces in one fold: its ridge, and the epochs it is tested on."""
 
     def __init__(
@@ -332,7 +351,7 @@ class _Part:
         y, self.columns, first = [], {}, 0
         for name, space in group.spaces.items():
             matched = match(rows_of(space, fold.train), labels).transpose(SAMPLE, FEATURE)
-            y.append(_floating(matched).values)
+            y.append(floating(matched).values)
             self.columns[name] = slice(first, first + space.sizes[FEATURE])
             first += space.sizes[FEATURE]
         self.ridge = SharedRidge(Epochs(epochs.data, fold.train), np.hstack(y), spans, group.decoder)

@@ -1,0 +1,382 @@
+"""A sweep under the null hypothesis, from one set of fits: what stays when stimuli change places is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from .. import store
+from ..crossval import Features, Group, Responses, Task, describe, finite_mean, identity, tasks
+from ..folds import Fold
+from ..inference import shuffles
+from ..inference.exchange import permuted
+from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, groups, listed, match, require_memory
+from ..score import Against, Ranked
+from ..solve.permuted import Linear, Window, rank
+from ..solve.threads import in_threads, slices
+from .shared import Part, Span, floating, judge, shares, task_bytes
+from .sweep import common_time
+from .windows import windows
+
+# Orders in one piece of a run that goes on after a stop, and bytes of predictions held at a time.
+PIECE, HELD = 100, 2**26
+
+
+def sweep_null(
+    epochs: Responses,
+    features: Features,
+    decoder: Any,
+    *,
+    n: int = 1000,
+    blocks: Any = None,
+    seed: int = 0,
+    alpha: float = 0.05,
+    refit: bool = True,
+    width: float = 0.100,
+    step: float = 0.025,
+    scheme: str = "sliding",
+    tmin: float | None = None,
+    tmax: float | None = None,
+    train: Any = None,
+    test: Any = None,
+    folds: Any = None,
+    score: Any = "top1",
+    resume: str | Path | None = None,
+) -> xr.DataArray:
+    """Scores of :func:`sweep` when features say nothing of responses, for ridge and at a fraction of its work.
+
+    The numbers, to rounding, of :func:`neurodecode.inference.null` of the sweep: in each order the decoders are fitted
+    and tested on features that changed places. The responses are factorised once a window and fold; repeats of a
+    stimulus are summed once; identification ("top1", "top5", "pairwise") never forms predictions.
+
+    Parameters
+    ----------
+    epochs, features, width, step, scheme, tmin, tmax, train, test, folds, score : see :func:`sweep`
+        Features are (stimulus, feature).
+    decoder : RidgeDecoder, or a mapping of feature space to RidgeDecoder
+        On all predictors, with one alpha and a centred intercept; for others see :func:`neurodecode.inference.null`.
+    n, blocks, seed, alpha : see :func:`neurodecode.inference.shuffles`
+    refit : bool
+        False: decoders are kept as they were fitted, and only the test stimuli's features change places. Cheaper still,
+        and another question: whether *these* decoders' predictions go with the test stimuli (Etzel & Braver 2013). With
+        one fixed split both are valid; where folds take turns, test stimuli of one train another, predictions of folds
+        depend on each other, and it is refused.
+    resume : folder, optional
+        Finished pieces are kept there, and a run that was stopped goes on from them.
+
+    Returns
+    -------
+    (permutation, window, layer, subject, fold)
+        Attrs score, units, ``all`` and ``distinct`` of the shuffles, provenance.
+
+    Raises
+    ------
+    ValueError
+        See :func:`sweep` and :func:`neurodecode.inference.shuffles`; for another decoder; for refit=False with folds.
+    """
+    todo = tasks(epochs, features, decoder, train=train, test=test, split_by=folds, score=score)
+    _require_ridge(todo)
+    if not refit and len(todo[0].folds) > 1:
+        raise ValueError(
+            f"refit=False keeps decoders, but with folds={folds!r} test stimuli of one fold train the others, so that "
+            "folds depend on each other in ways that such orders do not repeat; give one split (train=..., test=...), "
+            "or refit=True"
+        )
+    responses = {t.subject: t.responses for t in todo}
+    laid = windows(common_time(responses), width=width, step=step, scheme=scheme, tmin=tmin, tmax=tmax)
+    orders = shuffles(
+        responses, n=n, blocks=blocks, train=train, test=test, folds=folds, seed=seed, alpha=alpha
+    )
+    run = _Run(todo, laid, orders, refit, seed, resume)
+    return run.finish(xr.concat([run.of(task) for task in todo], dim=_subjects(todo), join="exact"))
+
+
+def _subjects(todo: Sequence[Task]) -> xr.Variable:
+    return xr.Variable("subject", [t.subject for t in todo])
+
+
+def _require_ridge(todo: Sequence[Task]) -> None:
+    others = [store.describe(g.decoder) for t in todo for g in t.groups if not shares(g.decoder)]
+    if others:
+        raise ValueError(
+            "sweep_null is for RidgeDecoder on all predictors with one alpha above 0 and intercept='centre', which "
+            f"windows can share; got {listed(dict.fromkeys(others))}. neurodecode.inference.null takes any decoder"
+        )
+    for name, space in todo[0].spaces.items():
+        if STIMULUS not in space.dims:
+            raise ValueError(
+                f"features {name!r} have the dimensions {tuple(map(str, space.dims))}; stimuli exchange features, "
+                "which must be (stimulus, feature)"
+            )
+
+
+class _Run:
+    """Work through subjects and pieces of the orders, with a bar, keeping finished ones."""
+
+    def __init__(
+        self,
+        todo: list[Task],
+        laid: xr.Dataset,
+        orders: xr.DataArray,
+        refit: bool,
+        seed: int,
+        resume: str | Path | None,
+    ) -> None:
+        self.todo, self.laid, self.orders, self.refit, self.seed = todo, laid, orders, refit, seed
+        first, size = laid["first"].values.tolist(), laid["size"].values.tolist()
+        self.spans = [Span(a, a + b) for a, b in zip(first, size, strict=True)]
+        self.data = {t.subject: store.data_hash(t.responses, *t.spaces.values()) for t in todo}
+        self.parameters = {
+            **describe(todo),
+            **laid.attrs,
+            "windows": laid.sizes["window"],
+            **store.provenance(orders)["parameters"],
+            "refit": refit,
+        }
+        key = {
+            "what": "temporal.sweep_null",
+            "parameters": self.parameters,
+            "data": self.data,
+            "orders": store.provenance(orders)["data"],
+            "start": laid.start.values.tolist(),
+            "stop": laid.stop.values.tolist(),
+            **identity(todo),
+        }
+        self.pieces = None if resume is None else store.Pieces(resume, key=key)
+        self.bar = tqdm(
+            total=len(todo) * orders.sizes["permutation"], desc="permutations", disable=None, leave=False
+        )
+
+    def of(self, task: Task) -> xr.DataArray:
+        """Scores (permutation, window, layer, fold) of one subject."""
+        parts: list[xr.DataArray] = []
+        nulls: _Nulls | None = None
+        for part in slices(self.orders.sizes["permutation"], PIECE):
+            name = f"{task.subject}-{part.start:06d}"
+            if self.pieces is not None and name in self.pieces:
+                found = xr.DataArray(self.pieces.load(name))
+            else:
+                nulls = nulls or _Nulls(task, self.spans, self.refit)
+                found = nulls.scores(self.orders[part])
+                if self.pieces is not None:
+                    self.pieces.save(name, found)
+            parts.append(found)
+            self.bar.update(found.sizes["permutation"])
+        return xr.concat(parts, dim="permutation", join="exact")
+
+    def finish(self, found: xr.DataArray) -> xr.DataArray:
+        """Label and stamp the result."""
+        self.bar.close()
+        coords = {k: self.laid.coords[k] for k in ("window", "start", "stop")}
+        coords["permutation"] = self.orders["permutation"]
+        result = found.assign_coords(coords).transpose("permutation", "window", LAYER, "subject", "fold")
+        result = result.rename("score").assign_attrs({k: self.orders.attrs[k] for k in ("all", "distinct")})
+        parameters = {**self.parameters, "scores": self._source()}
+        return store.stamp(
+            result, what="temporal.sweep_null", parameters=parameters, seed=self.seed, data=self.data
+        )
+
+    def _source(self) -> str:
+        """How the sweep would have been made, in the words of its own stamp."""
+        own = {k: v for k, v in self.parameters.items() if k not in ("refit", "n", "blocks", "sides", "all")}
+        bare = xr.DataArray(0.0)
+        return str(
+            store.stamp(bare, what="temporal.sweep", parameters=own, data=self.data).attrs["provenance"]
+        )
+
+
+class _Nulls:
+    """One subject: what all orders share, for every fold and group of feature spaces."""
+
+    def __init__(self, task: Task, spans: Sequence[Span], refit: bool) -> None:
+        self.task, self.spans, self.refit = task, spans, refit
+        _require_room(task, spans)
+        epochs = floating(task.responses.transpose(SAMPLE, "channel", "time"))
+        self.parts = [
+            (f, group, _Fold(epochs, task, group, fold, spans))
+            for f, fold in enumerate(task.folds)
+            for group in task.groups
+        ]
+        true = next(iter(task.truths().values()))
+        units = xr.DataArray(task.score.function(true, true)).attrs.get("units", "a.u.")
+        self.attrs = {"score": task.score.name, "units": units}
+
+    def scores(self, orders: xr.DataArray) -> xr.DataArray:
+        """Scores (permutation, window, layer, fold)."""
+        names, folds = list(self.task.spaces), [fold.name for fold in self.task.folds]
+        values = np.empty((orders.sizes["permutation"], len(self.spans), len(names), len(folds)))
+        for f, group, fold in self.parts:
+            for name, space in group.spaces.items():
+                ranked = self.task.score.ranked
+                found = (
+                    _Identified(fold, space, orders, ranked).scores(self.refit)
+                    if ranked is not None
+                    else _Predicted(fold, space, orders, self.task).scores(self.refit)
+                )
+                values[:, :, names.index(name), f] = found
+        dims = ("permutation", "window", LAYER, "fold")
+        return xr.DataArray(values, dims=dims, coords={LAYER: names, "fold": folds}, attrs=self.attrs)
+
+
+class _Fold:
+    """Fits of one fold, from which predictions of any features of the training stimuli follow."""
+
+    def __init__(
+        self, epochs: xr.DataArray, task: Task, group: Group, fold: Fold, spans: Sequence[Span]
+    ) -> None:
+        labels = task.responses.coords[STIMULUS].values
+        number, first = groups(labels[fold.train])
+        self.learned = labels[fold.train][first]
+        self.right, first = groups(labels[fold.test])
+        self.tested, self.rows = labels[fold.test][first], fold.test
+        k = self.learned.size
+        # Ridge is linear in its targets: these say which stimulus a trial was of.
+        which = xr.DataArray(
+            np.eye(k, dtype=epochs.dtype), dims=(STIMULUS, FEATURE), coords={STIMULUS: self.learned}
+        )
+        part = Part(epochs, Group({"which": which}, group.decoder), fold, spans)
+        weight = np.bincount(number, minlength=k) / number.size
+        self.linear = _linear(part, spans, weight)
+        self.dtype = self.linear.sums.dtype
+
+
+def _linear(part: Part, spans: Sequence[Span], weight: np.ndarray) -> Linear:
+    """Windows with more stimuli than predictors by way of the predictors, the others by way of the stimuli."""
+    ridge, k = part.ridge, weight.size
+    channels, dtype = ridge.channels, ridge.dtype
+    narrow = [(s.last - s.first) * channels < min(k, ridge.n + 1) for s in spans]
+    sums = np.zeros((ridge.times * channels if any(narrow) else 0, k), dtype)
+    windows = []
+    for span, small in zip(spans, narrow, strict=True):
+        columns = span.columns(channels)
+        if small:
+            inverse, sums[columns] = ridge.inverse(span)
+            left = (part.test(span) / ridge.sd[columns]) @ inverse
+            windows.append(Window(left.astype(dtype), columns))
+        else:
+            left = part.fitted(span)(span) - weight
+            windows.append(Window(left.astype(dtype), None))
+        if ridge.dtype != dtype:
+            # float32 was too inaccurate here: everything again in float64.
+            return _linear(part, spans, weight)
+    return Linear(windows, sums, weight.astype(dtype))
+
+
+class _Orders:
+    """Rows of a feature space that training and test stimuli of a fold have in each order, and in the data."""
+
+    def __init__(self, fold: _Fold, space: xr.DataArray, orders: xr.DataArray) -> None:
+        self.fold, self.space = fold, space.transpose(STIMULUS, FEATURE)
+        there, here = space.indexes[STIMULUS], orders.indexes[STIMULUS]
+        rows = there.get_indexer(orders.values.ravel()).reshape(orders.shape)
+        own = there.get_indexer(orders[STIMULUS].values)
+        self.learned, self.tested = (
+            rows[:, here.get_indexer(names)] for names in (fold.learned, fold.tested)
+        )
+        self.unchanged = own[here.get_indexer(fold.learned)][None]
+        self.values = np.asarray(self.space.values, dtype=np.float64)
+        # About the training mean, so that float32 loses nothing to an offset.
+        self.origin = self.values[self.unchanged[0]].mean(axis=0)
+
+
+class _Identified(_Orders):
+    """Identification among the test stimuli: predictions enter by their products with candidates alone."""
+
+    def __init__(self, fold: _Fold, space: xr.DataArray, orders: xr.DataArray, ranked: Ranked) -> None:
+        super().__init__(fold, space, orders)
+        self.ranked = ranked
+        used, tested = np.unique(self.tested, return_inverse=True)
+        self.tested = tested.reshape(self.tested.shape)
+        patterns = ranked.patterns(self.space.isel({STIMULUS: used}))
+        same, number = np.unique(patterns, axis=0, return_inverse=True)
+        self.same = number if len(same) < len(patterns) else None
+        rows, learned = np.unique(
+            np.concatenate([self.learned.ravel(), self.unchanged[0]]), return_inverse=True
+        )
+        self.learned = learned[: self.learned.size].reshape(self.learned.shape)
+        self.unchanged = learned[self.learned.size :][None]
+        self.products = ((self.values[rows] - self.origin) @ patterns.T).astype(fold.dtype)
+        self.offset = patterns @ self.origin
+
+    def scores(self, refit: bool) -> np.ndarray:
+        """Scores (permutation, window)."""
+        size = self.fold.linear.at_once(self.tested.shape[1], most=HELD)
+        blocks = slices(len(self.tested), size)
+        return np.concatenate(list(in_threads(self._fitted if refit else self._kept(), blocks)))
+
+    def _fitted(self, block: slice) -> np.ndarray:
+        learned, tested = self.learned[block], self.tested[block]
+        targets = self.products[learned.T[:, :, None], tested[None]].reshape(learned.shape[1], -1)
+        linear = self.fold.linear
+        more = linear.mean(targets).reshape(tested.shape) + self.offset[tested]
+        alike = (a.reshape(len(a), *tested.shape) for a in linear.predictions(targets))
+        return np.stack([self._scored(a, more, tested) for a in alike], axis=1)
+
+    def _kept(self) -> Any:
+        targets = self.products[self.unchanged[0]]
+        mean = self.fold.linear.mean(targets) + self.offset
+        alike = list(self.fold.linear.predictions(targets))
+
+        def work(block: slice) -> np.ndarray:
+            tested = self.tested[block]
+            return np.stack([self._scored(a[:, tested], mean[tested], tested) for a in alike], axis=1)
+
+        return work
+
+    def _scored(self, alike: np.ndarray, more: np.ndarray, tested: np.ndarray) -> np.ndarray:
+        same = None if self.same is None else self.same[tested]
+        better, tied = rank(alike, more, self.fold.right, same)
+        return np.asarray(self.ranked.values(better, tied, tested.shape[1]).mean(axis=0))
+
+
+class _Predicted(_Orders):
+    """Any other score: predictions of each order, and its truths."""
+
+    def __init__(self, fold: _Fold, space: xr.DataArray, orders: xr.DataArray, task: Task) -> None:
+        super().__init__(fold, space, orders)
+        self.orders, self.task = orders, task
+        labels = task.responses.isel({d: 0 for d in task.responses.dims if d != SAMPLE}, drop=True)
+        self.labels = labels.isel({SAMPLE: fold.rows})
+
+    def scores(self, refit: bool) -> np.ndarray:
+        """Scores (permutation, window)."""
+        kept = None if refit else list(self._predictions(self.unchanged[0]))
+        found = []
+        for i, order in enumerate(self.orders):
+            judged = self._judge(order)
+            each = self._predictions(self.learned[i]) if kept is None else kept
+            found.append([finite_mean(judged(predicted)[0]) for predicted in each])
+        return np.array(found)
+
+    def _predictions(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        targets = (self.values[rows] - self.origin).astype(self.fold.dtype)
+        mean = self.fold.linear.mean(targets) + self.origin
+        return (p + mean for p in self.fold.linear.predictions(targets))
+
+    def _judge(self, order: xr.DataArray) -> Against:
+        return judge(self.task.score, match(permuted(self.space, order), self.labels))
+
+
+def _require_room(task: Task, spans: Sequence[Span]) -> None:
+    """Refuse what would not fit beside the epochs."""
+    itemsize, channels = 4 if task.responses.dtype == np.float32 else 8, task.responses.sizes["channel"]
+    labels, held = task.responses.coords[STIMULUS].values, 0
+    p = channels * max(s.last - s.first for s in spans)
+    for fold in task.folds:
+        k = len(np.unique(labels[fold.train]))
+        n, tests = len(fold.train), len(fold.test)
+        held += (
+            len(task.groups)
+            * itemsize
+            * (4 * n * k + channels * task.responses.sizes["time"] * k + len(spans) * tests * min(p, k))
+        )
+    require_memory(
+        held + task_bytes(task, spans) + HELD,
+        what=f"permutations of {len(spans)} windows, {len(task.folds)} fold(s), {len(np.unique(labels))} stimuli",
+        remedy="take fewer windows, channels or folds, average repeats, or use neurodecode.inference.null",
+    )
