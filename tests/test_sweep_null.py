@@ -108,6 +108,17 @@ def test_where_float32_is_too_inaccurate_float64_is_taken():
     same(*both(nearly, features, nd.RidgeDecoder(1e-5), score="profile", **WINDOWS), tolerance=1e-3)
 
 
+@pytest.mark.parametrize("score", ["profile", "r2", "top1"])
+def test_features_that_are_constant_in_training_or_test(score):
+    epochs, features = standard()
+    side = np.array([0, 0, 0, 1] * 6)
+    space = features["c"].copy()
+    space.values[side == 0, 0] = 0.1
+    space.values[side == 1, 1] = 0.7
+    space.values[:, 2] = 0.3
+    same(*both(epochs, {"c": space}, nd.RidgeDecoder(3.0), score=score, **WINDOWS))
+
+
 @pytest.mark.parametrize("score", ["accuracy", lambda p, t: np.abs(p - t).mean(), nd.score.against(k=2)])
 def test_other_scores(score):
     epochs, features = standard()

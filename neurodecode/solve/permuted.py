@@ -40,12 +40,14 @@ class Linear:
 
     def predictions(self, targets: np.ndarray) -> Iterator[np.ndarray]:
         """Yield predictions (tests, c) of targets (k, c), about their training mean, window by window."""
-        shared = self.sums @ targets if any(w.rows is not None for w in self.windows) else None
+        for window, coefficients in zip(self.windows, self.coefficients(targets), strict=True):
+            yield window.left @ coefficients
+
+    def coefficients(self, targets: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield what a window's ``left`` is multiplied with: sums over trials (p, c), or the targets (k, c)."""
+        shared = self.sums @ targets if any(w.rows is not None for w in self.windows) else targets
         for window in self.windows:
-            if window.rows is None or shared is None:
-                yield window.left @ targets
-            else:
-                yield window.left @ shared[window.rows]
+            yield targets if window.rows is None else shared[window.rows]
 
     @property
     def size(self) -> int:
@@ -55,6 +57,57 @@ class Linear:
     def at_once(self, columns: int, *, most: int) -> int:
         """How many sets of so many columns of targets to predict together, in at most so many bytes."""
         return max(1, most // (self.size * columns * self.sums.itemsize))
+
+
+class Correlated:
+    """Pearson r of predictions with truths over test samples, for every target.
+
+    With x the test side of a window, centred over samples (t, p), and c the coefficients of a target, it is
+    ``(y^T x) c / |x c|`` for centred truths y of norm 1. Both factors of it follow from x once: truths are the same for
+    all trials of a stimulus, so that y^T x needs only the sums of x over them, and ``|x c| = |r c|`` with the
+    triangular factor r (p, p) of x. Where p exceeds the number of samples, predictions are made.
+
+    Parameters
+    ----------
+    linear : predictions of all windows
+    number : (t) which test stimulus each test sample was of
+    """
+
+    def __init__(self, linear: Linear, number: np.ndarray) -> None:
+        self.linear, self.counts = linear, np.bincount(number).astype(np.float64)
+        member = (number == np.arange(self.counts.size)[:, None]).astype(linear.sums.dtype)
+        self.sides = [_side(w.left, member) for w in linear.windows]
+
+    def of(self, targets: np.ndarray, true: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield r (c) of targets (k, c) with truths (m, c) of the test stimuli, window by window.
+
+        NaN where a truth is constant, 0 where a prediction is.
+        """
+        y, varies = _unit(true, self.counts)
+        y = y.astype(targets.dtype)
+        # What is the same for all stimuli is predicted by its mean, whatever rounding says.
+        known = targets.max(axis=0) > targets.min(axis=0)
+        for coefficients, (factor, summed) in zip(self.linear.coefficients(targets), self.sides, strict=True):
+            spread = factor @ coefficients
+            norm = np.sqrt(np.einsum("pc,pc->c", spread, spread, dtype=np.float64))
+            products = np.einsum("pc,pc->c", summed @ y, coefficients, dtype=np.float64)
+            r = np.divide(products, norm, out=np.zeros_like(norm), where=known & (norm > 0))
+            yield np.where(varies, np.clip(r, -1.0, 1.0), np.nan)
+
+
+def _side(left: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What |x c| is the norm of, and sums of x over the samples of each test stimulus (p, m), of x centred (t, p)."""
+    x = left - left.mean(axis=0, dtype=np.float64).astype(left.dtype)
+    factor = np.asarray(np.linalg.qr(x, mode="r")) if x.shape[1] < len(x) else x
+    return factor, (member @ x).T
+
+
+def _unit(true: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Truths (m, c) that occur ``counts`` times each, centred and of norm 1 over all; and whether they vary."""
+    centred = true - counts @ true / counts.sum()
+    norm = np.sqrt(counts @ centred**2)
+    varies = norm > 1e-12 * np.abs(true).max(axis=0) * np.sqrt(counts.sum())
+    return centred / np.where(varies, norm, 1.0), varies
 
 
 def rank(

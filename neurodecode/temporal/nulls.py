@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from ..folds import Fold
 from ..inference import shuffles
 from ..inference.exchange import permuted
 from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, groups, listed, match, require_memory
-from ..score import Against, Ranked
-from ..solve.permuted import Linear, Window, rank
+from ..score import Against, Ranked, profile
+from ..solve.permuted import Correlated, Linear, Window, rank
 from ..solve.threads import in_threads, slices
 from .shared import Part, Span, floating, judge, shares, task_bytes
 from .sweep import common_time
@@ -212,15 +213,20 @@ class _Nulls:
         values = np.empty((orders.sizes["permutation"], len(self.spans), len(names), len(folds)))
         for f, group, fold in self.parts:
             for name, space in group.spaces.items():
-                ranked = self.task.score.ranked
-                found = (
-                    _Identified(fold, space, orders, ranked).scores(self.refit)
-                    if ranked is not None
-                    else _Predicted(fold, space, orders, self.task).scores(self.refit)
-                )
-                values[:, :, names.index(name), f] = found
+                values[:, :, names.index(name), f] = self._way(fold, space, orders).scores(self.refit)
         dims = ("permutation", "window", LAYER, "fold")
         return xr.DataArray(values, dims=dims, coords={LAYER: names, "fold": folds}, attrs=self.attrs)
+
+    def _way(
+        self, fold: _Fold, space: xr.DataArray, orders: xr.DataArray
+    ) -> _Identified | _Correlated | _Predicted:
+        """How the score is had with the least work."""
+        score = self.task.score
+        if score.ranked is not None:
+            return _Identified(fold, space, orders, score.ranked)
+        if score.function is profile:
+            return _Correlated(fold, space, orders)
+        return _Predicted(fold, space, orders, self.task)
 
 
 class _Fold:
@@ -305,9 +311,10 @@ class _Identified(_Orders):
 
     def scores(self, refit: bool) -> np.ndarray:
         """Scores (permutation, window)."""
+        if not refit:
+            return self._kept()
         size = self.fold.linear.at_once(self.tested.shape[1], most=HELD)
-        blocks = slices(len(self.tested), size)
-        return np.concatenate(list(in_threads(self._fitted if refit else self._kept(), blocks)))
+        return np.concatenate(list(in_threads(self._fitted, slices(len(self.tested), size))))
 
     def _fitted(self, block: slice) -> np.ndarray:
         learned, tested = self.learned[block], self.tested[block]
@@ -317,21 +324,43 @@ class _Identified(_Orders):
         alike = (a.reshape(len(a), *tested.shape) for a in linear.predictions(targets))
         return np.stack([self._scored(a, more, tested) for a in alike], axis=1)
 
-    def _kept(self) -> Any:
-        targets = self.products[self.unchanged[0]]
-        mean = self.fold.linear.mean(targets) + self.offset
-        alike = list(self.fold.linear.predictions(targets))
-
-        def work(block: slice) -> np.ndarray:
-            tested = self.tested[block]
-            return np.stack([self._scored(a[:, tested], mean[tested], tested) for a in alike], axis=1)
-
-        return work
-
     def _scored(self, alike: np.ndarray, more: np.ndarray, tested: np.ndarray) -> np.ndarray:
         same = None if self.same is None else self.same[tested]
         better, tied = rank(alike, more, self.fold.right, same)
         return np.asarray(self.ranked.values(better, tied, tested.shape[1]).mean(axis=0))
+
+    def _kept(self) -> np.ndarray:
+        """Candidates stay as well as predictions: what changes is which of them is the right one."""
+        targets, m = self.products[self.unchanged[0]], self.tested.shape[1]
+        more = (self.fold.linear.mean(targets) + self.offset)[None]
+        same = None if self.same is None else self.same[None]
+        right = self.tested[:, self.fold.right]
+        each = np.arange(right.shape[1])
+        found = []
+        for alike in self.fold.linear.predictions(targets):
+            counts = [rank(alike[:, None], more, np.full(each.size, j), same) for j in range(m)]
+            better, tied = (np.hstack(c) for c in zip(*counts, strict=True))
+            found.append(self.ranked.values(better, tied, m)[each, right].mean(axis=1))
+        return np.stack(found, axis=1)
+
+
+class _Correlated(_Orders):
+    """Profile correlation: predictions enter by their variance and by their products with truths alone."""
+
+    def __init__(self, fold: _Fold, space: xr.DataArray, orders: xr.DataArray) -> None:
+        super().__init__(fold, space, orders)
+        self.correlated = Correlated(fold.linear, fold.right)
+
+    def scores(self, refit: bool) -> np.ndarray:
+        """Scores (permutation, window)."""
+        return np.stack(list(in_threads(partial(self._of, refit=refit), slices(len(self.tested), 1))))
+
+    def _of(self, block: slice, *, refit: bool) -> np.ndarray:
+        i = block.start
+        rows = self.learned[i] if refit else self.unchanged[0]
+        targets, true = ((self.values[r] - self.origin) for r in (rows, self.tested[i]))
+        found = self.correlated.of(targets.astype(self.fold.dtype), true)
+        return np.array([finite_mean(r) for r in found])
 
 
 class _Predicted(_Orders):
