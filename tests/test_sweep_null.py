@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neurodecode as nd
+from neurodecode.solve.permuted import rank
 
 WINDOWS = {"width": 0.03, "step": 0.02}
 
@@ -86,6 +87,21 @@ def test_nulls_equal_a_plain_loop(layout, score, blocks, folds, scheme, standard
     same(*both(epochs, features, decoder, score=score, blocks=blocks, folds=folds, **WINDOWS, **scheme))
 
 
+def test_candidates_that_are_equal_tie_whatever_rounding_makes_of_them():
+    rng = np.random.default_rng(0)
+    tests, orders, m = 7, 3, 6
+    same = rng.integers(0, 4, size=(orders, m))
+    alike = rng.normal(size=(tests, orders, 4))[:, np.arange(orders)[:, None], same]
+    more, right = rng.normal(size=(orders, 4))[np.arange(orders)[:, None], same], rng.integers(0, m, tests)
+    noisy = alike + 1e-13 * rng.normal(size=alike.shape)
+    better, tied = rank(noisy, more, right, same)
+    plain = rank(alike, more, right)
+    for t, b in np.ndindex(tests, orders):
+        r = np.round(alike[t, b] + more[b], 12)
+        assert better[t, b] == plain[0][t, b] == np.sum(r > r[right[t]])
+        assert tied[t, b] == plain[1][t, b] == np.sum(r == r[right[t]])
+
+
 @pytest.mark.parametrize("score", ["top1", "top5", "pairwise", "pattern"])
 def test_equal_candidates_tie(score):
     quick, plain = both(*standard(twins=True), nd.RidgeDecoder(3.0), score=score, n=12, **WINDOWS)
@@ -105,7 +121,7 @@ def test_where_float32_is_too_inaccurate_float64_is_taken():
     epochs, features = standard(dtype=np.float32)
     one = epochs["s0"]
     nearly = one.copy(data=one.values[:, :1] + np.float32(1e-4) * one.values)
-    same(*both(nearly, features, nd.RidgeDecoder(1e-5), score="profile", **WINDOWS), tolerance=1e-3)
+    same(*both(nearly, features, nd.RidgeDecoder(1e-5), score="profile", **WINDOWS), tolerance=1.5e-5)
 
 
 @pytest.mark.parametrize("score", ["profile", "r2", "top1"])
