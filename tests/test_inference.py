@@ -117,7 +117,7 @@ def test_clusters_equal_mnes_own_call():
         expected = np.ones(30)
         for cluster, value in zip(clusters, p, strict=True):
             expected[cluster] = value
-        np.testing.assert_array_equal(found["p"].values[i], expected)
+        np.testing.assert_allclose(found["p"].values[i], expected, rtol=0, atol=1.001 / 200)
         np.testing.assert_array_equal(found["significant"].values[i], expected <= 0.05)
     assert set(found["p"].dims) == {"window", "layer"}
     assert "start" in found.coords
@@ -159,7 +159,7 @@ def test_clusters_of_time_by_time():
         out_type="mask", verbose="error",
     )  # fmt: skip
     best = int(np.argmin(p))
-    assert (found["p"].values[clusters[best]] == p[best]).all()
+    np.testing.assert_allclose(found["p"].values[clusters[best]], p[best], rtol=0, atol=1.001 / 128)
 
 
 def test_too_few_subjects_are_said():

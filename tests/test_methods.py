@@ -77,6 +77,24 @@ def clusters(**options) -> xr.Dataset:
     return nd.inference.clusters(sweep(5), **({"n_permutations": 32} | options))
 
 
+def enhanced() -> xr.Dataset:
+    scores = sweep(5)
+    noise = np.random.default_rng(0).normal(size=scores.shape)
+    return nd.inference.clusters(scores.copy(data=scores + noise), threshold="tfce", n_permutations=32)
+
+
+def differed(**options) -> xr.Dataset:
+    a, b = (sweep(6).assign_coords(decoder=name) for name in ("ridge", "network"))
+    return nd.inference.clusters(a, against=b, **({"n_permutations": 32} | options))
+
+
+def latency(*, difference=False, **options) -> xr.Dataset:
+    scores = sweep(6)
+    if difference:
+        return nd.inference.latency_difference(scores, scores, n_bootstrap=100, **options)
+    return nd.inference.latency(scores, **({"n_bootstrap": 100} | options))
+
+
 def compared(**options) -> xr.Dataset:
     scores = sweep(5)
     return nd.inference.compare(scores.isel(window=0), scores.isel(window=1), n_bootstrap=100, **options)
@@ -167,6 +185,9 @@ RESULTS = {
     "shuffles": lambda: nd.inference.shuffles(voxels(), n=5, blocks="run", folds=3),
     "null": null,
     "permutation": permutation,
+    "clusters, difference": differed,
+    "latency": latency,
+    "latency difference": lambda: latency(difference=True),
     "compare": compared,
     "mixed": mixed,
     "occlusion": maps_of_time,
@@ -274,6 +295,16 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (permutation, "tested one-sided by permutation (Phipson & Smyth 2010): stimuli exchanged their features as "),
         (permutation, "by the largest score of each order (Westfall & Young 1993) over windows and layers."),
         (lambda: permutation(correction="by", family="window"), "(Benjamini & Yekutieli 2001) over windows."),
+        (clusters, "Student's t had a p below 0.05 formed clusters."),
+        (enhanced, "was enhanced by its support (Smith & Nichols 2009)."),
+        (lambda: clusters(tail=-1), "Stretches below chance (0.125) were found by a one-sided cluster permutation"),
+        (lambda: clusters(family="all"), "The largest cluster over all layers made the null distribution."),
+        (differed, "Stretches in which decoder ridge and decoder network differed were found by a two-sided cluster"),
+        (latency, "Latencies were taken from the mean curve of 6 subjects. The onset was the last time before"),
+        (latency, "standard error over subjects (100 bootstrap samples)."),
+        (lambda: latency(interval="jackknife"), "at the level 0.95 were made by Student's t and the jackknife over"),
+        (lambda: latency(within=(-0.05, 0.2)), "of 6 subjects, between -0.05 and 0.2 s."),
+        (lambda: latency(difference=True), "Differences in latency of a and b were taken from the mean curve of 6"),
         (compared, "over 5 subjects, pair by pair, with intervals at the level 0.95. Differences were tested"),
         (compared, "t and by all flips of their signs, p values corrected over all comparisons (Holm 1979)."),
         (lambda: compared(correction="fdr"), "corrected for false discoveries (Benjamini & Hochberg 1995)."),
@@ -456,6 +487,9 @@ def test_a_record_with_holes_and_other_numbers_claims_nothing_else(data, results
     [
         ("clusters", "tail", "one-sided"),
         ("clusters", "over", "subjects, with sign"),
+        ("clusters", "threshold", "formed clusters"),
+        ("latency", "share", "onset"),
+        ("latency", "interval", "Intervals"),
         ("compare", "correction", "Holm"),
         ("compare", "level", "intervals"),
         ("mixed", "slopes", "condition by subject"),

@@ -87,8 +87,8 @@ def compare(
     require_choice(correction, tuple(CORRECTIONS), what="correction")
     require_choice(missing, ("raise", "omit"), what="way with missing values")
     _require_settings(level, n_permutations, n_bootstrap)
-    names = _told_apart(require_array(a, who="a"), require_array(b, who="b"))
-    first, second, left_out = _paired(a, b, over, missing)
+    names = told_apart(require_array(a, who="a"), require_array(b, who="b"))
+    first, second, left_out = paired(a, b, over, missing)
     n = first.sizes[over]
     if 2.0 ** (1 - n) > 1 - level:
         warnings.warn(
@@ -138,7 +138,7 @@ def _require_settings(level: float, n_permutations: int, n_bootstrap: int) -> No
             raise ValueError(f"{name} must be at least 100, better some thousands; got {number}")
 
 
-def _told_apart(a: xr.DataArray, b: xr.DataArray) -> tuple[str, str]:
+def told_apart(a: xr.DataArray, b: xr.DataArray) -> tuple[str, str]:
     """What the two are called: the coordinates without dimension in which they differ, such as "region V1"."""
     both = [k for k in a.coords if a.coords[k].ndim == 0 and k in b.coords and b.coords[k].ndim == 0]
     differ = [k for k in both if k != "chance" and a.coords[k].item() != b.coords[k].item()]
@@ -146,7 +146,7 @@ def _told_apart(a: xr.DataArray, b: xr.DataArray) -> tuple[str, str]:
     return first or "a", second or "b"
 
 
-def _paired(
+def paired(
     a: xr.DataArray, b: xr.DataArray, over: str, missing: str
 ) -> tuple[xr.DataArray, xr.DataArray, list[str]]:
     """Both scores, ``over`` first, of the subjects that have all values, and the names of those that do not."""

@@ -39,20 +39,78 @@ def _contrast(made: Made) -> list[str]:
     ]
 
 
+SIDES = {
+    1: ("above chance", "one-sided "),
+    0: ("other than chance", "two-sided "),
+    -1: ("below chance", "one-sided "),
+}
+
+
 def _clusters(made: Made) -> list[str]:
-    n, m, alpha = made.get("n"), made.get("n_permutations"), made.get("alpha")
-    level, over = made.get("chance"), made.get("over")
+    n, m, alpha, tail = (made.get(k) for k in ("n", "n_permutations", "alpha", "tail"))
+    level, over, family = made.get("chance"), made.get("over"), made.get("family")
     units = count(n, str(over)) if n is not None and over else None if n is None else f"{number(n)} units"
+    names = [made.attrs.get(side) for side in ("a", "b")]
+    where, sided = SIDES.get(tail, ("above chance", "")) if isinstance(tail, int) else ("above chance", "")
+    dims = made.get("dims")
+    grown = [d for d in dims if d in ("voxel", "channel", "region")] if isinstance(dims, list) else []
+    what = f"clusters of neighbouring {grown[0]}s" if grown else "stretches"
+    if all(names):
+        found = f"{what} in which {names[0]} and {names[1]} differed"
+    else:
+        found = f"{what} {where}{'' if level is None else f' ({number(level)})'}"
     return [
         sentence(
-            f"stretches above chance{'' if level is None else f' ({number(level)})'} were found by a "
-            f"{'one-sided ' if made.get('tail') == 1 else ''}cluster permutation test (Maris & Oostenveld 2007)",
+            f"{found} were found by a {sided}cluster permutation test (Maris & Oostenveld 2007)",
             f" over {units}" if units else None,
             f", with sign flips in {count(m, 'permutation')}" if m is not None else ", with sign flips",
             f"; clusters with p of at most {number(alpha)} counted as significant"
             if alpha is not None
             else None,
+        ),
+        _formed(made.get("threshold")),
+        "The largest cluster over all layers made the null distribution." if family == "all" else "",
+    ]
+
+
+def _formed(threshold: Any) -> str:
+    if threshold is None:
+        return ""
+    if isinstance(threshold, str):
+        return "No threshold formed the clusters: Student's t was enhanced by its support (Smith & Nichols 2009)."
+    return f"Neighbours whose Student's t had a p below {number(threshold)} formed clusters."
+
+
+def _latency(made: Made) -> list[str]:
+    share, over, level = made.get("share"), made.get("over"), made.get("level")
+    interval, b, n = made.get("interval"), made.get("n_bootstrap"), made.attrs.get("n")
+    names = [made.attrs.get(side) for side in ("a", "b")]
+    units = count(n, str(over)) if n is not None and over else f"{over}s" if over else "units"
+    within = made.get("within")
+    difference = made.what.endswith("difference")
+    between = f" of {names[0]} and {names[1]}" if all(names) else ""
+    how = {
+        "bootstrap": f"by Student's t and the bootstrap standard error over {over or 'unit'}s",
+        "percentile": f"from percentiles of the bootstrap over {over or 'unit'}s (Hesterberg 2015)",
+        "jackknife": f"by Student's t and the jackknife over {over or 'unit'}s (Miller et al. 1998)",
+    }.get(str(interval))
+    return [
+        sentence(
+            f"{f'differences in latency{between}' if difference else 'latencies'} were taken from the mean curve of "
+            f"{units}",
+            f", between {number(within[0])} and {number(within[1])} s" if isinstance(within, list) else None,
+        ),
+        f"The onset was the last time before the peak at which the mean rose through a share of {number(share)} of the "
+        "peak's height above chance (Kiesel et al. 2008), the peak the vertex of the parabola through the highest "
+        "window and its neighbours."
+        if share is not None
+        else "",
+        sentence(
+            f"intervals{f' at the level {number(level)}' if level is not None else ''} were made {how}",
+            f" ({count(b, 'bootstrap sample')})" if b else None,
         )
+        if how
+        else "",
     ]
 
 
@@ -277,6 +335,8 @@ KINDS: dict[str, Callable[[Made], list[str]]] = {
     "inference.null": _null,
     "inference.permutation": _permutation,
     "temporal.sweep_null": _null,
+    "inference.latency": _latency,
+    "inference.latency_difference": _latency,
     "inference.compare": _compare,
     "inference.mixed": _mixed,
     "retrieval.identify": _identify,
