@@ -1,5 +1,7 @@
 """Does the code for meaning and structure stay the same over time? (temporal generalisation, King & Dehaene 2014)
 
+Clusters of training by test windows above chance are tested over subjects, the largest over all spaces as null.
+
 python analyses/generalisation.py --modality meg --out results
 """
 
@@ -21,7 +23,8 @@ def main() -> None:
     spaces = inputs.shallowest(data.features)
     features = inputs.thinned(spaces, DIMENSIONS, seed=args.seed, without=WITHOUT)
     score = nd.temporal.generalise(data.responses, features, decoder, width=WIDTH, step=STEP, score=SCORE)
-    inputs.write(score, data, args.out / f"generalisation_{args.modality}.nc")
+    result = nd.inference.with_tests(score, seed=args.seed)
+    inputs.write(result, data, args.out / f"generalisation_{args.modality}.nc")
 
 
 if __name__ == "__main__":

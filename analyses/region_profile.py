@@ -1,10 +1,12 @@
 """Do low- and high-level visual cortex differ in what is read from them? (Fig. 9d)
 
-Weight maps of every subject are averaged over the voxels of LVC and HVC, with bootstrap intervals over voxels and a
-permutation test of their difference over voxels and subjects.
+Weight maps of every subject are averaged over the voxels of LVC and HVC, with bootstrap intervals over voxels. Bars are
+tested against as many voxels of the whole map, and the two regions against each other over subjects.
 
     python analyses/region_profile.py --out results
 """
+
+import xarray as xr
 
 import neurodecode as nd
 from neurodecode import inputs
@@ -21,6 +23,20 @@ DIMENSIONS = 256
 WITHOUT = ("final",)
 
 
+def contrasted(
+    maps: dict[str, xr.DataArray], profile: xr.Dataset, seed: int
+) -> tuple[xr.Dataset, xr.DataArray]:
+    """The difference of the two regions, and its p over subjects; of a single subject, over its voxels."""
+    of_voxels = nd.spatial.contrast(maps, pair=REGIONS, n_permutations=PERMUTATIONS, seed=seed)
+    pair = {"pair": f"{REGIONS[0]} - {REGIONS[1]}"}
+    if len(maps) == 1:
+        test = "permuting voxels of 1 subject, Benjamini-Hochberg"
+        return of_voxels, nd.inference.fdr(of_voxels["p"])["p"].assign_attrs(test=test, **pair)
+    found = nd.inference.compare(*(profile["values"].sel(region=name) for name in REGIONS), seed=seed)
+    test = f"t-test over {found.attrs['n']} subjects, Holm"
+    return of_voxels, found["p_corrected"].assign_attrs(test=test, **pair)
+
+
 def main() -> None:
     args = inputs.arguments(__doc__, modality="fmri")
     data = inputs.read(args)
@@ -32,13 +48,14 @@ def main() -> None:
         fitted = decoder.fit(train, features)
         maps[subject] = nd.spatial.weight_map(fitted, kind=KIND, responses=train)
     profile = nd.spatial.region_profile(maps, REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
-    contrast = nd.spatial.contrast(maps, pair=REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
+    bars = nd.inference.fdr(profile["p"])["p"].assign_attrs(test="permuting voxels, Benjamini-Hochberg")
+    contrast, p_between = contrasted(maps, profile, args.seed)
     print(
         profile["mean"].transpose("layer", "region").to_pandas().round(3),
-        contrast["p"].to_pandas().round(4),
+        p_between.to_pandas().round(4),
         sep="\n",
     )
-    result = profile.assign(contrast=contrast["difference"], contrast_p=contrast["p"])
+    result = profile.assign(p_corrected=bars, contrast=contrast["difference"], contrast_p=p_between)
     stamped = nd.store.stamp(
         result,
         what="region_profile",

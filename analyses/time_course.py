@@ -1,7 +1,7 @@
 """When are meaning, structure and the image latent in EEG and MEG? (Fig. 9e-f)
 
 A ridge decoder is fitted in every 100 ms window, in steps of 25 ms, and identifies the test stimuli (top-1). Clusters
-of windows above chance are tested over subjects.
+of windows above chance are tested over subjects, the largest over all spaces as null; peaks have intervals.
 
     python analyses/time_course.py --modality meg --out results
     python analyses/time_course.py --responses sub-*-epo.fif --features features.nc --out results
@@ -29,10 +29,9 @@ def main() -> None:
     features = inputs.thinned(data.features, DIMENSIONS, seed=args.seed, without=WITHOUT)
     score = nd.temporal.sweep(data.responses, features, decoder, width=WIDTH, step=STEP, score=SCORE)
     print(score.mean(("subject", "fold")).to_pandas().round(3).to_string())
-    result = score.to_dataset(name="score").assign_attrs(score.attrs)
-    if score.sizes["subject"] > 1:
-        found = nd.inference.clusters(score, seed=args.seed)
-        result = result.assign(significant=found["significant"].assign_attrs(found.attrs))
+    result = nd.inference.with_tests(score, seed=args.seed)
+    if "latency" in result:
+        print(result[["latency", "latency_low", "latency_high"]].sel(measure="peak").to_dataframe().round(3))
     if data.truth:
         result = result.assign(peak=next(iter(data.truth.values()))["peak"].sel(layer=score.layer))
         best = peak_time(score.mean(("subject", "fold"), keep_attrs=True))

@@ -11,11 +11,17 @@ from neurodecode import inputs
 
 def main() -> None:
     args = inputs.figure_arguments(__doc__)
-    result = nd.plot.spell_layers(inputs.load_result(args.result))
-    marks = result["significant"].assign_attrs(result.attrs) if "significant" in result else None
+    result = nd.plot.spell_layers(inputs.load_tested(args.result))
+    ceiling = result.get("ceiling")
     with nd.plot.style():
-        figure, ax = plt.subplots(figsize=(nd.plot.PAGE, 2.9))
-        nd.plot.regions(nd.inference.group(result["score"]), ax=ax, marks=marks)
+        figure, ax = plt.subplots(figsize=(nd.plot.PAGE, 3.4))
+        nd.plot.regions(
+            nd.inference.group(result["score"]),
+            ax=ax,
+            ceiling=None if ceiling is None else ceiling.mean(("subject", "fold"), keep_attrs=True),
+            marks=result.get("significant"),
+            contrast=result.get("contrast_p"),
+        )
         title = inputs.titled("Held-out accuracy of region sets", result)
         figure.suptitle(title, x=0.01, ha="left")
     nd.plot.save(figure, args.out / args.result.stem)

@@ -80,6 +80,10 @@ class Task:
 
         return joined([tested(view) for view in test_views], dim="other")
 
+    def decoders(self, view: View, fold: Fold) -> dict[str, Any]:
+        """One decoder a space, fitted on the fold's training part of ``view(responses)``."""
+        return self._fitted(view(self.responses), fold)
+
     def _fitted(self, seen: xr.DataArray, fold: Fold) -> dict[str, Any]:
         """One fitted decoder a space."""
         learned = seen.isel({SAMPLE: fold.train})

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ IN_MEMORY = 0.25
 
 @dataclass(frozen=True)
 class Inputs:
-    """Responses by subject, feature spaces by name and, for simulated data, the truth by subject."""
+    """Responses by subject, feature spaces by name; of simulated data the truth, and trials that were averaged."""
 
     responses: Mapping[str, xr.DataArray]
     features: Mapping[str, xr.DataArray]
     truth: Mapping[str, xr.Dataset]
+    trials: Mapping[str, xr.DataArray] = field(default_factory=dict)
 
     @property
     def simulated(self) -> bool:
@@ -110,6 +111,16 @@ def load_result(path: Path) -> xr.Dataset:
     if isinstance(found, xr.Dataset):
         return found
     return found.to_dataset(name=str(found.name or "score")).assign_attrs(found.attrs)
+
+
+def load_tested(path: Path) -> xr.Dataset:
+    """Load scores with the tests that figures show; bare ones, as the command writes them, the library tests now."""
+    found = load_result(path)
+    if "significant" in found or "score" not in found:
+        return found
+    from .inference import with_tests
+
+    return with_tests(found["score"].assign_attrs(found.attrs))
 
 
 def write(result: xr.DataArray | xr.Dataset, data: Inputs, path: Path, *, overwrite: bool = True) -> None:
@@ -228,8 +239,12 @@ def lab(modality: str, *, subjects: int | None = None, size: str = "small", seed
     names = [str(r.responses.attrs["subject"]) for r in recordings]
     responses = [average_repeats(r.responses) if modality == "fmri" else r.responses for r in recordings]
     truth = [r.truth for r in recordings]
+    trials = [r.responses for r in recordings] if modality == "fmri" else []
     return Inputs(
-        dict(zip(names, responses, strict=True)), recordings[0].features, dict(zip(names, truth, strict=True))
+        dict(zip(names, responses, strict=True)),
+        recordings[0].features,
+        dict(zip(names, truth, strict=True)),
+        dict(zip(names, trials, strict=False)),
     )
 
 

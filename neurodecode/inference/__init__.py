@@ -17,6 +17,7 @@ from .null import null
 from .pairs import compare
 from .permutations import permutation
 from .tables import written
+from .with_tests import with_tests
 
 __all__ = [
     "above_chance",
@@ -34,5 +35,6 @@ __all__ = [
     "null",
     "permutation",
     "shuffles",
+    "with_tests",
     "written",
 ]

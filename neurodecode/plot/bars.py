@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ..labels import require_dims
+from ..labels import listed, require_dims
 from .look import (
     PAGE,
     axes_or_new,
@@ -42,6 +42,7 @@ def regions(
     ax: Axes | None = None,
     ceiling: xr.DataArray | None = None,
     marks: xr.DataArray | None = None,
+    contrast: xr.DataArray | None = None,
 ) -> Axes:
     """Draw accuracy per region as grouped bars (Fig. 7): a group a layer, a bar a region, a dot a subject.
 
@@ -53,10 +54,13 @@ def regions(
     ax : optional
         Axes to draw on; by default those of a new figure.
     ceiling : (region, layer), optional
-        Noise ceilings in the score's units: a tick over each bar.
+        Noise ceilings in the score's units: a tick over each bar; the attr `source` says of what.
     marks : (region, layer), optional
         Significance: text such as ``"***"``, or booleans (True is drawn as ``"*"``); attrs `test` and `alpha`, as
         neurodecode.inference.above_chance gives them, are written under the axes.
+    contrast : (layer), optional
+        p of the difference of two regions: a bracket over their bars in each layer; attrs `pair` ("LVC - HVC") and
+        `test`, as neurodecode.inference.with_tests gives them.
 
     Returns
     -------
@@ -65,11 +69,12 @@ def regions(
     Raises
     ------
     TypeError, ValueError
-        Anything but such a Dataset; a ceiling or marks of other dimensions or labels.
+        Anything but such a Dataset; a ceiling, marks or contrast of other dimensions or labels.
     """
     data = group_variables(summary, dims=("region", "layer"), who="summary")
     names, layers = data["region"].values.tolist(), data["layer"].values.tolist()
     over = over_dim(data)
+    between = None if contrast is None else _contrast(contrast, data)
     with style():
         ax = axes_or_new(ax, width=PAGE if len(names) * len(layers) > 9 else PAGE / 2)
         spots = _spots(len(names), len(layers))
@@ -102,7 +107,9 @@ def regions(
         if ceiling is not None:
             _ceilings(ax, spots, _like(ceiling, data, who="ceiling"), width=_width(len(names)))
         if marks is not None:
-            _marks(ax, spots, _stars(_like(marks, data, who="marks")), _tops(data, over, ceiling))
+            _marks(ax, spots, _stars(_like(marks, data, who="marks")), _over_bars(data, over, ceiling))
+        if contrast is not None and between is not None:
+            _brackets(ax, spots[_ends(contrast, names)], between, _tops(data, over, ceiling))
         _chance(ax, chance_of(data.attrs))
         each = chances_of(data)
         if each is not None:
@@ -115,6 +122,8 @@ def regions(
             subjects_words(data["n"], over) + dots,
             "bars: mean, error bars: ±1 SEM" if int(data["n"].max()) > 1 else "bars: its score",
             *([] if marks is None else _test_words(marks)),
+            *([] if contrast is None else _bracket_words(contrast)),
+            *_ceiling_words(ceiling),
         )
     return ax
 
@@ -125,11 +134,13 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
     Parameters
     ----------
     profile : Dataset with mean, low, high, p, n_voxels, over (region, layer)
-        From neurodecode.spatial.region_profile; where it has ``values`` of several subjects, a dot each.
+        From neurodecode.spatial.region_profile; where it has ``values`` of several subjects, a dot each. A variable
+        ``p_corrected`` is taken in place of ``p``, and its attr `test` written under the axes.
     ax : optional
         Axes to draw on; by default those of a new figure.
     contrast : (layer,), optional
-        p values of the difference of two regions: a bracket over the two bars of each layer.
+        p of the difference of two regions: a bracket over their bars in each layer; attrs `pair` ("LVC - HVC") and
+        `test` are written under the axes.
 
     Returns
     -------
@@ -171,11 +182,11 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
             if n > 1:
                 _dots(ax, x, one["values"].transpose("layer", over).values, width=_width(len(names)))
         tops = _profile_tops(data, over if n > 1 else None)
-        p = data["p"].transpose("region", "layer").values
+        p = data["p_corrected" if "p_corrected" in data else "p"].transpose("region", "layer").values
         stars = np.array([[stars_of(float(v)) for v in row] for row in p], dtype=object)
         _marks(ax, spots, stars, tops)
         if p_between is not None:
-            _brackets(ax, spots, p_between, tops)
+            _brackets(ax, spots[_ends(contrast, names)] if contrast is not None else spots, p_between, tops)
         _finish(ax, layers, map_label(data.attrs))
         _legend(ax)
         note(
@@ -183,10 +194,21 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
             *([f"n = {counted(n, over)} (dots)"] if n > 1 else []),
             f"bars: mean over voxels{' and subjects' if n > 1 else ''}",
             "error bars: 95\u00a0% bootstrap interval over voxels",
-            "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001, permuting voxels",
-            *([] if p_between is None else ["brackets: difference of the two regions"]),
+            _profile_words(data),
+            *([] if contrast is None else _bracket_words(contrast)),
         )
     return ax
+
+
+def _profile_words(data: xr.Dataset) -> str:
+    """What a star over a bar of a profile means."""
+    test = (
+        str(data["p_corrected"].attrs.get("test", "corrected"))
+        if "p_corrected" in data
+        else "permuting voxels"
+    )
+    stars = "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001"
+    return f"{stars}: above as many voxels of the whole map, {test}"
 
 
 def stars_of(p: float) -> str:
@@ -203,6 +225,29 @@ def _spots(n_regions: int, n_layers: int) -> np.ndarray:
 
 def _width(n_regions: int) -> float:
     return _ROOM / n_regions * 0.92
+
+
+def _ends(contrast: xr.DataArray, names: list[str]) -> list[int]:
+    """Positions of the two regions of a contrast: the ones its attrs name, else the two that there are."""
+    if "pair" not in contrast.attrs:
+        return [0, 1]
+    pair = str(contrast.attrs["pair"]).split(" - ")
+    lacking = [name for name in pair if name not in names]
+    if lacking or len(pair) != 2:
+        raise ValueError(f"the contrast is of {listed(pair)}, but there are bars of {listed(names)}")
+    return [names.index(name) for name in pair]
+
+
+def _bracket_words(contrast: xr.DataArray) -> list[str]:
+    pair = str(contrast.attrs.get("pair", "the two regions")).replace(" - ", " against ")
+    test = f", {contrast.attrs['test']}" if "test" in contrast.attrs else ""
+    return [f"brackets: {pair}{test}", "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001"]
+
+
+def _ceiling_words(ceiling: xr.DataArray | None) -> list[str]:
+    if ceiling is None or "source" not in ceiling.attrs:
+        return []
+    return [f"noise ceiling: {ceiling.attrs['source']}"]
 
 
 def _test_words(marks: xr.DataArray) -> list[str]:
@@ -241,6 +286,13 @@ def _tops(data: xr.Dataset, over: str, ceiling: xr.DataArray | None) -> np.ndarr
     if "values" in data:
         top = np.fmax(top, data["values"].max(over).transpose("region", "layer").values)
     return top if ceiling is None else np.fmax(top, _like(ceiling, data, who="ceiling"))
+
+
+def _over_bars(data: xr.Dataset, over: str, ceiling: xr.DataArray | None) -> np.ndarray:
+    """Where stars stand (region, layer): on their bar, or on its ceiling where that leaves no room between."""
+    bars, ink = (_tops(data, over, ticks) for ticks in (None, ceiling))
+    room = 0.09 * float(np.nanmax(ink, initial=0.0))
+    return np.where(ink - bars < room, ink, bars)
 
 
 def _subjects(data: xr.Dataset) -> int:
@@ -358,10 +410,10 @@ def _like(array: xr.DataArray, data: xr.Dataset, *, who: str) -> np.ndarray:
 
 def _contrast(contrast: xr.DataArray, data: xr.Dataset) -> np.ndarray:
     require_dims(contrast, ["layer"], who="contrast")
-    if contrast.ndim != 1 or data.sizes["region"] != 2:
+    if contrast.ndim != 1 or (data.sizes["region"] != 2 and "pair" not in contrast.attrs):
         raise ValueError(
-            f"a contrast is (layer,) for two regions, but it has {tuple(map(str, contrast.dims))} and the profile "
-            f"{data.sizes['region']} region(s); select two regions, e.g. .sel(region=['LVC', 'HVC'])"
+            f"a contrast is (layer,) for two regions (attrs 'pair'), but it is {tuple(map(str, contrast.dims))}, "
+            f"and there are {data.sizes['region']} region(s); select two regions, e.g. .sel(region=['LVC', 'HVC'])"
         )
     absent = [v for v in data["layer"].values.tolist() if v not in contrast["layer"].values.tolist()]
     if absent:

@@ -19,6 +19,7 @@ from .look import (
     group_variables,
     layer_colours,
     legend_above,
+    lines,
     note,
     over_dim,
     probability,
@@ -41,6 +42,7 @@ def time_course(
     *,
     ax: Axes | None = None,
     clusters: xr.Dataset | None = None,
+    latencies: xr.Dataset | None = None,
     planted: xr.DataArray | None = None,
     onset: float = 0.0,
 ) -> Axes:
@@ -55,9 +57,13 @@ def time_course(
     ax : optional
         Axes to draw on; by default those of a new figure.
     clusters : Dataset with boolean significant (window, layer), optional
-        From neurodecode.inference.clusters: bars in the lines' colours under the curves; attrs `alpha`.
+        From neurodecode.inference.clusters: bars in the lines' colours under the curves; attrs `alpha`, `n`, `family`.
+    latencies : Dataset with estimate, low, high (measure, layer), optional
+        From neurodecode.inference.latency, in seconds: over the curves a dot at each "peak", with its interval; attrs
+        `level` and `interval`.
     planted : (layer), optional
-        When simulated effects peak, in seconds: triangles in the lines' colours at the top; NaN has none.
+        When simulated effects peak, in seconds: triangles in the lines' colours at the top, in the rows of
+        ``latencies`` where there are some; NaN has none.
     onset : float
         Of the stimulus, in seconds: a thin line.
 
@@ -68,7 +74,7 @@ def time_course(
     Raises
     ------
     TypeError, ValueError
-        Anything but such a Dataset, or clusters or planted peaks of other windows or layers.
+        Anything but such a Dataset, or clusters, latencies or planted peaks of other windows or layers.
     """
     single = isinstance(summary, xr.Dataset) and "time" in summary.dims
     summary, clusters = (by_window(a) for a in (summary, clusters))
@@ -76,6 +82,7 @@ def time_course(
     layers = data["layer"].values.tolist()
     significant = None if clusters is None else _significant(clusters, data)
     peaks = None if planted is None else _peaks(planted, layers)
+    found = None if latencies is None else _found(latencies, layers)
     over = over_dim(data)
     with style():
         ax = axes_or_new(ax)
@@ -99,7 +106,9 @@ def time_course(
         ax.set_xlim(min(time[0], onset * _MS) - pad, time[-1] + pad)
         y_label(ax, score_label(data.attrs))
         ax.set_xlabel("Time from onset (ms)" if single else "Centre of the window, from onset (ms)")
-        if peaks is not None:
+        if found is not None:
+            _intervals(ax, found * _MS, None if peaks is None else peaks * _MS, layer_colours(layers))
+        elif peaks is not None:
             _triangles(ax, peaks * _MS, layer_colours(layers))
         legend_above(ax, *ax.get_legend_handles_labels())
         drawn = "line: mean, band: ±1 SEM" if int(data["n"].max()) > 1 else "no error band, no test"
@@ -108,7 +117,8 @@ def time_course(
             if clusters is None or significant is None
             else [_cluster_words(clusters, significant, data, over)]
         )
-        note(ax, subjects_words(data["n"], over), drawn, *_reach_words(data), *tested)
+        timed = [] if latencies is None else [_latency_words(latencies, over)]
+        note(ax, subjects_words(data["n"], over), drawn, *_reach_words(data), *tested, *timed)
     return ax
 
 
@@ -116,6 +126,7 @@ def generalisation(
     matrix: xr.DataArray,
     *,
     ax: Axes | None = None,
+    clusters: xr.Dataset | None = None,
     vmax: float | None = None,
     colour_bar: bool = True,
     onset: float = 0.0,
@@ -129,6 +140,8 @@ def generalisation(
         mean of the coordinate `chance` does, and without either 0.
     ax : optional
         Axes to draw on; by default those of a new figure.
+    clusters : Dataset with boolean significant (train_window, test_window), optional
+        From neurodecode.inference.clusters: outlined in black; attrs `alpha`, `n`, `over`, `family`.
     vmax : optional
         The score at the strongest red; the strongest blue is as far below chance. By default the farthest score.
     colour_bar : bool
@@ -162,6 +175,9 @@ def generalisation(
         image = ax.pcolormesh(
             x, y, shown.values, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, rasterized=True
         )
+        inside = None if clusters is None else _inside(clusters, shown)
+        if inside is not None:
+            _outline(ax, x, y, inside)
         span = [max(x[0], y[0]), min(x[-1], y[-1])]
         ax.plot(span, span, color="black", lw=0.7, ls=(0, (4, 2.5)), label="diagonal")
         ax.axvline(onset * _MS, color="#606060", lw=0.7)
@@ -175,12 +191,16 @@ def generalisation(
         ax.set_ylabel("Training window (ms)")
         if colour_bar:
             _score_bar(ax.figure, [ax], image, shown)
-            note(ax, *_matrix_words(matrix))
+            note(ax, *_matrix_words(matrix), *_outline_words(clusters))
     return ax
 
 
 def generalisation_panels(
-    matrices: xr.DataArray, *, figure: Figure | SubFigure | None = None, onset: float = 0.0
+    matrices: xr.DataArray,
+    *,
+    clusters: xr.Dataset | None = None,
+    figure: Figure | SubFigure | None = None,
+    onset: float = 0.0,
 ) -> Figure | SubFigure:
     """Draw a matrix of :func:`generalisation` a layer, side by side under one colour scale.
 
@@ -188,6 +208,8 @@ def generalisation_panels(
     ----------
     matrices : (layer, train_window, test_window)
         Windows in seconds; attrs `score`, `units` and `chance`.
+    clusters : Dataset with boolean significant (layer, train_window, test_window), optional
+        From neurodecode.inference.clusters: outlined in black, as by :func:`generalisation`.
     figure : optional
         A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
     onset : float
@@ -213,11 +235,12 @@ def generalisation_panels(
         axes = list(fig.subplots(1, len(layers), squeeze=False, sharey=True)[0])
         for ax, layer in zip(axes, layers, strict=True):
             one = alike.sel(layer=layer, drop=True)
-            generalisation(one, ax=ax, vmax=middle + reach, colour_bar=False, onset=onset)
+            found = None if clusters is None else clusters.sel(layer=layer, drop=True)
+            generalisation(one, ax=ax, clusters=found, vmax=middle + reach, colour_bar=False, onset=onset)
             ax.set_title(str(layer), loc="left")
             ax.label_outer()
         _score_bar(fig, axes, axes[0].collections[0], matrices)
-        words = "; ".join(_matrix_words(matrices))
+        words = lines([*_matrix_words(matrices), *_outline_words(clusters)], int(PAGE * 25))
         fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     return fig
 
@@ -261,13 +284,57 @@ def _matrix_words(scores: xr.DataArray) -> list[str]:
     ]
 
 
-def _peaks(planted: xr.DataArray, layers: list[Any]) -> np.ndarray:
+def _inside(clusters: xr.Dataset, shown: xr.DataArray) -> np.ndarray:
+    """Boolean (train_window, test_window) of the windows that are shown."""
+    found = _require_significant(clusters)
+    require_dims(found, ["train_window", "test_window"], who="clusters")
+    for dim in ("train_window", "test_window"):
+        if not np.array_equal(found[dim].values, shown[dim].values):
+            raise ValueError(
+                f"clusters have {found.sizes[dim]} labels of {dim!r} and the matrix {shown.sizes[dim]}, or other ones; "
+                "compute both from the same scores"
+            )
+    if found.ndim != 2:
+        raise ValueError(
+            f"clusters of one matrix are needed, got {tuple(map(str, found.dims))}; select a layer first"
+        )
+    return np.asarray(found.transpose("train_window", "test_window").values, dtype=bool)
+
+
+def _outline(ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
+    """Black lines along the borders of cells (row, column) that are inside; x and y are the borders of cells."""
+    from matplotlib.collections import LineCollection
+
+    padded = np.pad(inside, 1)
+    segments = []
+    for row, column in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1]):
+        segments.append([(x[column], y[row]), (x[column + 1], y[row])])
+    for row, column in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1]):
+        segments.append([(x[column], y[row]), (x[column], y[row + 1])])
+    # The frame cuts off half of a line that lies on it.
+    ax.add_collection(
+        LineCollection(segments, colors="black", linewidths=1.0, label="_clusters", zorder=4, clip_on=False)
+    )
+
+
+def _outline_words(clusters: xr.Dataset | None) -> list[str]:
+    if clusters is None:
+        return []
+    marks = "black outlines:" if bool(clusters["significant"].any()) else "there are no"
+    return [
+        _tested_words(
+            clusters, marks, int(clusters.attrs.get("n", 2)), str(clusters.attrs.get("over", "subject"))
+        )
+    ]
+
+
+def _peaks(planted: xr.DataArray, layers: list[Any], *, who: str = "planted") -> np.ndarray:
     """Peaks (layer) in s, matched by label."""
-    require_dims(planted, ["layer"], who="planted")
+    require_dims(planted, ["layer"], who=who)
     absent = [v for v in layers if v not in planted["layer"].values.tolist()]
     if planted.ndim != 1 or absent:
         raise ValueError(
-            f"planted must be (layer) with the {len(layers)} layers of summary, but it is "
+            f"{who} must be (layer) with the {len(layers)} layers of summary, but it is "
             f"{tuple(map(str, planted.dims))} and lacks {len(absent)}; select one subject and window first"
         )
     return planted.sel(layer=layers).values.astype(float)
@@ -298,6 +365,61 @@ def _triangles(ax: Axes, peaks: np.ndarray, colours: list[str]) -> None:
     ax.set_ylim(low, high + step * (max(rows) + 1.4))
 
 
+def _found(latencies: xr.Dataset, layers: list[Any]) -> np.ndarray:
+    """Peak, low and high (3, layer) in s, matched by label."""
+    lacking = [k for k in ("estimate", "low", "high") if k not in latencies]
+    if lacking or "peak" not in latencies["measure"].values.tolist():
+        raise ValueError(
+            f"latencies must be the Dataset of neurodecode.inference.latency; there is no {lacking or 'peak'}"
+        )
+    peak = latencies.sel(measure="peak")
+    return np.stack([_peaks(peak[k], layers, who="latencies") for k in ("estimate", "low", "high")])
+
+
+def _intervals(ax: Axes, found: np.ndarray, planted: np.ndarray | None, colours: list[str]) -> None:
+    """Over the curves a row a layer: peak (3, layer: estimate, low, high) and, where it is known, the planted one."""
+    low, high = ax.get_ylim()
+    step = (high - low) * 0.04
+    left, right = ax.get_xlim()
+    for row, (colour, (at, start, stop)) in enumerate(zip(colours, found.T, strict=True)):
+        y = high + step * (len(colours) - row)
+        if np.isfinite(at):
+            # Limits beyond the windows are cut off there.
+            ends = np.clip([start, stop], left, right)
+            ax.plot(
+                ends, [y, y], color=colour, lw=1.0, label=f"_latency {row}", zorder=3, solid_capstyle="butt"
+            )
+            ax.plot(at, y, marker="o", ms=3.2, mec="none", color=colour, ls="", label="_peak", zorder=4)
+        if planted is not None and np.isfinite(planted[row]):
+            ax.plot(
+                planted[row], y, marker="v", ms=3.6, mfc="white", mec=colour, mew=0.8, ls="", label="_planted", zorder=5
+            )  # fmt: skip
+    ax.plot([], [], marker="o", ms=3.2, mec="none", color="#606060", lw=1.0, label="peak, with interval")
+    if planted is not None:
+        ax.plot(
+            [],
+            [],
+            marker="v",
+            ms=3.6,
+            mfc="white",
+            mec="#606060",
+            mew=0.8,
+            ls="",
+            label="planted (simulated)",
+        )
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    ax.set_ylim(low, high + step * (len(colours) + 1))
+    # The rows lie above the scale, not on it.
+    ax.set_yticks(ticks)
+
+
+def _latency_words(latencies: xr.Dataset, over: str) -> str:
+    level, how = latencies.attrs.get("level", 0.95), str(latencies.attrs.get("interval", "bootstrap"))
+    return f"dots above: peak of the mean with {float(level):.0%} interval ({how} over {over}s)".replace(
+        "%", "\u00a0%"
+    )
+
+
 def _reach_words(data: xr.Dataset) -> list[str]:
     """How far windows reach around their centres: why scores rise before the stimulus does anything."""
     if not {"start", "stop"} <= set(data.coords):
@@ -308,12 +430,22 @@ def _reach_words(data: xr.Dataset) -> list[str]:
 
 def _cluster_words(clusters: xr.Dataset, significant: np.ndarray, data: xr.Dataset, over: str) -> str:
     """What the bars are; with so few subjects that none can be, that there are none."""
-    alpha = float(clusters.attrs.get("alpha", 0.05))
-    n = int(data["n"].min())
-    if not significant.any() and 0.5**n > alpha:
-        return f"no cluster can be significant: with {counted(n, over)} p\u00a0≥\u00a0{probability(round(0.5**n, 4))}"
-    bars = "bars below:" if significant.any() else "there are no"
-    return f"{bars} clusters above chance (sign flips over {over}s, p\u00a0≤\u00a0{probability(alpha)})"
+    marks = "bars below:" if significant.any() else "there are no"
+    return _tested_words(clusters, marks, int(data["n"].min()), over)
+
+
+def _tested_words(clusters: xr.Dataset, marks: str, n: int, over: str) -> str:
+    """What is marked, by which test, corrected for what."""
+    alpha, n = float(clusters.attrs.get("alpha", 0.05)), int(clusters.attrs.get("n", n))
+    tail = int(clusters.attrs.get("tail", 1))
+    smallest = 0.5 ** (n - (tail == 0))
+    if marks == "there are no" and smallest > alpha:
+        return f"no cluster can be significant: with {counted(n, over)} p\u00a0≥\u00a0{probability(round(smallest, 4))}"
+    names = [str(clusters.attrs.get(k, "")) for k in ("a", "b")]
+    what = {1: "above chance", 0: "other than chance", -1: "below chance"}[tail]
+    what = f"of a difference between {names[0]} and {names[1]}" if all(names) else what
+    family = ", corrected over layers" if clusters.attrs.get("family") == "all" else ""
+    return f"{marks} clusters {what} (sign flips over {counted(n, over)}, p\u00a0≤\u00a0{probability(alpha)}{family})"
 
 
 def edges(centres: np.ndarray) -> np.ndarray:
@@ -326,11 +458,7 @@ def edges(centres: np.ndarray) -> np.ndarray:
 
 def _significant(clusters: xr.Dataset, data: xr.Dataset) -> np.ndarray:
     """Boolean (layer, window), matched by label."""
-    if not isinstance(clusters, xr.Dataset) or "significant" not in clusters:
-        raise ValueError(
-            "clusters must be the Dataset of neurodecode.inference.clusters, with the variable 'significant'"
-        )
-    found = clusters["significant"]
+    found = _require_significant(clusters)
     require_dims(found, ["window"], who="clusters")
     if "layer" not in found.dims:
         found = found.expand_dims(layer=data["layer"].values)
@@ -343,6 +471,14 @@ def _significant(clusters: xr.Dataset, data: xr.Dataset) -> np.ndarray:
             "compute both from the same scores"
         )
     return found.sel(layer=data["layer"].values).transpose("layer", "window").values.astype(bool)
+
+
+def _require_significant(clusters: object) -> xr.DataArray:
+    if not isinstance(clusters, xr.Dataset) or "significant" not in clusters:
+        raise ValueError(
+            "clusters must be the Dataset of neurodecode.inference.clusters, with the variable 'significant'"
+        )
+    return clusters["significant"]
 
 
 def _cluster_bars(

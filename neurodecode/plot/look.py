@@ -306,25 +306,25 @@ def inches_wide(ax: Axes) -> float:
 def note(ax: Axes, *clauses: str) -> None:
     """Write what is shown (n, meaning of error bars) in small print under the axes, a line broken between clauses."""
     down = 26 if ax.get_xlabel() else 15
-    words = _lines(clauses, max(24, int(inches_wide(ax) * 25)))
+    words = lines(clauses, max(24, int(inches_wide(ax) * 25)))
     ax.annotate(
         words, (0, 0), xytext=(0, -down), xycoords="axes fraction", textcoords="offset points", ha="left", va="top",
         size=6, color="#404040", annotation_clip=False, label="note", linespacing=1.25,
     )  # fmt: skip
 
 
-def _lines(clauses: Sequence[str], letters: int) -> str:
+def lines(clauses: Sequence[str], letters: int) -> str:
     """Join clauses by semicolons; only one that is longer than a line is broken within."""
     from textwrap import wrap
 
-    lines: list[str] = []
+    found: list[str] = []
     for i, clause in enumerate(clauses):
         text = clause + (";" if i < len(clauses) - 1 else "")
-        if lines and len(lines[-1]) + 1 + len(text) <= letters:
-            lines[-1] += f" {text}"
+        if found and len(found[-1]) + 1 + len(text) <= letters:
+            found[-1] += f" {text}"
         else:
-            lines += wrap(text, letters, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines)
+            found += wrap(text, letters, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(found)
 
 
 def y_label(ax: Axes, label: str) -> None:

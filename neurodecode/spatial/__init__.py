@@ -4,8 +4,18 @@ Figures 7 and 9a-d of the method's paper (MindDiffuser, 2025).
 """
 
 from ..maps import unit_range, weight_map
+from .ceiling import ceiling
 from .decode import decode
 from .export import to_surface, to_volume
 from .profile import contrast, region_profile
 
-__all__ = ["contrast", "decode", "region_profile", "to_surface", "to_volume", "unit_range", "weight_map"]
+__all__ = [
+    "ceiling",
+    "contrast",
+    "decode",
+    "region_profile",
+    "to_surface",
+    "to_volume",
+    "unit_range",
+    "weight_map",
+]

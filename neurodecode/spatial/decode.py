@@ -82,9 +82,9 @@ def decode(
     )
     masks = {t.subject: brain.regions(t.responses, regions) for t in todo}
     for task in todo:
-        inside = masks[task.subject]
-        counts = inside.values.sum(axis=inside.get_axis_num("voxel" if "voxel" in inside.dims else "channel"))
-        sizes = dict(zip(map(str, inside.region.values), counts.tolist(), strict=True))
+        found = masks[task.subject]
+        counts = found.values.sum(axis=found.get_axis_num("voxel" if "voxel" in found.dims else "channel"))
+        sizes = dict(zip(map(str, found.region.values), counts.tolist(), strict=True))
         require_enough(task, sizes, what="regions")
     names = list(dict.fromkeys(str(r) for m in masks.values() for r in m.region.values))
     parameters = {**describe(todo), "regions": names, "by": by}
@@ -106,9 +106,10 @@ def decode(
 def _each(task: Task, masks: list[xr.DataArray], *, by: str) -> Iterator[xr.DataArray]:
     """Scores in every region."""
     for mask in masks:
-        yield task.scores(partial(_inside, mask=mask), by=by)
+        yield task.scores(partial(inside, mask=mask), by=by)
 
 
-def _inside(responses: xr.DataArray, *, mask: xr.DataArray) -> xr.DataArray:
+def inside(responses: xr.DataArray, *, mask: xr.DataArray) -> xr.DataArray:
+    """Responses of a region's voxels or channels."""
     dim = "voxel" if "voxel" in mask.dims else "channel"
     return responses.isel({dim: mask.values})
