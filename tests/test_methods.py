@@ -134,6 +134,15 @@ def ceilings(how=nd.ceilings.ncsnr) -> xr.Dataset:
     return how(nd.brain.fmri(values, sample=range(48), stimulus=NAMES * 2), n_bootstrap=9, seed=4)
 
 
+def decoded_ceiling() -> xr.DataArray:
+    one = voxels()
+    trials = xr.concat(
+        [one, one + np.random.default_rng(5).normal(size=one.shape)], "sample", combine_attrs="override"
+    )
+    trials = trials.assign_coords(sample=[f"trial_{i}" for i in range(48)])
+    return nd.spatial.ceiling(one, features(), nd.RidgeDecoder(), trials=trials, regions=["V1"])
+
+
 def prepared(responses=None, **options) -> xr.DataArray:
     from neurodecode.datasets.prepared import write
 
@@ -193,6 +202,7 @@ RESULTS = {
     "occlusion": maps_of_time,
     "gradient": gradient,
     "ncsnr": ceilings,
+    "decoded ceiling": decoded_ceiling,
     "halves": lambda: ceilings(nd.ceilings.split_half),
     "centres": lambda: nd.store.stamp(features(), what="retrieval.concept_centres", parameters={}),
     "prepared": lambda: prepared(normalise=nd.prepare.ZScore(by="run"), average=["test"]),
@@ -331,6 +341,8 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (RESULTS["profile"], "Averages of the maps of 1 subject were taken over the voxels of 2 regions (V1 and V4)."),
         (RESULTS["prepared"], 'of the training samples, separately for each value of "run". Repeats of a'),
         (lambda: prepared(epochs(), normalise=nd.prepare.MVNN(), average="all"), "(Guggenmos et al. 2018). "),
+        (decoded_ceiling, "those of the decoders' predictions, from repeats of the test stimuli by the analysis of"),
+        (decoded_ceiling, "for averages of 2 trials."),
         (RESULTS["ncsnr"], "from 48 trials of 24 stimuli by the analysis of variance"),
         (RESULTS["unknown"], 'made by "my.own", of whose methods only the parameters are known. The analysis was run'),
     ],

@@ -481,6 +481,118 @@ def test_without_significant_clusters_the_note_says_why(rng, n, said):
     assert said in words(nd_plot.time_course(summary, clusters=xr.Dataset({"significant": none})))
 
 
+def test_peaks_with_intervals_stand_over_their_curves(by_window):
+    estimate = xr.DataArray(
+        [[0.05, 0.1, np.nan], [0.0, 0.15, 0.2]], dims=("measure", "layer"),
+        coords={"measure": ["onset", "peak"], "layer": LAYERS[::-1]},
+    )  # fmt: skip
+    found = xr.Dataset(
+        {"estimate": estimate, "low": estimate - 0.02, "high": estimate + 0.5},
+        attrs={"level": 0.9, "interval": "jackknife"},
+    )
+    planted = xr.DataArray([0.1, 0.12, np.nan], dims="layer", coords={"layer": LAYERS})
+    ax = nd_plot.time_course(by_window, latencies=found, planted=planted)
+    dots = [ln for ln in ax.lines if ln.get_label() == "_peak"]
+    assert [round(float(ln.get_xdata()[0]), 6) for ln in dots] == [200.0, 150.0, 0.0]
+    rows = [float(ln.get_ydata()[0]) for ln in dots]
+    assert rows == sorted(rows, reverse=True)
+    assert min(rows) > float((by_window["mean"] + by_window["sem"]).max())
+    for line, dot in zip([ln for ln in ax.lines if ln.get_label().startswith("_latency")], dots, strict=True):
+        left, right = line.get_xdata()
+        assert round(float(left), 6) == round(float(dot.get_xdata()[0]) - 20, 6) or left == ax.get_xlim()[0]
+        assert right <= ax.get_xlim()[1]
+        assert line.get_color() == dot.get_color()
+    triangles = [ln for ln in ax.lines if ln.get_label() == "_planted"]
+    assert [float(ln.get_ydata()[0]) for ln in triangles] == rows[:2]
+    assert "peak of the mean with 90 % interval (jackknife over subjects)" in words(ax)
+    with pytest.raises(ValueError, match="latencies must be \\(layer\\)"):
+        nd_plot.time_course(by_window, latencies=found.isel(layer=[0]))
+    with pytest.raises(ValueError, match="inference.latency"):
+        nd_plot.time_course(by_window, latencies=found.drop_vars("low"))
+
+
+def test_the_test_is_named_with_its_n_and_its_correction(by_window):
+    significant = xr.zeros_like(by_window["mean"], dtype=bool)
+    significant[4:7] = True
+    attrs = {"alpha": 0.01, "n": 9, "family": "all", "tail": 1}
+    said = words(
+        nd_plot.time_course(by_window, clusters=xr.Dataset({"significant": significant}, attrs=attrs))
+    )
+    assert (
+        "bars below: clusters above chance (sign flips over 9 subjects, p ≤ .01, corrected over layers)"
+        in said
+    )
+    attrs = {"alpha": 0.05, "n": 9, "tail": 0, "a": "layer c", "b": "layer z"}
+    said = words(
+        nd_plot.time_course(by_window, clusters=xr.Dataset({"significant": significant}, attrs=attrs))
+    )
+    assert (
+        "clusters of a difference between layer c and layer z (sign flips over 9 subjects, p ≤ .05)" in said
+    )
+
+
+def test_clusters_of_time_by_time_are_outlined(rng):
+    centres = np.arange(4) * 0.05
+    matrix = xr.DataArray(
+        rng.normal(size=(2, 4, 4)), dims=("layer", "train_window", "test_window"), attrs={"chance": 0.0},
+        coords={"layer": ["c", "z"], "train_window": centres, "test_window": centres},
+    )  # fmt: skip
+    inside = xr.zeros_like(matrix, dtype=bool)
+    inside[0, 1, 1:3] = True  # a rectangle of two cells
+    clusters = xr.Dataset({"significant": inside.transpose(..., "layer")}, attrs={"n": 6, "over": "subject"})
+    figure = nd_plot.generalisation_panels(matrix, clusters=clusters)
+    first, second = figure.axes[:2]
+    (lines,) = [c for c in first.collections if c.get_label() == "_clusters"]
+    drawn = {tuple(sorted(map(tuple, np.round(s, 6).tolist()))) for s in lines.get_segments()}
+    across = {((x, y), (x + 50.0, y)) for x in (25.0, 75.0) for y in (25.0, 75.0)}
+    upwards = {((x, 25.0), (x, 75.0)) for x in (25.0, 125.0)}
+    assert drawn == across | upwards
+    (none,) = [c for c in second.collections if c.get_label() == "_clusters"]
+    assert len(none.get_segments()) == 0
+    assert "black outlines: clusters above chance (sign flips over 6 subjects" in words(figure)
+    assert "outlines" not in words(nd_plot.generalisation_panels(matrix))
+    with pytest.raises(ValueError, match="clusters have 3 labels of 'train_window' and the matrix 4"):
+        nd_plot.generalisation(matrix[0], clusters=clusters.isel(layer=0, train_window=slice(3)))
+    with pytest.raises(ValueError, match="select a layer first"):
+        nd_plot.generalisation(matrix[0], clusters=clusters)
+
+
+def test_brackets_join_the_two_bars_that_a_contrast_names(by_region):
+    names = by_region.region.values.tolist()
+    pair = xr.DataArray(
+        [0.0005, 0.2, 0.03], dims="layer", coords={"layer": LAYERS},
+        attrs={"pair": f"{names[2]} - {names[0]}", "test": "t-test over 4 subjects, Holm"},
+    )  # fmt: skip
+    ax = nd_plot.regions(
+        by_region, contrast=pair, ceiling=(by_region["mean"] + 0.5).assign_attrs(source="of repeats")
+    )
+    bars = [c for c in ax.containers if isinstance(c, matplotlib.container.BarContainer)]
+    brackets = [ln for ln in ax.lines if ln.get_label() == "_contrast"]
+    for i, bracket in enumerate(brackets):
+        ends = sorted({bars[j][i].get_x() + bars[j][i].get_width() / 2 for j in (0, 2)})
+        np.testing.assert_allclose(sorted(set(bracket.get_xdata())), ends)
+        assert min(bracket.get_ydata()) > float((by_region["mean"].sel(layer=LAYERS[i]) + 0.5).max())
+    assert [t.get_text() for t in ax.texts if t.get_text() in ("***", "n.s.", "*")] == ["***", "n.s.", "*"]
+    said = words(ax)
+    assert f"brackets: {names[2]} against {names[0]}, t-test over 4 subjects, Holm" in said
+    assert "noise ceiling: of repeats" in said
+    with pytest.raises(ValueError, match="the contrast is of 'LVC', 'V9'"):
+        nd_plot.regions(by_region, contrast=pair.assign_attrs(pair="LVC - V9"))
+    with pytest.raises(ValueError, match="a contrast is"):
+        nd_plot.regions(by_region, contrast=pair.drop_attrs())
+
+
+def test_stars_stand_on_bars_unless_a_ceiling_is_in_the_way(by_region):
+    marks = xr.ones_like(by_region["mean"], dtype=bool)
+    far, near = (by_region["mean"] + by_region["sem"] + up for up in (0.6, 0.001))
+    heights = {}
+    for name, ceiling in (("none", None), ("far", far), ("near", near)):
+        ax = nd_plot.regions(by_region, marks=marks, ceiling=ceiling)
+        heights[name] = np.array([t.xy[1] for t in ax.texts if t.get_text() == "*"])
+    np.testing.assert_allclose(heights["far"], heights["none"])
+    assert (heights["near"] >= heights["none"]).all()
+
+
 def test_clusters_of_other_windows_are_refused(by_window):
     significant = xr.zeros_like(by_window["mean"], dtype=bool)
     with pytest.raises(ValueError, match="13 windows and summary 14"):

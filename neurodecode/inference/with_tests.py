@@ -60,7 +60,9 @@ def with_tests(
     if not lattice or not bool(np.isfinite(values).all()):
         return result
     found = clusters(scores, over=over, family="all", alpha=alpha, n_permutations=n_permutations, seed=seed)
-    result = result.assign({k: found[k].assign_attrs(found.attrs) for k in ("p", "significant")})
+    result = result.assign(
+        {k: found[k].drop_attrs(deep=False).assign_attrs(found.attrs) for k in ("p", "significant")}
+    )
     if len(set(CURVES) & set(values.dims)) == 1 and max(values.sizes.get(d, 0) for d in CURVES) >= 3:
         times = latency(scores, over=over, seed=seed)
         result = result.assign(
@@ -77,7 +79,7 @@ def _of_regions(
     """Which bars lie above chance, and where the two regions of a pair differ."""
     above = above_chance(scores, over=over, alpha=alpha)
     said = {k: above.attrs[k] for k in ("test", "alpha")}
-    found = {k: above[k].assign_attrs(said) for k in ("p", "significant")}
+    found = {k: above[k].drop_attrs(deep=False).assign_attrs(said) for k in ("p", "significant")}
     sides = [values.sel(region=name) for name in pair if name in values["region"].values.tolist()]
     if len(sides) < 2 or _whole(sides[0] - sides[1], over) < 2:
         return found

@@ -110,6 +110,16 @@ def _sweep(made: Made) -> list[str]:
     return [first, *decoders(made.get("decoders")), *splits.split(made), splits.score(made)]
 
 
+def _decoded_ceiling(made: Made) -> list[str]:
+    n = made.get("n")
+    of = f", for averages of {count(n, 'trial')}" if n is not None else ""
+    return [
+        *_decode(made),
+        "Noise ceilings were those of the decoders' predictions, from repeats of the test stimuli by the analysis of "
+        f"variance (Searle, Casella & McCulloch 1992; Allen et al. 2022){of}.",
+    ]
+
+
 def _generalise(made: Made) -> list[str]:
     crossed = "Decoders fitted in one window were tested in every window (King & Dehaene 2014)."
     first, *others = _sweep(made)
@@ -230,6 +240,7 @@ Kind = Callable[[Made], list[str]]
 
 KINDS: dict[str, Kind] = {
     "spatial.decode": _decode,
+    "spatial.ceiling": _decoded_ceiling,
     "temporal.sweep": _sweep,
     "temporal.generalise": _generalise,
     "temporal.patterns": _patterns,
