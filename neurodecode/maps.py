@@ -6,19 +6,35 @@ as 'this voxel carries that feature': filters also weigh voxels that merely canc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import linalg
 
-from . import store
-from .labels import FEATURE, LAYER, SAMPLE, require_choice, require_dims, require_finite, require_same
-from .solve.sides import statistics
+from . import lazy, store
+from .labels import (
+    FEATURE,
+    LAYER,
+    SAMPLE,
+    require_choice,
+    require_dims,
+    require_finite,
+    require_memory,
+    require_same,
+)
+from .solve import Streamed
 
-KINDS = ("filter", "pattern", "selection")
+KINDS = ("filter", "pattern", "selection", "joint")
+# Those that are made with the training responses.
+FORWARD = ("pattern", "joint")
 REDUCTIONS = ("mean_abs", "l2", "mean")
 UNITS = ("standardised", "original")
+# Bytes of the targets that are taken at a time where responses are read from a dask array once for each block.
+WIDE = 2**28
+# Decoded features count as independent if no direction of them has less than this share of the largest's variance.
+INDEPENDENT = 1e-10
 
 
 def weight_map(
@@ -36,18 +52,20 @@ def weight_map(
     ----------
     decoder : fitted RidgeDecoder
         Fitted on labelled data; its weights are streamed, never dense as a whole.
-    kind : {"filter", "pattern", "selection"}
+    kind : {"filter", "pattern", "selection", "joint"}
         The weights; the forward-model patterns Cov(x, s) / Var(s) of every decoded feature s = x w taken singly
-        (Haufe et al. 2014, computed as X^T (X W)); or the share of features that selected a voxel.
+        (Haufe et al. 2014); the share of features that selected a voxel; or the patterns of all features jointly,
+        Cov(x) W Cov(s)^-1.
     reduce : {"mean_abs", "l2", "mean"}
         Over the features of a layer: mean of absolute values, root of the sum of squares, or signed mean.
-    responses : (sample, voxel), for kind="pattern"
-        The training responses.
+    responses : (sample, voxel), for the patterns
+        The training responses. They are read some samples at a time, and may be a dask array.
     by : str
         Feature coordinate that tells the layers apart; without a ``layer`` all features are one.
     units : {"standardised", "original"}
         Per training SD of feature and voxel, so that features and voxels of different scale count alike (a pattern is
-        then Pearson r of voxel and decoded feature); or in the data's units.
+        then Pearson r of voxel and decoded feature, a joint one a standardised regression coefficient); or in the
+        data's units.
 
     Returns
     -------
@@ -56,7 +74,10 @@ def weight_map(
     Raises
     ------
     ValueError
-        Unknown names; a pattern without responses or with other voxels; a selection of a decoder that selects none.
+        Unknown names; a pattern without responses or with other voxels; a selection of a decoder that selects none;
+        joint patterns of decoded features that are not independent of each other.
+    MemoryError
+        If a block of targets, or for joint patterns a matrix feature x feature, would not fit.
     """
     found = reduced(decoder, kind=kind, reduce=reduce, responses=responses, by=by, units=units)
     parameters = {"kind": kind, "reduce": reduce, "units": units, "by": by, "decoder": decoder}
@@ -74,12 +95,15 @@ def reduced(
     by: str = LAYER,
 ) -> xr.DataArray:
     """Make the map of :func:`weight_map` without its stamp, for results of many maps that bear one stamp."""
-    for value, allowed, what in (
-        (kind, KINDS, "kind"),
-        (reduce, REDUCTIONS, "reduce"),
-        (units, UNITS, "units"),
-    ):
-        require_choice(value, allowed, what=what)
+    require_options(kind=kind, reduce=reduce, units=units)
+    x = Streamed(training(responses, decoder.axes()[0])) if kind in FORWARD else None
+    return mapped(decoder, x, kind=kind, reduce=reduce, units=units, by=by)
+
+
+def mapped(
+    decoder: Any, x: Streamed | None, *, kind: str, reduce: str, units: str, by: str = LAYER
+) -> xr.DataArray:
+    """Make the map of :func:`weight_map` from the training responses as a matrix, which patterns need."""
     inner, outer = decoder.axes()
     if outer.dims != (FEATURE,):
         raise ValueError(
@@ -90,10 +114,10 @@ def reduced(
         if decoder.n_voxels is None:
             raise ValueError("kind='selection' needs a decoder that selects: RidgeDecoder(n_voxels=...)")
         values = _frequency(decoder.selected_, layers)
-    elif kind == "filter":
+    elif x is None:
         values = _reduce(decoder.weight_blocks(units=units), layers, inner.size, reduce)
     else:
-        values = _reduce(_patterns(decoder, _training(responses, inner), units), layers, inner.size, reduce)
+        values = _reduce(_forward(decoder, x, kind=kind, units=units), layers, inner.size, reduce)
     return xr.DataArray(
         values.reshape(-1, *inner.shape),
         dims=(by, *inner.dims),
@@ -101,6 +125,16 @@ def reduced(
         attrs={**inner.attrs, "kind": kind, "reduce": reduce, "units": _unit_text(kind, reduce, units)},
         name="weight_map",
     )
+
+
+def require_options(*, kind: str, reduce: str, units: str) -> None:
+    """Refuse unknown names."""
+    for value, allowed, what in (
+        (kind, KINDS, "kind"),
+        (reduce, REDUCTIONS, "reduce"),
+        (units, UNITS, "units"),
+    ):
+        require_choice(value, allowed, what=what)
 
 
 def unit_range(values: xr.DataArray, *, by: str = LAYER) -> xr.DataArray:
@@ -147,8 +181,11 @@ def _frequency(selected: Any, layers: np.ndarray) -> np.ndarray:
     )
 
 
-def _training(responses: xr.DataArray | None, inner: xr.DataArray) -> np.ndarray:
-    """Return the training responses as a matrix (sample, p), once they are known to be those of the fit."""
+def training(responses: xr.DataArray | None, inner: xr.DataArray) -> Any:
+    """Return the training responses as a matrix (sample, p), once they are known to be those of the fit.
+
+    A dask array stays one.
+    """
     if responses is None:
         raise ValueError("kind='pattern' needs responses=..., the responses that the decoder was fitted on")
     require_dims(responses, [SAMPLE, *map(str, inner.dims)], who="responses")
@@ -156,20 +193,92 @@ def _training(responses: xr.DataArray | None, inner: xr.DataArray) -> np.ndarray
         if dim in inner.coords:
             require_same(inner, responses, str(dim), who=("the decoder", "responses"))
     require_finite(responses, who="responses")
-    return responses.transpose(SAMPLE, *inner.dims).values.reshape(responses.sizes[SAMPLE], -1)
+    ordered = responses.transpose(SAMPLE, *inner.dims)
+    values = ordered.data if lazy.is_dask(ordered) else ordered.values
+    return values.reshape(responses.sizes[SAMPLE], -1)
 
 
-def _patterns(decoder: Any, x: np.ndarray, units: str) -> Iterator[xr.DataArray]:
-    """Yield Cov(x, s) / Var(s), or Pearson r of x and s where standardised, for blocks of decoded features s."""
-    mean, sd, varies = statistics(x)
-    centred = np.where(varies, x - mean, 0.0)
+def _forward(decoder: Any, x: Streamed, *, kind: str, units: str) -> Iterator[xr.DataArray]:
+    """Yield patterns (..., feature) for blocks of decoded features s, taken singly or jointly (Haufe et al. 2014).
+
+    Singly Cov(x, s) / Var(s), standardised Pearson r of x and s; jointly Cov(x) W Cov(s)^-1.
+    """
+    blocks = _joint_weights(decoder, x) if kind == "joint" else _weights(decoder, x)
+    for block, deviation in blocks:
+        flat = block.values.reshape(len(x.sd), -1)
+        found, power = x.products(flat)
+        if kind == "pattern":
+            deviation = np.sqrt(np.where(power > 0, power, 1.0))
+            found /= deviation**2
+        if units == "standardised":
+            found *= deviation / x.sd[:, None]
+        yield block.copy(data=found.reshape(block.shape))
+
+
+def _weights(decoder: Any, x: Streamed) -> Iterator[tuple[xr.DataArray, Any]]:
+    """Blocks of weights, joined to wide ones where x has to be read again for each."""
+    inner, outer = decoder.axes()
+    width = max(512, WIDE // (8 * inner.size)) if lazy.is_dask(x.x) else 512
+    require_memory(
+        x.room + 4 * 8 * inner.size * min(width, outer.size),
+        what=f"patterns of {min(width, outer.size)} features at a time on {inner.size} predictors",
+        remedy="map fewer voxels (a region)",
+    )
+    held: list[xr.DataArray] = []
     for block in decoder.weight_blocks():
-        decoded = centred @ block.values.reshape(centred.shape[1], -1)
-        power = np.sqrt(np.mean(decoded**2, axis=0))
-        scale = np.where(power > 0, power, 1.0)
-        covariance = centred.T @ decoded / len(centred)
-        pattern = covariance / (sd[:, None] * scale) if units == "standardised" else covariance / scale**2
-        yield block.copy(data=pattern.reshape(block.shape))
+        held.append(block)
+        if sum(b.shape[-1] for b in held) >= width:
+            yield xr.concat(held, dim=FEATURE) if len(held) > 1 else held[0], None
+            held = []
+    if held:
+        yield xr.concat(held, dim=FEATURE) if len(held) > 1 else held[0], None
+
+
+def _joint_weights(decoder: Any, x: Streamed) -> Iterator[tuple[xr.DataArray, np.ndarray]]:
+    """Blocks of W Cov(s)^-1, whose products with Cov(x) are the joint patterns, and the SDs of their features."""
+    inner, outer = decoder.axes()
+    p, q = inner.size, outer.size
+    require_memory(
+        x.room + 8 * (5 * q * q + 4 * p * min(512, q)),
+        what=f"joint patterns of {q} features (their covariance is {q} x {q})",
+        remedy="take fewer features, or kind='pattern', which takes each singly",
+    )
+
+    def flat() -> Iterable[np.ndarray]:
+        return (b.values.reshape(p, -1).astype(np.float64) for b in decoder.weight_blocks())
+
+    deviation, precision = _precision(x.decoded(flat, q))
+    first = 0
+    for block in decoder.weight_blocks():
+        part = slice(first, first + block.shape[-1])
+        start, values = 0, np.zeros((p, block.shape[-1]))
+        for w in flat():
+            values += w @ precision[start : start + w.shape[1], part]
+            start += w.shape[1]
+        yield block.copy(data=values.reshape(block.shape)), deviation[part]
+        first = part.stop
+
+
+def _precision(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """SDs (q) of decoded features and the inverse of their covariance (q, q); 0 for features that are constant."""
+    deviation = np.sqrt(np.diag(covariance))
+    varies = deviation > 0
+    scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
+    correlation = (covariance * scale * scale[:, None])[np.ix_(varies, varies)]
+    precision = np.zeros_like(covariance)
+    if not varies.any():
+        return deviation, precision
+    values, vectors = linalg.eigh(correlation)
+    few = int((values < INDEPENDENT * values[-1]).sum())
+    if few:
+        raise ValueError(
+            f"joint patterns need decoded features that are independent of each other, but of {varies.sum()} {few} "
+            "follow from the others (more features than samples or voxels, or features that say the same); take fewer "
+            "features, or kind='pattern', which takes each singly"
+        )
+    inverse = (vectors / values) @ vectors.T
+    precision[np.ix_(varies, varies)] = inverse
+    return deviation, precision * scale * scale[:, None]
 
 
 def _unit_text(kind: str, reduce: str, units: str) -> str:
@@ -178,5 +287,8 @@ def _unit_text(kind: str, reduce: str, units: str) -> str:
     of = {"mean_abs": "mean absolute", "l2": "l2 norm of", "mean": "mean"}[reduce]
     if kind == "pattern":
         return f"{of} pattern ({'Pearson r' if units == 'standardised' else 'response per feature unit'})"
+    if kind == "joint":
+        per = "SD of response per SD of feature" if units == "standardised" else "response per feature unit"
+        return f"{of} joint pattern ({per})"
     per = "SD of feature per SD of response" if units == "standardised" else "feature per response unit"
     return f"{of} weight ({per})"

@@ -253,3 +253,104 @@ def test_errors_name_what_is_allowed():
         weight_map(nd.RidgeEncoder().fit(features, responses))
     with pytest.raises(ValueError, match="fitted on NumPy"):
         weight_map(nd.RidgeDecoder().fit(responses.values, features.values))
+
+
+# ---------------------------------------------------------------- joint patterns, and maps that are streamed
+
+
+@pytest.mark.parametrize("units", ["original", "standardised"])
+def test_joint_patterns_equal_the_closed_form(units):
+    responses, features = brain(4)
+    decoder = decoder_with_names(responses, features, 4)
+    w = decoder.weights_.values
+    sigma = np.cov(responses.values.T)
+    expected = sigma @ w @ np.linalg.inv(np.cov((responses.values @ w).T))
+    if units == "standardised":
+        expected *= (responses.values @ w).std(0) / responses.values.std(0)[:, None]
+    found = weight_map(decoder, kind="joint", reduce="mean", responses=responses, units=units, by="name")
+    np.testing.assert_allclose(found.values, expected.T, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+
+
+def test_joint_patterns_equal_mnes_of_several_targets():
+    """MNE divides by the covariance of the true targets; undone, what is left is Cov(x) w of both."""
+    responses, features = brain(5)
+    decoder = decoder_with_names(responses, features, None)
+    model = LinearModel(Ridge(alpha=5.0)).fit(responses.values, features.values)
+    ours = nd.RidgeDecoder(alpha=5.0, standardise=False).fit(
+        responses, features.assign_coords(name=("feature", list("abcde")))
+    )
+    found = weight_map(ours, kind="joint", reduce="mean", responses=responses, units="original", by="name")
+    decoded = np.cov((responses.values @ ours.weights_.values).T)
+    theirs = np.cov(features.values.T) @ get_coef(model, "patterns_")
+    np.testing.assert_allclose(decoded @ found.values, theirs, rtol=1e-6, atol=1e-9 * np.abs(theirs).max())
+    assert decoder.alpha == 5.0
+
+
+def test_joint_patterns_refuse_features_that_say_the_same():
+    responses, features = brain()
+    twice = xr.concat([features, features[:, :1]], dim="feature")
+    decoder = nd.RidgeDecoder().fit(responses, twice)
+    with pytest.raises(ValueError, match=r"of 6 1 follow from the others.*kind='pattern'"):
+        weight_map(decoder, kind="joint", responses=responses)
+
+
+@pytest.mark.parametrize("kind", ["pattern", "joint"])
+def test_chunks_of_samples_and_dask_arrays_give_the_same(monkeypatch, kind):
+    pytest.importorskip("dask")
+    from neurodecode.solve import streamed
+
+    responses, features = brain()
+    decoder = nd.RidgeDecoder().fit(responses, features)
+    whole = weight_map(decoder, kind=kind, responses=responses)
+    monkeypatch.setattr(streamed, "CHUNK", 7 * 8 * 9)  # seven samples
+    monkeypatch.setattr("neurodecode.maps.WIDE", 1)
+    np.testing.assert_allclose(weight_map(decoder, kind=kind, responses=responses), whole, rtol=1e-9)
+    lazy = responses.chunk({"sample": 11, "voxel": 4})
+    np.testing.assert_allclose(weight_map(decoder, kind=kind, responses=lazy), whole, rtol=1e-9)
+    narrow = weight_map(decoder, kind=kind, responses=responses.astype(np.float32))
+    np.testing.assert_allclose(narrow, whole, rtol=1e-3, atol=1e-4)
+
+
+def test_a_pattern_never_holds_a_copy_of_the_responses(monkeypatch):
+    """Beside responses of 16 MB a map may hold chunks and blocks of targets, not as much again in float64."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    names = np.arange(4000)
+    values = rng.normal(size=(4000, 1000)).astype(np.float32)
+    responses = nd.brain.fmri(values, sample=names, stimulus=names)
+    features = nd.brain.features(rng.normal(size=(4000, 8)).astype(np.float32), stimulus=names)
+    decoder = nd.RidgeDecoder(10.0).fit(responses, features)
+    from neurodecode.solve import streamed
+
+    monkeypatch.setattr(streamed, "CHUNK", 500 * 8 * 1000)
+    tracemalloc.start()
+    streamed.Streamed(values).products(decoder.weights_.values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A chunk is 500 samples here; whole, centred responses in float64 would take 32 MB.
+    assert peak < 16e6
+
+
+def test_weights_of_samples_count_as_copies():
+    from neurodecode.solve import Streamed
+
+    rng = np.random.default_rng(0)
+    x, w, counts = rng.normal(size=(30, 4)), rng.normal(size=(4, 2)), rng.integers(0, 3, 30)
+    once, copied = Streamed(x, counts), Streamed(np.repeat(x, counts, axis=0))
+    for name in ("mean", "sd"):
+        np.testing.assert_allclose(getattr(once, name), getattr(copied, name), rtol=1e-12)
+    for a, b in zip(once.products(w), copied.products(w), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    far = x * 1e-9 + 1e3  # means far larger than the spread
+    np.testing.assert_allclose(Streamed(far).sd, far.std(0), rtol=1e-6)
+
+
+def test_a_map_that_would_not_fit_is_refused(memory_left):
+    responses, features = brain()
+    decoder = nd.RidgeDecoder().fit(responses, features)
+    memory_left(1000)
+    with pytest.raises(MemoryError, match="patterns of 5 features at a time on 9 predictors"):
+        weight_map(decoder, kind="pattern", responses=responses)
+    with pytest.raises(MemoryError, match="joint patterns of 5 features"):
+        weight_map(decoder, kind="joint", responses=responses)

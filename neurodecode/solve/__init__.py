@@ -4,11 +4,13 @@ from .fit import Beside, Fitted, Settings, fit_ridge
 from .gram import cross, gram
 from .ridge import leave_one_out_errors, ridge_weights
 from .selected import most_correlated
+from .streamed import Streamed
 
 __all__ = [
     "Beside",
     "Fitted",
     "Settings",
+    "Streamed",
     "cross",
     "fit_ridge",
     "gram",

@@ -9,8 +9,8 @@ from sklearn.base import clone
 
 from .. import folds, store
 from ..crossval import Features, Responses, by_space, checked
-from ..labels import LAYER, require_choice, require_coord, require_same
-from ..maps import KINDS, REDUCTIONS, UNITS, reduced
+from ..labels import LAYER, require_coord, require_same
+from ..maps import reduced, require_options
 from .sweep import common_time
 from .windows import windows
 
@@ -44,12 +44,7 @@ def patterns(
         Mean over the samples of the window, with the channels' kinds and positions; attrs kind, reduce, units and
         provenance.
     """
-    for value, allowed, what in (
-        (kind, KINDS, "kind"),
-        (reduce, REDUCTIONS, "reduce"),
-        (units, UNITS, "units"),
-    ):
-        require_choice(value, allowed, what=what)
+    require_options(kind=kind, reduce=reduce, units=units)
     arrays, spaces = checked(epochs, features)
     decoders = by_space(decoder, list(spaces))
     laid = windows(common_time(arrays), width=width, step=step, tmin=tmin, tmax=tmax)
