@@ -6,7 +6,7 @@ Everything a user can have got wrong is checked for all subjects and folds befor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,19 @@ class Task:
         """One decoder a space, fitted on the fold's training part of ``view(responses)``."""
         return self._fitted(view(self.responses), fold)
 
+    def crossed(self, train: Sequence[Fold], test: Sequence[Fold]) -> xr.DataArray:
+        """Fit on the training part of some folds, score on the test part of others: (other, layer, fold).
+
+        ``other`` is the one that was fitted, ``fold`` the one that was tested.
+        """
+        tested = replace(self, folds=test)
+        truths = tested.truths()
+        rows = []
+        for fold in train:
+            decoders = self._fitted(self.responses, fold)
+            rows.append([self._tested(decoders, self.responses, part, truths) for part in test])
+        return joined([tested._by_layer(row) for row in rows], dim="other")
+
     def _fitted(self, seen: xr.DataArray, fold: Fold) -> dict[str, Any]:
         """One fitted decoder a space."""
         learned = seen.isel({SAMPLE: fold.train})
@@ -147,14 +160,14 @@ def _grouped(spaces: Mapping[str, xr.DataArray], decoders: Mapping[str, Any]) ->
     together: list[list[str]] = []
     for name in spaces:
         decoder = decoders[name]
-        if together and decoders[together[-1][-1]] is decoder and _fits_several(decoder):
+        if together and decoders[together[-1][-1]] is decoder and fits_several(decoder):
             together[-1].append(name)
         else:
             together.append([name])
     return [Group({n: spaces[n] for n in names}, decoders[names[0]]) for names in together]
 
 
-def _fits_several(decoder: Any) -> bool:
+def fits_several(decoder: Any) -> bool:
     """Whether a decoder has a ``fit_spaces`` that belongs to its ``fit``: who changes one alone means that one."""
     owners = [
         next((c for c in type(decoder).__mro__ if name in vars(c)), None) for name in ("fit", "fit_spaces")
@@ -217,22 +230,31 @@ def tasks(
     ValueError
         For anything in the data or the names that would make a fit fail or leak.
     """
+    shared = [shared] if isinstance(shared, str) else sorted(shared)
+    plan = {"train": train, "test": test, "folds": split_by, "shared": shared}
+
+    def cut(array: xr.DataArray) -> list[Fold]:
+        return splits(array, train=train, test=test, folds=split_by, shared=shared)
+
+    return planned(responses, features, decoder, cut=cut, plan=plan, score=score, by=by)
+
+
+def planned(
+    responses: Responses,
+    features: Features,
+    decoder: Any,
+    *,
+    cut: Callable[[xr.DataArray], list[Fold]],
+    plan: Mapping[str, Any],
+    score: Any,
+    by: str = LAYER,
+) -> list[Task]:
+    """Make tasks as :func:`tasks` does, with the folds that ``cut`` returns for a subject's responses."""
     arrays, spaces = checked(responses, features)
     groups = _grouped(spaces, by_space(decoder, list(spaces)))
     chosen = named(score)
-    shared = [shared] if isinstance(shared, str) else sorted(shared)
-    plan = {"train": train, "test": test, "folds": split_by, "shared": shared}
     found = [
-        Task(
-            subject,
-            array,
-            spaces,
-            splits(array, train=train, test=test, folds=split_by, shared=shared),
-            groups,
-            chosen,
-            plan,
-        )
-        for subject, array in arrays.items()
+        Task(subject, array, spaces, cut(array), groups, chosen, plan) for subject, array in arrays.items()
     ]
     for task in found:
         _rehearse(task, by)
