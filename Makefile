@@ -5,7 +5,7 @@
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
-EXTRAS := cortex,scale,vision,bids,bands,dev
+EXTRAS := cortex,scale,vision,bids,bands,rsa,dev
 
 # One thread pool at a time: BLAS threads under parallel workers are many times slower than one thread.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 MPLBACKEND=Agg

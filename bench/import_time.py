@@ -20,6 +20,7 @@ HEAVY = (
     "mne",
     "nilearn",
     "open_clip",
+    "rsatoolbox",
     "torch",
     "torchvision",
     "transformers",
