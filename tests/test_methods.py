@@ -73,6 +73,29 @@ def weight_map(**options) -> xr.DataArray:
     return nd.spatial.weight_map(decoder, **({"kind": "pattern", "responses": train} | options))
 
 
+def bootstrapped(**options) -> xr.Dataset:
+    return nd.spatial.map_bootstrap(nd.RidgeDecoder(7.0), voxels(), features(), n_bootstrap=5, **options)
+
+
+def permuted(**options) -> xr.Dataset:
+    settings = {"n_permutations": 6, "n_pilot": 20} | options
+    return nd.spatial.map_permutation(nd.RidgeDecoder(7.0), voxels(), features(), **settings)
+
+
+def transferred(**options) -> xr.DataArray:
+    return nd.spatial.transfer(voxels(), features(), nd.RidgeDecoder(6.0), by="run", folds=2, **options)
+
+
+def across() -> xr.DataArray:
+    cells = {name: epochs() for name in ("a", "b", "c")}
+    return nd.spatial.transfer_across(cells, features(), nd.RidgeDecoder(6.0), folds=4)
+
+
+def similar() -> xr.DataArray:
+    parameters = {"method": "crossnobis", "by": "stimulus", "cv": "run", "rsatoolbox": "0.3.2"}
+    return nd.store.stamp(features(), what="rsa.rdm", parameters=parameters)
+
+
 def clusters(**options) -> xr.Dataset:
     return nd.inference.clusters(sweep(5), **({"n_permutations": 32} | options))
 
@@ -188,6 +211,11 @@ RESULTS = {
     "selection map": lambda: nd.spatial.weight_map(
         nd.RidgeDecoder(n_voxels=3).fit(voxels(), features()), kind="selection"
     ),
+    "map bootstrap": bootstrapped,
+    "map permutation": lambda: permuted(blocks="run", reduce="mean"),
+    "transfer": transferred,
+    "transfer across": across,
+    "dissimilarities": similar,
     "profile": lambda: nd.spatial.region_profile(weight_map(), ["V1", "V4"], n_permutations=9, n_bootstrap=8),
     "contrast": lambda: nd.spatial.contrast(weight_map(), pair=("V1", "V4"), n_permutations=9),
     "clusters": clusters,
@@ -335,6 +363,17 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (identify, "the 1 and 5 candidates most like it by Pearson's correlation; chance was 0.04167 and 0.2083"),
         (weight_map, "Forward-model patterns (Haufe et al. 2014) of 10 voxels were mapped, reduced to the mean of"),
         (lambda: weight_map(kind="filter"), "The decoder's weights of 10 voxels were mapped"),
+        (lambda: weight_map(kind="joint"), "Forward-model patterns of all features jointly (Haufe et al. 2014) of 10"),
+        (bootstrapped, "5 bootstrap samples of 24 stimuli with all their samples (Efron & Tibshirani 1993)"),
+        (lambda: bootstrapped(refit=False), "weights were held, and its patterns estimated again on each"),
+        (permuted, "tested for being larger against decoders of features that were shuffled over stimuli"),
+        (lambda: permuted(blocks="run", reduce="mean"), 'two-sided against decoders of features'),
+        (lambda: permuted(blocks="run"), 'within values of "run", repeats kept together (6 permutations; Phipson'),
+        (transferred, 'fitted on equally many samples of every value of "run", and tested on those of every'),
+        (transferred, "; 2 parts of the stimuli were left out of training in turn, and tested. No sample"),
+        (transferred, "of the same recording's or value's own training samples. Accuracy was"),
+        (across, "(3 features) was decoded of 3 recordings. The decoder"),
+        (similar, 'were computed by the method "crossnobis", cross-validated over values of "run" (Walther'),
         (RESULTS["best features"], "of each space, a share of 0.25 of the features, those decoded best, were kept"),
         (RESULTS["above chance"], "(one-sided t-test over 3 subjects, Benjamini-Hochberg; Benjamini & Hochberg 1995)"),
         (RESULTS["group"], "Means and standard errors were taken over subjects."),
@@ -507,6 +546,11 @@ def test_a_record_with_holes_and_other_numbers_claims_nothing_else(data, results
         ("mixed", "slopes", "condition by subject"),
         ("mixed", "df", "Student"),
         ("decode", "plan", "No sample"),
+        ("map bootstrap", "level", "Limits"),
+        ("map permutation", "blocks", "within values"),
+        ("map permutation", "n_pilot", "further ones"),
+        ("transfer", "rescale", "z-scored with the means and standard deviations of the same"),
+        ("dissimilarities", "cv", "cross-validated"),
         ("decode", "decoders", "ridge"),
         ("decode", "score", "Accuracy"),
         ("weight map", "reduce", "reduced to"),

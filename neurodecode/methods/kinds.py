@@ -20,6 +20,7 @@ REDUCED = {
 MAPS = {
     "filter": "the decoder's weights",
     "pattern": "forward-model patterns (Haufe et al. 2014)",
+    "joint": "forward-model patterns of all features jointly (Haufe et al. 2014)",
     "selection": "the share of features that selected a voxel",
 }
 UNITS = {
@@ -126,6 +127,51 @@ def _generalise(made: Made) -> list[str]:
     return [first, crossed, *others]
 
 
+def _transfer(made: Made) -> list[str]:
+    cells = f"every value of {quoted(made.get('by'))}" if made.get("by") else "every one"
+    return _crossed(made, sentence(f"{_from_responses(made)}, {splits.decoded(made)}"), cells)
+
+
+def _transfer_across(made: Made) -> list[str]:
+    n = made.sizes.get("train")
+    some_of = f" of {count(n, 'recording')}" if n is not None else ""
+    return _crossed(made, sentence(f"{splits.decoded(made)}{some_of}"), "every recording")
+
+
+def _crossed(made: Made, first: str, cells: str) -> list[str]:
+    plan = made.get("plan")
+    plan = plan if isinstance(plan, Mapping) else {}
+    how, scaled = plan.get("folds"), made.get("rescale")
+    parts = f"{number(how)} parts of the stimuli" if isinstance(how, int) else f"values of {quoted(how)}"
+    scaling = "Responses were z-scored with the means and standard deviations of the same recording's or value's own "
+    return [
+        first,
+        *decoders(made.get("decoders")),
+        sentence(
+            f"decoders were fitted on equally many samples of {cells}, and tested on those of {cells}",
+            f"; {parts} were left out of training in turn, and tested" if how is not None else None,
+        ),
+        splits.apart(plan.get("shared")),
+        f"{scaling}training samples." if scaled is True else "",
+        splits.score(made),
+    ]
+
+
+def _rsa(made: Made) -> list[str]:
+    method, by, cv, version = (made.get(k) for k in ("method", "by", "cv", "rsatoolbox"))
+    n = made.sizes.get(str(by))
+    what = count(n, str(by)) if n is not None and by else "stimuli"
+    crossed = f", cross-validated over values of {quoted(cv)} (Walther et al. 2016)" if cv is not None else ""
+    named = f" {version}" if version is not None else ""
+    return [
+        sentence(
+            f"dissimilarities of {what} were computed",
+            f" by the method {quoted(method)}{crossed}" if method is not None else None,
+            f" in rsatoolbox{named} (van den Bosch et al. 2025)",
+        )
+    ]
+
+
 def _best_features(made: Made) -> list[str]:
     keep = made.get("keep")
     share = "" if keep is None else f" a share of {number(keep)}"
@@ -159,6 +205,45 @@ def _reduction(made: Made) -> str:
 
 def _weight_map(made: Made) -> list[str]:
     return [*_of_decoder(made, "the decoder"), _reduction(made)]
+
+
+def _map_bootstrap(made: Made) -> list[str]:
+    over, b, level, n = made.get("over"), made.get("n_bootstrap"), made.get("level"), made.attrs.get("n_over")
+    units = count(n, str(over)) if n is not None and over else f"whole values of {quoted(over)}"
+    again = {
+        True: "the decoder was fitted again on each",
+        False: "the decoder's weights were held, and its patterns estimated again on each",
+    }.get(made.get("refit"))
+    return [
+        *_weight_map(made),
+        sentence(
+            f"standard errors came from {count(b, 'bootstrap sample')} of {units} with all their samples "
+            "(Efron & Tibshirani 1993)",
+            f"; {again}" if again else None,
+        )
+        if b is not None
+        else "",
+        f"Limits at the level {number(level)} are those of Student's t times the standard error."
+        if level is not None
+        else "",
+    ]
+
+
+def _map_permutation(made: Made) -> list[str]:
+    m, pilot, blocks, tail = (made.get(k) for k in ("n_permutations", "n_pilot", "blocks", "tail"))
+    within = f" within values of {quoted(blocks)}" if blocks is not None else ""
+    sided = {"two-sided": "two-sided", "greater": "for being larger"}.get(str(tail), "")
+    return [
+        *_weight_map(made),
+        sentence(
+            f"every value was tested {sided + ' ' if sided else ''}against decoders of features that were shuffled "
+            f"over stimuli{within}, repeats kept together",
+            f" ({count(m, 'permutation')}; Phipson & Smyth 2010)" if m is not None else None,
+        ),
+        "Probabilities were corrected over each layer by the largest value of every permutation (Nichols & Holmes 2002)"
+        + (f", in units of the mean and SD of {number(pilot)} further ones" if pilot is not None else "")
+        + ", and for false discoveries (Benjamini & Hochberg 1995).",
+    ]
 
 
 def _of_decoder(made: Made, subject: str) -> list[str]:
@@ -247,6 +332,11 @@ KINDS: dict[str, Kind] = {
     "temporal.occlusion": _occlusion,
     "temporal.gradient_input": _gradient_input,
     "selection.best_features": _best_features,
+    "spatial.map_bootstrap": _map_bootstrap,
+    "spatial.map_permutation": _map_permutation,
+    "spatial.transfer": _transfer,
+    "spatial.transfer_across": _transfer_across,
+    "rsa.rdm": _rsa,
     "weight_map": _weight_map,
     "networks.NetworkDecoder": _network,
     "datasets.prepared.write": _prepared,

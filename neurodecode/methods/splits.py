@@ -58,7 +58,7 @@ def split(made: Made) -> list[str]:
             f"decoders were fitted and tested by {_folded(how, folds)}",
             f", with {each} in every fold" if each else None,
         )
-    return [found, _apart(plan.get("shared"))]
+    return [found, apart(plan.get("shared"))]
 
 
 def _part(which: Any, default: str) -> str:
@@ -88,7 +88,8 @@ def _sizes(folds: Any) -> str | None:
     return f"{between(trained)} training and {between(tested)} test samples"
 
 
-def _apart(shared: Any) -> str:
+def apart(shared: Any) -> str:
+    """Say what training and test samples were not allowed to share."""
     if shared is None:
         return ""
     if not shared:
