@@ -45,7 +45,7 @@ def panel(ax, result: xr.Dataset) -> None:
     ax.set_xticks(place, [nd.networks.NAMES.get(m, m) for m in models], fontsize=6.5, rotation=30, ha="right")
     ax.set_ylabel(f"Top-{int(result['k'])} accuracy (proportion)")
     ax.set_ylim(bottom=0)
-    words = f"n = {n} subject{'s' * (n > 1)} (dots), {result.attrs['n_way']}-way; bars: 95 % bootstrap over subjects"
+    words = f"n = {n} subject{'s' * (n > 1)} (dots), {result.attrs['n_way']}-way; bars: 95 % interval over subjects"
     ax.set_xlabel(words, fontsize=6)
     ax.legend(frameon=False, fontsize=6.5)
 

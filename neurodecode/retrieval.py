@@ -38,8 +38,9 @@ CONCEPT = "concept"
 # How an interval is made, and what it says.
 INTERVALS = {
     "wilson": "Wilson score interval of a proportion of independent samples (Wilson 1927)",
-    "bootstrap": "percentile bootstrap over {over} (Efron & Tibshirani 1993)",
+    "bootstrap": "expanded percentile bootstrap over {over} (Hesterberg 2015)",
 }
+OVER_SUBJECTS = "Student's t over subjects"
 
 
 def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray:
@@ -142,7 +143,8 @@ def identify(
     interval : {"wilson", "bootstrap"}
         Of one subject. Wilson's takes samples as independent; with ``n_way`` outcomes are probabilities, which vary
         less than the 0 and 1 that it is made for, so that it is too wide rather than too narrow. The bootstrap draws
-        whole groups of samples with replacement, those of one value of ``over``, and takes percentiles.
+        whole groups of samples with replacement, those of one value of ``over``, and takes percentiles, so far out that
+        the mean of n normal groups would get its t interval.
     over : str, optional
         Sample coordinate of the groups, such as "concept". Default: ``answer``.
     level : float
@@ -153,8 +155,8 @@ def identify(
     -------
     Dataset
         ``accuracy``, ``low``, ``high`` (subject, k); ``n`` samples and ``groups`` drawn (subject); ``mean``,
-        ``mean_low``, ``mean_high`` (k) over subjects, limits by the bootstrap over subjects (NaN for one; too narrow
-        for a handful). Coordinate ``chance`` (k) is k / n_way. Attrs: units, n_way, candidates (how many), against
+        ``mean_low``, ``mean_high`` (k) over subjects, limits by Student's t, cut off at 0 and 1 (NaN for one subject;
+        of a handful, percentiles of the bootstrap would be too narrow). Coordinate ``chance`` (k) is k / n_way. Attrs: units, n_way, candidates (how many), against
         (what they are), metric, interval, over, level, provenance; chance where one k is asked for.
 
     Raises
@@ -190,11 +192,10 @@ def identify(
         )
     if interval == "wilson":
         _warn_if_shared(outcomes, by)
-    between = _Bootstrap(level, n_bootstrap, seed)
-    within: _Limits = _Wilson(level) if interval == "wilson" else between
+    within: _Limits = _Wilson(level) if interval == "wilson" else _Bootstrap(level, n_bootstrap, seed)
     n = candidates.sizes[STIMULUS] if n_way is None else n_way
     coords = {"subject": list(arrays), "k": ks, "chance": ("k", np.array(ks) / n)}
-    result = xr.Dataset(_summary(outcomes, within, between), coords=coords)
+    result = xr.Dataset(_summary(outcomes, within, level), coords=coords)
     result.attrs = {
         "score": "identification",
         "units": "proportion",
@@ -205,7 +206,7 @@ def identify(
         "answer": answer,
         "metric": metric,
         "interval": INTERVALS[interval].format(over=by),
-        "interval_of_mean": INTERVALS["bootstrap"].format(over="subject"),
+        "interval_of_mean": OVER_SUBJECTS,
         "level": level,
     }
     parameters = {**result.attrs, "k": ks, "over": by, "n_bootstrap": n_bootstrap}
@@ -264,16 +265,18 @@ class _Bootstrap:
         for i in range(self.draws):
             rows = rng.integers(0, len(sizes), len(sizes))
             drawn[i] = found[rows].sum(axis=0) / sizes[rows].sum()
+        n = len(sizes)
         tail = (1 - self.level) / 2
+        if n > 1:
+            tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1))
         return np.quantile(drawn, [tail, 1 - tail], axis=0)
 
 
-def _summary(outcomes: Sequence[_Outcome], within: _Limits, between: _Limits) -> dict[str, Any]:
+def _summary(outcomes: Sequence[_Outcome], within: _Limits, level: float) -> dict[str, Any]:
     """Variables of :func:`identify`: of every subject, and over subjects."""
     accuracy = np.stack([o.accuracy for o in outcomes])
     limits = np.stack([within(o.found, o.sizes) for o in outcomes])
-    several = len(outcomes) > 1
-    over = between(accuracy, np.ones(len(outcomes))) if several else np.full((2, accuracy.shape[1]), np.nan)
+    over = _over_subjects(accuracy, level)
     both, share = ("subject", "k"), {"score": "identification", "units": "proportion"}
     return {
         "accuracy": (both, accuracy, share),
@@ -285,6 +288,15 @@ def _summary(outcomes: Sequence[_Outcome], within: _Limits, between: _Limits) ->
         "mean_low": ("k", over[0], share),
         "mean_high": ("k", over[1], share),
     }
+
+
+def _over_subjects(accuracy: np.ndarray, level: float) -> np.ndarray:
+    """Limits (2, k) of the mean of accuracies (subject, k) by Student's t."""
+    n = len(accuracy)
+    if n < 2:
+        return np.full((2, accuracy.shape[1]), np.nan)
+    reach = stats.t.ppf(0.5 + level / 2, n - 1) * accuracy.std(axis=0, ddof=1) / np.sqrt(n)
+    return np.clip(accuracy.mean(axis=0) + np.array([[-1.0], [1.0]]) * reach, 0.0, 1.0)
 
 
 def _several(k: int | Sequence[int]) -> list[int]:

@@ -151,6 +151,7 @@ def test_the_bootstrap_draws_whole_concepts() -> None:
         lambda s, n, axis: s.sum(axis=axis) / n.sum(axis=axis),
         paired=True,
         method="percentile",
+        confidence_level=1 - 2 * stats.norm.cdf(-np.sqrt(7 / 6) * stats.t.ppf(0.975, 6)),
         n_resamples=20_000,
         random_state=1,
     ).confidence_interval
@@ -159,24 +160,23 @@ def test_the_bootstrap_draws_whole_concepts() -> None:
     assert abs(alone["low"] - found["low"]) > 0.03
     assert found["groups"].item() == 7
     assert found["n"].item() == 30
-    assert found.attrs["interval"] == "percentile bootstrap over concept (Efron & Tibshirani 1993)"
+    assert found.attrs["interval"] == "expanded percentile bootstrap over concept (Hesterberg 2015)"
 
 
-def test_limits_over_subjects_are_scipys_bootstrap() -> None:
+def test_limits_over_subjects_are_scipys_t() -> None:
     arrays = {f"S{s}": pair(noise=1.0 + s, seed=0)[0] for s in range(6)}
     candidates = pair(noise=1.0, seed=0)[1]
-    found = retrieval.identify(arrays, candidates, n_bootstrap=4000)
+    found = retrieval.identify(arrays, candidates)
     assert found["accuracy"].dims == ("subject", "k")
     assert found["subject"].values.tolist() == list(arrays)
     for k in (1, 5):
         each = [score.top_k(a, candidates, k=k).mean().item() for a in arrays.values()]
         np.testing.assert_allclose(found["accuracy"].sel(k=k), each)
         assert found["mean"].sel(k=k) == pytest.approx(np.mean(each))
-        expected = stats.bootstrap(
-            (each,), np.mean, method="percentile", n_resamples=20_000, random_state=1
-        ).confidence_interval
+        expected = stats.ttest_1samp(each, 0).confidence_interval(0.95)
         one = found.sel(k=k)
-        np.testing.assert_allclose([one["mean_low"], one["mean_high"]], expected, atol=0.02)
+        np.testing.assert_allclose([one["mean_low"], one["mean_high"]], np.clip(expected, 0, 1))
+    assert found.attrs["interval_of_mean"] == "Student's t over subjects"
     group = inference.group(found["accuracy"])
     np.testing.assert_allclose(group["mean"], found["mean"])
     np.testing.assert_allclose(group["chance"], found["chance"])

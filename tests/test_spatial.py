@@ -512,8 +512,13 @@ def test_profiles_and_contrasts_say_how_they_were_made():
     contrast = spatial.contrast(weights, both, pair=("b", "a"), n_permutations=5, seed=7)
     mapped = {"s1": nd.store.provenance(weights)}
     for found, what, names, counts in (
-        (profile, "spatial.region_profile", ["a", "b"], {"n_permutations": 5, "n_bootstrap": 6}),
-        (contrast, "spatial.contrast", ["b", "a"], {"n_permutations": 5}),
+        (
+            profile,
+            "spatial.region_profile",
+            ["a", "b"],
+            {"noise": "white", "n_permutations": 5, "n_bootstrap": 6},
+        ),
+        (contrast, "spatial.contrast", ["b", "a"], {"noise": "white", "n_permutations": 5}),
     ):
         made = nd.store.provenance(found)
         assert made["what"] == what

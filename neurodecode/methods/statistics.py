@@ -14,11 +14,22 @@ def _maps(made: Made) -> str:
     return f"the maps of {count(len(data), 'subject')}" if isinstance(data, dict) and data else "maps"
 
 
+SMOOTH = "from the variogram fitted to each map (Matheron 1963)"
+
+
 def _region_profile(made: Made) -> list[str]:
     regions, m, b = made.get("regions"), made.get("n_permutations"), made.get("n_bootstrap")
     where = some(regions, "region") if isinstance(regions, list) and regions else "each region"
+    first = f"Averages of {_maps(made)} were taken over the voxels of {where}."
+    if made.get("noise") == "smooth":
+        return [
+            first,
+            "Each average was compared, one-sided, with the average of the whole map by Student's t; standard errors "
+            f"and intervals allow for neighbouring voxels that are alike, {SMOOTH}, and degrees of freedom as well "
+            "(Clifford, Richardson & Hemon 1989).",
+        ]
     return [
-        f"Averages of {_maps(made)} were taken over the voxels of {where}.",
+        first,
         f"Intervals came from {count(b, 'bootstrap sample')} of voxels within subjects." if b else "",
         "Each average was compared, one-sided, with those of as many voxels drawn at random from the whole map"
         f" ({count(m, 'permutation')})."
@@ -28,13 +39,14 @@ def _region_profile(made: Made) -> list[str]:
 
 
 def _contrast(made: Made) -> list[str]:
-    m, pair = made.get("n_permutations"), made.attrs.get("pair")
+    m, pair, smooth = made.get("n_permutations"), made.attrs.get("pair"), made.get("noise") == "smooth"
+    voxels = " by permuting voxels between them" + (f" ({count(m, 'permutation')})" if m else "")
     return [
         sentence(
             f"in {_maps(made)}, the difference of the averages of two regions",
             f" ({pair})" if pair else None,
-            " was tested two-sided by permuting voxels between them",
-            f" ({count(m, 'permutation')})" if m else None,
+            " was tested two-sided",
+            f" by Student's t, with standard errors {SMOOTH}" if smooth else voxels,
         )
     ]
 

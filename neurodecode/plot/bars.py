@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROOM = 0.78  # share of a group's width that bars take
+# What a profile's error bars allow for.
+_NOISE = {"smooth": "of smooth maps", "white": "over voxels (bootstrap)"}
 
 
 def regions(
@@ -154,7 +156,7 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
     data = profile_variables(profile, who="profile")
     names, layers = data["region"].values.tolist(), data["layer"].values.tolist()
     p_between = None if contrast is None else _contrast(contrast, data)
-    over, n = over_dim(data), _subjects(data)
+    over, n, noise = over_dim(data), _subjects(data), data.attrs.get("noise")
     with style():
         ax = axes_or_new(ax)
         spots = _spots(len(names), len(layers))
@@ -193,7 +195,7 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
             ax,
             *([f"n = {counted(n, over)} (dots)"] if n > 1 else []),
             f"bars: mean over voxels{' and subjects' if n > 1 else ''}",
-            "error bars: 95\u00a0% bootstrap interval over voxels",
+            f"error bars: 95\u00a0% interval {_NOISE.get(str(noise), 'over voxels')}",
             _profile_words(data),
             *([] if contrast is None else _bracket_words(contrast)),
         )
@@ -202,13 +204,12 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
 
 def _profile_words(data: xr.Dataset) -> str:
     """What a star over a bar of a profile means."""
-    test = (
-        str(data["p_corrected"].attrs.get("test", "corrected"))
-        if "p_corrected" in data
-        else "permuting voxels"
-    )
+    smooth = data.attrs.get("noise") == "smooth"
+    plain = "Student's t" if smooth else "permuting voxels"
+    test = str(data["p_corrected"].attrs.get("test", "corrected")) if "p_corrected" in data else plain
     stars = "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001"
-    return f"{stars}: above as many voxels of the whole map, {test}"
+    than = "the mean" if smooth else "as many voxels"
+    return f"{stars}: above {than} of the whole map, {test}"
 
 
 def stars_of(p: float) -> str:

@@ -1,4 +1,4 @@
-"""What a map says of regions (Fig. 9d): means over voxels, bootstrap intervals, permutation tests."""
+"""What a map says of regions (Fig. 9d): means over voxels, with limits and tests that know how smooth the map is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from .. import brain, store
 from ..crossval import by_subject
 from ..labels import LAYER, listed, require_choice, require_dims, require_finite
+from ..solve.variogram import Variogram, degrees_of_freedom
 
 Maps = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
+NOISE = ("smooth", "white")
+PLACE = ("x", "y", "z")
+LEVEL = 0.95
 
 
 def region_profile(
     weight_map: Maps,
     regions: Any = None,
     *,
+    noise: str | None = None,
     n_permutations: int = 1000,
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -29,61 +35,73 @@ def region_profile(
     ----------
     weight_map : (layer, voxel) map, several of them, or a mapping of subject to map
     regions : see :func:`neurodecode.brain.regions`
-    n_permutations, n_bootstrap, seed : int
+    noise : "smooth" or "white"
+        Whether neighbouring voxels may be alike, as they are on every cortex. "smooth" needs the coordinates x, y, z of
+        the voxels; "white" takes voxels as exchangeable, and finds far too much where they are not. Default: "smooth"
+        where there are positions; attrs["noise"] says which.
+    n_permutations, n_bootstrap : int
+        For "white".
+    seed : int
 
     Returns
     -------
     Dataset over (region, layer)
-        ``mean`` over voxels, then over subjects; ``low``, ``high`` a 95 % interval from resampling voxels within
-        subjects; ``p`` one-sided, (b + 1) / (m + 1), against as many voxels drawn at random from the whole map of each
-        subject; ``values`` (region, layer, subject); ``n_voxels`` (region, subject). Its provenance holds the maps'.
+        ``mean`` over voxels, then over subjects; ``p``, one-sided: is it above the mean of the whole map; ``low``,
+        ``high`` a 95 % interval; ``values`` (region, layer, subject); ``above`` (region, layer, subject), those minus
+        the subject's mean of the whole map; ``n_voxels`` (region, subject). Its provenance holds the maps'.
+
+        "smooth": a subject's ``above`` has the variance w' C w with w = 1/n_r inside the region minus 1/n everywhere,
+        C the covariance that :class:`neurodecode.solve.variogram.Variogram` finds in the map; p and limits are
+        Student's t with the degrees of freedom of such a map (Clifford, Richardson & Hemon 1989). "white": p =
+        (b + 1) / (m + 1) against as many voxels drawn at random from the whole map of each subject; limits from
+        resampling voxels within subjects.
+
+    Raises
+    ------
+    ValueError
+        Another ``noise``, "smooth" without positions, layers or regions that differ between subjects, NaN.
 
     Notes
     -----
-    Voxels are taken as exchangeable. Neighbours on the cortex are alike, so p is too small for a claim about one region
-    of one subject; compare subjects for that.
+    All this is about these subjects' maps. For a claim about people give ``above`` to
+    :func:`neurodecode.inference.above_chance`.
     """
     _require_count(n_permutations, "n_permutations")
     _require_count(n_bootstrap, "n_bootstrap")
     maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
+    noise = _noise(maps, noise)
     masks = {s: brain.regions(m, regions) for s, m in maps.items()}
     _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
     _require_alike({s: m.coords["region"] for s, m in masks.items()}, "regions")
     random = np.random.default_rng(seed)
-    values, null, boot = [], [], []
-    for subject, m in maps.items():
-        inside = masks[subject].values
-        flat = m.values.T
-        values.append(_means(inside, flat))
-        null.append(np.stack([_means(inside, random.permutation(flat)) for _ in range(n_permutations)]))
-        boot.append(np.stack([_resampled(inside, flat, random) for _ in range(n_bootstrap)]))
-    mean = np.mean(values, axis=0)
-    # A mean over many terms differs from itself in the last digits when its terms are reordered.
-    beaten = np.sum(np.mean(null, axis=0) >= mean - 1e-12 * np.abs(mean), axis=0)
-    low, high = np.quantile(np.mean(boot, axis=0), [0.025, 0.975], axis=0)
+    values = np.stack([_means(masks[s].values, m.values.T) for s, m in maps.items()])
+    above = values - np.stack([m.values.mean(axis=1) for m in maps.values()])[:, None]
+    if noise == "smooth":
+        p, low, high = _smooth(maps, masks, values, above, random)
+    else:
+        p, low, high = _exchanged(maps, masks, values, n_permutations, n_bootstrap, random)
     first = next(iter(maps.values()))
     dims = ("region", LAYER)
+    counts = np.stack([masks[s].values.sum(axis=1) for s in maps], axis=-1)
     result = xr.Dataset(
         {
-            "mean": (dims, mean),
+            "mean": (dims, values.mean(axis=0)),
             "low": (dims, low),
             "high": (dims, high),
-            "p": (dims, (beaten + 1) / (n_permutations + 1)),
-            "values": ((*dims, "subject"), np.stack(values, axis=-1)),
-            "n_voxels": (
-                ("region", "subject"),
-                np.stack([masks[s].values.sum(axis=1) for s in maps], axis=-1),
-            ),
+            "p": (dims, p),
+            "values": ((*dims, "subject"), np.moveaxis(values, 0, -1)),
+            "above": ((*dims, "subject"), np.moveaxis(above, 0, -1)),
+            "n_voxels": (("region", "subject"), counts),
         },
         coords={
             "region": next(iter(masks.values())).region.values,
             LAYER: first.coords[LAYER].values,
             "subject": list(maps),
         },
-        attrs={**_common(first), "n_permutations": n_permutations, "n_bootstrap": n_bootstrap, "seed": seed},
     )
-    counts = {"n_permutations": n_permutations, "n_bootstrap": n_bootstrap}
-    return _stamped(result, "spatial.region_profile", counts, maps, masks, seed)
+    settings = {"noise": noise, "n_permutations": n_permutations, "n_bootstrap": n_bootstrap}
+    result.attrs = {**_common(first), **settings, "seed": seed}
+    return _stamped(result, "spatial.region_profile", settings, maps, masks, seed)
 
 
 def contrast(
@@ -91,21 +109,31 @@ def contrast(
     regions: Any = None,
     *,
     pair: tuple[str, str] = ("LVC", "HVC"),
+    noise: str | None = None,
     n_permutations: int = 1000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Test the difference of two regions' means, pair[0] - pair[1], by permuting voxels between them in every subject.
+    """Test the difference of two regions' means, pair[0] - pair[1], in every subject's map.
+
+    Parameters
+    ----------
+    weight_map, regions, noise, seed : see :func:`region_profile`
+    pair : two names among ``regions``
+    n_permutations : int
+        For "white", where voxels are permuted between the two.
 
     Returns
     -------
-    Dataset over (layer): ``difference`` (mean over subjects), two-sided ``p`` = (b + 1) / (m + 1), and ``values``
-    (layer, subject). Its provenance holds the maps'. Voxels that lie in both regions are refused.
+    Dataset over (layer): ``difference`` (mean over subjects), two-sided ``p``, by Student's t ("smooth") or
+    (b + 1) / (m + 1) ("white"), and ``values`` (layer, subject). Its provenance holds the maps'. Voxels that lie in
+    both regions are refused.
     """
     _require_count(n_permutations, "n_permutations")
     maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
+    noise = _noise(maps, noise)
     _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
     random = np.random.default_rng(seed)
-    values, null, masks = [], [], {}
+    masks = {}
     for subject, m in maps.items():
         found = brain.regions(m, list(pair) if regions is None else regions)
         for name in pair:
@@ -116,34 +144,157 @@ def contrast(
             raise ValueError(
                 f"{pair[0]} and {pair[1]} share {int((a & b).sum())} voxels; a contrast needs disjoint regions"
             )
-        flat = m.values.T[a | b]
-        inside = np.stack([a[a | b], b[a | b]])
-        values.append(np.subtract(*_means(inside, flat)))
-        null.append([np.subtract(*_means(inside, random.permutation(flat))) for _ in range(n_permutations)])
-    difference = np.mean(values, axis=0)
-    beaten = np.sum(np.abs(np.mean(null, axis=0)) >= np.abs(difference) * (1 - 1e-12), axis=0)
+    values = np.stack([np.subtract(*_means(masks[s].values, m.values.T)) for s, m in maps.items()])
+    difference = values.mean(axis=0)
+    if noise == "smooth":
+        p = _smooth_contrast(maps, masks, values, random)
+    else:
+        p = _exchanged_contrast(maps, masks, difference, n_permutations, random)
     first = next(iter(maps.values()))
+    settings = {"noise": noise, "n_permutations": n_permutations}
     result = xr.Dataset(
         {
             "difference": (LAYER, difference),
-            "p": (LAYER, (beaten + 1) / (n_permutations + 1)),
-            "values": ((LAYER, "subject"), np.stack(values, axis=-1)),
+            "p": (LAYER, p),
+            "values": ((LAYER, "subject"), values.T),
         },
         coords={LAYER: first.coords[LAYER].values, "subject": list(maps)},
-        attrs={
-            **_common(first),
-            "pair": f"{pair[0]} - {pair[1]}",
-            "n_permutations": n_permutations,
-            "seed": seed,
-        },
+        attrs={**_common(first), "pair": f"{pair[0]} - {pair[1]}", **settings, "seed": seed},
     )
-    return _stamped(result, "spatial.contrast", {"n_permutations": n_permutations}, maps, masks, seed)
+    return _stamped(result, "spatial.contrast", settings, maps, masks, seed)
+
+
+# ------------------------------------------------------------------------------------------- smooth noise
+def _smooth(
+    maps: Mapping[str, xr.DataArray],
+    masks: Mapping[str, xr.DataArray],
+    values: np.ndarray,
+    above: np.ndarray,
+    random: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P, and limits of the means, (region, layer), of values and ``above`` (subject, region, layer)."""
+    of_mean, of_above, df = (np.empty_like(values) for _ in range(3))
+    for i, (subject, m) in enumerate(maps.items()):
+        places = Variogram(_places(m), random)
+        whole = np.ones(m.sizes["voxel"], dtype=bool)
+        everywhere = places.shares(whole, whole)
+        c = np.stack([places.covariance(v) for v in m.values], axis=1)
+        df[i] = [degrees_of_freedom(one, everywhere) for one in c.T]
+        for j, inside in enumerate(masks[subject].values):
+            of_mean[i, j] = within = places.shares(inside, inside) @ c
+            of_above[i, j] = within - 2 * (places.shares(inside, whole) @ c) + everywhere @ c
+    t, few = _student(above, of_above, df, scale=np.abs(values).max())
+    mean, (se, of_limits) = values.mean(axis=0), _pooled(of_mean, df)
+    reach = stats.t.ppf(0.5 + LEVEL / 2, of_limits) * se
+    return np.where(np.isnan(t), 1.0, stats.t.sf(t, few)), mean - reach, mean + reach
+
+
+def _smooth_contrast(
+    maps: Mapping[str, xr.DataArray],
+    masks: Mapping[str, xr.DataArray],
+    values: np.ndarray,
+    random: np.random.Generator,
+) -> np.ndarray:
+    variance, df = np.empty_like(values), np.empty_like(values)
+    for i, (subject, m) in enumerate(maps.items()):
+        places = Variogram(_places(m), random)
+        whole = np.ones(m.sizes["voxel"], dtype=bool)
+        a, b = masks[subject].values
+        c = np.stack([places.covariance(v) for v in m.values], axis=1)
+        everywhere = places.shares(whole, whole)
+        df[i] = [degrees_of_freedom(one, everywhere) for one in c.T]
+        variance[i] = (places.shares(a, a) + places.shares(b, b) - 2 * places.shares(a, b)) @ c
+    t, few = _student(values, variance, df, scale=max(float(np.abs(m.values).max()) for m in maps.values()))
+    return np.where(np.isnan(t), 1.0, 2 * stats.t.sf(np.abs(t), few))
+
+
+def _student(
+    values: np.ndarray, variance: np.ndarray, df: np.ndarray, *, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """T of the means over subjects, the first axis, and its degrees of freedom; NaN where nothing varies."""
+    se, few = _pooled(variance, df)
+    varies = se > 1e-9 * scale
+    return np.divide(values.mean(axis=0), se, out=np.full_like(se, np.nan), where=varies), few
+
+
+def _pooled(variance: np.ndarray, df: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard error of a mean over subjects, and its degrees of freedom (Satterthwaite 1946)."""
+    variance = np.maximum(variance, 0)
+    total = variance.sum(axis=0)
+    squares = (variance**2 / df).sum(axis=0)
+    few = np.divide(total**2, squares, out=np.full_like(total, np.inf), where=squares > 0)
+    return np.sqrt(total) / len(variance), few
+
+
+def _noise(maps: Mapping[str, xr.DataArray], noise: str | None) -> str:
+    """Which noise is meant; smooth maps must say where their voxels are."""
+    lacking = [
+        s for s, m in maps.items() if not all(c in m.coords and m[c].dims == ("voxel",) for c in PLACE)
+    ]
+    if noise is None:
+        return "white" if lacking else "smooth"
+    require_choice(noise, NOISE, what="noise")
+    if noise == "smooth" and lacking:
+        raise ValueError(
+            f"noise='smooth' needs the coordinates x, y, z of every voxel, which the maps of {len(lacking)} of "
+            f"{len(maps)} subjects lack: {listed(lacking)}; add them, or test over subjects"
+        )
+    return noise
+
+
+def _places(m: xr.DataArray) -> np.ndarray:
+    places = np.stack([m[c].values.astype(float) for c in PLACE], axis=1)
+    if not np.isfinite(places).all():
+        raise ValueError(
+            f"{int((~np.isfinite(places)).any(axis=1).sum())} of {len(places)} voxels have no finite x, y, z; give "
+            "their positions, or noise='white'"
+        )
+    return places
+
+
+# ----------------------------------------------------------------------------------- exchangeable voxels
+def _exchanged(
+    maps: Mapping[str, xr.DataArray],
+    masks: Mapping[str, xr.DataArray],
+    values: np.ndarray,
+    n_permutations: int,
+    n_bootstrap: int,
+    random: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P, and limits of the means, (region, layer)."""
+    null, boot = [], []
+    for subject, m in maps.items():
+        inside, flat = masks[subject].values, m.values.T
+        null.append(np.stack([_means(inside, random.permutation(flat)) for _ in range(n_permutations)]))
+        boot.append(np.stack([_resampled(inside, flat, random) for _ in range(n_bootstrap)]))
+    mean = values.mean(axis=0)
+    # A mean over many terms differs from itself in the last digits when its terms are reordered.
+    beaten = np.sum(np.mean(null, axis=0) >= mean - 1e-12 * np.abs(mean), axis=0)
+    tails = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
+    low, high = np.quantile(np.mean(boot, axis=0), tails, axis=0)
+    return (beaten + 1) / (n_permutations + 1), low, high
+
+
+def _exchanged_contrast(
+    maps: Mapping[str, xr.DataArray],
+    masks: Mapping[str, xr.DataArray],
+    difference: np.ndarray,
+    n_permutations: int,
+    random: np.random.Generator,
+) -> np.ndarray:
+    null = []
+    for subject, m in maps.items():
+        a, b = masks[subject].values
+        flat, inside = m.values.T[a | b], np.stack([a[a | b], b[a | b]])
+        null.append([np.subtract(*_means(inside, random.permutation(flat))) for _ in range(n_permutations)])
+    beaten = np.sum(np.abs(np.mean(null, axis=0)) >= np.abs(difference) * (1 - 1e-12), axis=0)
+    return np.asarray((beaten + 1) / (n_permutations + 1))
 
 
 def _stamped(
     result: xr.Dataset,
     what: str,
-    counts: Mapping[str, int],
+    settings: Mapping[str, Any],
     maps: Mapping[str, xr.DataArray],
     masks: Mapping[str, xr.DataArray],
     seed: int,
@@ -152,7 +303,7 @@ def _stamped(
     made = {s: store.provenance(m) for s, m in maps.items() if "provenance" in m.attrs}
     parameters = {
         "regions": next(iter(masks.values())).region.values.tolist(),
-        **counts,
+        **settings,
         **({"map": made} if made else {}),
     }
     hashes = {s: store.data_hash(m, masks[s]) for s, m in maps.items()}
