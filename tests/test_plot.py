@@ -315,8 +315,10 @@ def test_profile_draws_means_intervals_and_stars(profile):
     np.testing.assert_allclose(ends[..., 1], profile["high"])
     assert sorted(t.get_text() for t in ax.texts if set(t.get_text()) == {"*"}) == ["*", "**", "***"]
     assert ax.get_ylabel() == "Mean |weight| (scaled 0-1)"
-    for said in ("95 % bootstrap interval", "LVC (812 voxels)", "HVC (455 voxels)", "p < .05"):
+    for said in ("95 % interval over voxels", "LVC (812 voxels)", "HVC (455 voxels)", "p < .05"):
         assert said in words(ax)
+    smooth = nd_plot.profile(profile.assign_attrs(profile.attrs, noise="smooth"))
+    assert "95 % interval by the map's smoothness" in words(smooth)
 
 
 def test_a_profile_of_several_subjects_shows_them(profile):

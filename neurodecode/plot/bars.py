@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ROOM = 0.78  # share of a group's width that bars take
 # What a profile's error bars allow for.
-_NOISE = {"smooth": "of smooth maps", "white": "over voxels (bootstrap)"}
+_NOISE = {"smooth": "by the map's smoothness", "white": "over voxels (bootstrap)"}
 
 
 def regions(
