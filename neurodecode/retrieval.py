@@ -157,7 +157,8 @@ def identify(
         ``accuracy``, ``low``, ``high`` (subject, k); ``n`` samples and ``groups`` drawn (subject); ``mean``,
         ``mean_low``, ``mean_high`` (k) over subjects, limits by Student's t, cut off at 0 and 1 (NaN for one subject;
         of a handful, percentiles of the bootstrap would be too narrow). Coordinate ``chance`` (k) is k / n_way. Attrs:
-        units, n_way, candidates (how many), against (what they are), metric, interval, over, level, provenance; chance where one k is asked for.
+        units, n_way, candidates (how many), against (what they are), metric, interval, over, level, provenance; chance
+        where one k is asked for.
 
     Raises
     ------

@@ -30,7 +30,7 @@ CONDA_NAMES = {
 }
 CONDA_ONLY = {"python", "pip", "c-compiler"}  # the interpreter, pip, and what compiles pycortex
 # Conda-forge's himalaya is an e-mail program: these come from pip inside the conda environment.
-FROM_PIP = {"himalaya", "justmyresource-mdi", "pycortex", "rsatoolbox"}
+FROM_PIP = {"brainspace", "himalaya", "justmyresource-mdi", "pycortex", "rsatoolbox"}
 
 
 @pytest.fixture(scope="module")
