@@ -12,6 +12,8 @@ any_alarm        sequences without any effect in which some region has p <= .05,
 blocked designs  five trials in a row show one stimulus: alarms when whole blocks are permuted, and when single trials
                  are, as if neighbouring trials had independent noise
 
+Finished pieces are kept beside the result, and a run that was stopped goes on.
+
     python analyses/real_noise.py --out results            (10 minutes on one thread; needs the extra "rest")
     python analyses/real_noise.py --n 20 --out results
 """
@@ -39,6 +41,8 @@ RUNS, TRIALS, BLOCK = 4, 25, 5
 SPACING, PEAK = 6, (3, 4)
 FEATURES, PERMUTATIONS = 3, 99
 DECODER_ALPHA = 300.0
+# Sequences in one piece.
+PIECE = 5
 # mm, the SD of the kernel over which vertices' mixtures are alike: as far as the noise is.
 ALIKE = 8.0
 
@@ -142,30 +146,52 @@ def blocked(noise: xr.DataArray, rng: np.random.Generator) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------ all of it
-def run(noise: xr.DataArray, n: int, seed: int) -> xr.Dataset:
-    """Hits and alarms by region and effect, and alarms of blocked designs."""
-    names = nd.brain.regions(noise).region.values
-    shape = (len(EFFECTS), names.size)
-    counts = {k: np.zeros(shape) for k in ("hit", "hit_n", "alarm", "alarm_n")}
-    any_alarm, blocks = [], []
+def run(noise: xr.DataArray, n: int, seed: int, pieces: nd.store.Pieces) -> xr.Dataset:
+    """Hits and alarms by region and effect, and alarms of blocked designs; finished pieces are kept."""
     few = max(1, round(n * SHARE))
-    jobs = [(i, effect, k) for i, effect in enumerate(EFFECTS) for k in range(few if effect else n)]
-    for i, effect, k in tqdm(jobs, desc="real noise", disable=None):
-        carries, (p, p_max) = sequence(noise, effect, np.random.default_rng([seed, i, k]))
-        found = p <= ALPHA
-        counts["hit"][i] += carries & found
-        counts["hit_n"][i] += carries
-        counts["alarm"][i] += ~carries & found
-        counts["alarm_n"][i] += ~carries
-        if not effect:
-            any_alarm.append(bool((p_max <= ALPHA).any()))
+    jobs = [
+        (effect, range(k, min(k + PIECE, m)))
+        for effect in EFFECTS
+        for m in [few if effect else n]
+        for k in range(0, m, PIECE)
+    ]
+    parts: dict[float, list[xr.Dataset]] = {}
+    for effect, numbers in tqdm(jobs, desc="real noise", disable=None):
+        name = f"effect {effect:g}, {numbers[0]} to {numbers[-1]}"
+        if name not in pieces:
+            pieces.save(name, sequences(noise, effect, numbers, seed))
+        parts.setdefault(effect, []).append(pieces.load(name))
     for k in tqdm(range(few), desc="blocked designs", disable=None):
-        blocks.append(blocked(noise, np.random.default_rng([seed, len(EFFECTS), k])) <= ALPHA)
-    data = {k: (("effect", "region"), v, {"units": "sequences"}) for k, v in counts.items()}
-    result = xr.Dataset(data, coords={"effect": list(EFFECTS), "region": names})
-    result["any_alarm"] = ("sequence", any_alarm)
-    result["blocked"] = (("design", "order", "region"), np.array(blocks))
-    return result.assign_coords(order=["whole blocks", "single trials"])
+        if f"blocked {k}" not in pieces:
+            p = blocked(noise, np.random.default_rng([seed, len(EFFECTS), k]))
+            pieces.save(f"blocked {k}", xr.DataArray(p, dims=("order", "region")))
+    every = {effect: xr.concat(found, dim="sequence") for effect, found in parts.items()}
+    blocks = np.stack([pieces.load(f"blocked {k}").values for k in range(few)])
+    return counted(every, blocks, nd.brain.regions(noise).region.values)
+
+
+def sequences(noise: xr.DataArray, effect: float, numbers: range, seed: int) -> xr.Dataset:
+    i = EFFECTS.index(effect)
+    found = [sequence(noise, effect, np.random.default_rng([seed, i, k])) for k in numbers]
+    carries, p = (np.stack(v) for v in zip(*found, strict=True))
+    dims = ("sequence", "region")
+    return xr.Dataset({"carries": (dims, carries), "p": (dims, p[:, 0]), "p_max": (dims, p[:, 1])})
+
+
+def counted(every: dict[float, xr.Dataset], blocks: np.ndarray, names: np.ndarray) -> xr.Dataset:
+    """Numbers of hits and alarms (effect, region) and of those that were possible, from p of all sequences."""
+    rows: dict[str, list[np.ndarray]] = {k: [] for k in ("hit", "hit_n", "alarm", "alarm_n")}
+    for one in every.values():
+        carries, found = one["carries"].values, one["p"].values <= ALPHA
+        for k, v in zip(rows, (carries & found, carries, ~carries & found, ~carries), strict=True):
+            rows[k].append(v.sum(axis=0))
+    data = {k: (("effect", "region"), np.array(v), {"units": "sequences"}) for k, v in rows.items()}
+    result = xr.Dataset(
+        data, coords={"effect": list(every), "region": names, "order": ["whole blocks", "single trials"]}
+    )
+    result["any_alarm"] = ("sequence", (every[0.0]["p_max"].values <= ALPHA).any(axis=1))
+    result["blocked"] = (("design", "order", "region"), blocks <= ALPHA)
+    return result
 
 
 def limits(k: float, n: float) -> str:
@@ -205,7 +231,8 @@ def main() -> None:
         parser.error(f"--n must be at least 1, got {args.n}")
     volumes = resting.load()
     noise = volumes[:, volumes["roi"].values != ""]
-    result = run(noise, args.n, args.seed)
+    key = {"what": "real noise", "seed": args.seed, "data": nd.store.data_hash(noise)}
+    result = run(noise, args.n, args.seed, nd.store.Pieces.named(args.out, "real_noise_pieces", key=key))
     report(result)
     parameters = {
         "n": args.n,

@@ -146,11 +146,11 @@ def test_p_is_the_share_of_a_plain_loop(script) -> None:
     assert ((p > 0) & (p <= 1)).all()
 
 
-def test_effects_are_counted_where_they_were_planted(script, monkeypatch) -> None:
+def test_effects_are_counted_where_they_were_planted(script, monkeypatch, tmp_path) -> None:
     settings = script["run"].__globals__
     monkeypatch.setitem(settings, "EFFECTS", (0.0, 3.0))
     monkeypatch.setitem(settings, "CARRIERS", 1)
-    result = script["run"](fake_noise(), 4, 0)
+    result = script["run"](fake_noise(), 4, 0, nd.store.Pieces(tmp_path / "pieces", key={}))
     assert result["hit_n"].sel(effect=0.0).sum() == 0
     assert result["alarm_n"].sel(effect=0.0).values.tolist() == [4, 4]
     strong = result.sel(effect=3.0)

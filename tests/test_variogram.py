@@ -9,6 +9,7 @@ from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 
 from neurodecode import methods, spatial
+from neurodecode.solve import variogram
 from neurodecode.solve.variogram import Variogram, degrees_of_freedom
 
 GRID = (
@@ -39,7 +40,8 @@ def test_variances_of_means_equal_a_plain_sum_over_pairs():
     found = Variogram(places, np.random.default_rng(0))
     c = found.covariance(np.random.default_rng(1).normal(size=90).cumsum())
     a, b = np.arange(90) < 30, np.arange(90) >= 50
-    full = c[np.searchsorted(found._edges, cdist(places, places))]
+    full = c[found._binned(cdist(places, places)).reshape(90, 90)]
+    assert (np.diagonal(full) == c[0]).all()
     assert found.shares(a, b) @ c == pytest.approx(full[np.ix_(a, b)].mean())
     assert found.shares(a, a) @ c == pytest.approx(full[np.ix_(a, a)].mean())
     everywhere = found.shares(a | ~a, a | ~a)
@@ -63,7 +65,7 @@ def test_many_places_are_told_by_some_of_them():
     places = np.random.default_rng(0).uniform(size=(6000, 3)) * 50
     inside = places[:, 0] < 20
     one, other = (Variogram(places, np.random.default_rng(seed)) for seed in (1, 2))
-    c = 0.9 ** np.arange(len(one._edges) + 1)
+    c = 0.9 ** np.arange(variogram.BINS + 2)
     assert one.shares(inside, ~inside) @ c == pytest.approx(other.shares(inside, ~inside) @ c, rel=0.02)
     assert not np.array_equal(one.shares(inside, ~inside), other.shares(inside, ~inside))
 

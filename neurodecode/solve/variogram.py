@@ -42,8 +42,8 @@ class Variogram:
         nearest = KDTree(places).query(places, k=2)[0][:, 1]
         step = float(np.median(nearest[nearest > 0])) if nearest.any() else 1.0
         far = max(float(np.linalg.norm(np.ptp(places, axis=0))), 4 * step)
-        # Bin 0 is a place with itself, and with whatever else lies exactly there.
-        self._edges = np.concatenate([[1e-6 * step], np.geomspace(0.8 * step, far, BINS)])
+        self._near, self._least = 1e-6 * step, float(np.log(0.8 * step))
+        self._width = (float(np.log(far)) - self._least) / BINS
         self._ranges = np.geomspace(step / 2, far / 2, RANGES)
         everywhere = np.arange(len(places))
         most = min(max(COMPARED, PAIRS // len(places)), max(BLOCK // len(places), 40))
@@ -52,7 +52,7 @@ class Variogram:
         self._bins = self._binned(apart)
         self._pairs = self._totals(self._bins)
         self._distance = self._totals(self._bins, apart) / np.maximum(self._pairs, 1)
-        self._used = (self._pairs > 0) & (self._distance > self._edges[0]) & (self._distance <= far / 2)
+        self._used = (self._pairs > 0) & (self._distance > self._near) & (self._distance <= far / 2)
 
     def covariance(self, values: np.ndarray) -> np.ndarray:
         """C in every distance bin, (bin), of values (n)."""
@@ -88,11 +88,20 @@ class Variogram:
         return rows if rows.size <= most else np.sort(self._rng.choice(rows, most, replace=False))
 
     def _binned(self, distances: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self._edges, distances.ravel())
+        """Bin of each distance, flat: 0 for a place with itself, or what lies there; 1 closer than neighbours are."""
+        with np.errstate(divide="ignore"):
+            at = np.log(distances.ravel())
+        at -= self._least
+        at /= self._width
+        np.clip(at, -1, BINS - 1, out=at)
+        bins = np.floor(at, out=at).astype(np.intp)
+        bins += 2
+        bins[distances.ravel() <= self._near] = 0
+        return bins
 
     def _totals(self, bins: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
         weights = None if values is None else values.ravel()
-        return np.bincount(bins, weights=weights, minlength=len(self._edges) + 1)
+        return np.bincount(bins, weights=weights, minlength=BINS + 2)
 
 
 def degrees_of_freedom(covariance: np.ndarray, everywhere: np.ndarray) -> float:
