@@ -1,7 +1,7 @@
 """Do low- and high-level visual cortex differ in what is read from them? (Fig. 9d)
 
-Weight maps of every subject are averaged over the voxels of LVC and HVC, with bootstrap intervals over voxels. Bars are
-tested against as many voxels of the whole map, and the two regions against each other over subjects.
+Weight maps of every subject are averaged over the voxels of LVC and HVC, with intervals that know how smooth the maps
+are. Bars are tested against the whole map, and the two regions against each other over subjects.
 
     python analyses/region_profile.py --out results
 """
@@ -16,6 +16,8 @@ REGIONS = ("LVC", "HVC")
 N_VOXELS = 250
 ALPHA = 100.0
 KIND = "pattern"
+# What voxels are tested by, with or without positions.
+VOXELS = {"smooth": "Student's t by the map's smoothness", "white": "permuting voxels"}
 PERMUTATIONS = 1000
 # A random sample of each space's dimensions stands for all (None: all of them).
 DIMENSIONS = 256
@@ -30,7 +32,7 @@ def contrasted(
     of_voxels = nd.spatial.contrast(maps, pair=REGIONS, n_permutations=PERMUTATIONS, seed=seed)
     pair = {"pair": f"{REGIONS[0]} - {REGIONS[1]}"}
     if len(maps) == 1:
-        test = "permuting voxels of 1 subject, Benjamini-Hochberg"
+        test = f"{VOXELS[of_voxels.attrs['noise']]} of 1 subject, Benjamini-Hochberg"
         return of_voxels, nd.inference.fdr(of_voxels["p"])["p"].assign_attrs(test=test, **pair)
     found = nd.inference.compare(*(profile["values"].sel(region=name) for name in REGIONS), seed=seed)
     test = f"t-test over {found.attrs['n']} subjects, Holm"
@@ -48,7 +50,8 @@ def main() -> None:
         fitted = decoder.fit(train, features)
         maps[subject] = nd.spatial.weight_map(fitted, kind=KIND, responses=train)
     profile = nd.spatial.region_profile(maps, REGIONS, n_permutations=PERMUTATIONS, seed=args.seed)
-    bars = nd.inference.fdr(profile["p"])["p"].assign_attrs(test="permuting voxels, Benjamini-Hochberg")
+    test = f"{VOXELS[profile.attrs['noise']]}, Benjamini-Hochberg"
+    bars = nd.inference.fdr(profile["p"])["p"].assign_attrs(test=test)
     contrast, p_between = contrasted(maps, profile, args.seed)
     print(
         profile["mean"].transpose("layer", "region").to_pandas().round(3),
