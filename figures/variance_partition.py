@@ -130,14 +130,12 @@ def of_slice(result: xr.Dataset) -> plt.Figure:
     sure = (result["reliability_low"] > 0).values
     high = float(result["reliability"].max())
     shown = {
-        "a  Explained by all sets (R²; grey: 0 or less)": result["every"].clip(min=0),
-        "b  Explainable (reliability)": result["reliability"],
+        ("a  Explained by all sets", "R² (grey: 0 or less)"): result["every"].clip(min=0),
+        ("b  Explainable", "reliability of one block"): result["reliability"],
     }
-    for part, (words, values) in zip(top.subfigures(1, 2), shown.items(), strict=True):
+    for part, ((words, label), values) in zip(top.subfigures(1, 2), shown.items(), strict=True):
         grid = {k: v for k, v in result.attrs.items() if k in ("affine", "shape")}
-        nd.plot.slice_map(
-            labelled(values, result).assign_attrs(grid), figure=part, vmax=high, label=words[3:]
-        )
+        nd.plot.slice_map(labelled(values, result).assign_attrs(grid), figure=part, vmax=high, label=label)
         part.suptitle(words, x=0.1, ha="left", size="medium")
     left, right = bottom.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=LINE, ls=(0, (4, 2.5)), lw=0.8)
@@ -156,7 +154,7 @@ def of_slice(result: xr.Dataset) -> plt.Figure:
             label=label,
         )
     left.set(xlabel="Reliability of one block", ylabel="Explained variance (R²)", xlim=(-0.02, 1))
-    left.set_title("c  A voxel a dot; line: all that can be", loc="left")
+    left.set_title("c  A voxel a dot; line: all that repeats allow", loc="left")
     left.legend(loc="upper left", markerscale=1.5, handletextpad=0.3)
     shares(right, result.isel(voxel=sure))
     return figure
@@ -175,7 +173,7 @@ def shares(ax: Axes, result: xr.Dataset) -> None:
     ax.set_yticks(np.arange(len(names)) + 1, names)
     ax.invert_yaxis()
     ax.set_xlabel("Share of variance (R²)")
-    ax.set_title(f"d  Parts, {result.sizes['voxel']} voxels of c; blue: unique", loc="left")
+    ax.set_title(f"d  Parts in those {result.sizes['voxel']} voxels; blue: unique", loc="left")
     ax.annotate("line: median, box: quartiles, whiskers: 1.5 times the box", (0, 0), xytext=(0, -32),
                 xycoords="axes fraction", textcoords="offset points", size=6, va="top", color="#404040")  # fmt: skip
 

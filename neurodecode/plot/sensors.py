@@ -98,7 +98,7 @@ def _title(one: xr.DataArray, *, whole: bool) -> str:
     names = ("start", "stop") if whole else ("window",)
     if not set(names) <= set(one.coords):
         return ""
-    ends = " to ".join(f"{float(one[k]) * 1000:.0f}" for k in names)
+    ends = " to ".join(str(round(1000 * float(one[k]))) for k in names)
     return f"{ends} ms".replace("-", "−")
 
 
