@@ -98,7 +98,7 @@ def best(result: xr.Dataset) -> plt.Figure:
     """Layer that predicts a voxel best, where one does, above the planted ones."""
     figure = plt.figure(figsize=(nd.plot.PAGE, 5.2))
     labels = {
-        "best": "Best layer; grey: r not above chance (FDR .05)",
+        "best": "Best layer; grey: not above chance (FDR\u00a0.05)",
         "planted_best": "Planted: the layer of the largest gain",
     }
     for part, (name, label) in zip(figure.subfigures(2, 1), labels.items(), strict=True):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from ..labels import listed
-from .look import layer_colours
+from .look import inches_wide, layer_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+# Inches under the fields that slanted names and a line under them need.
+_ROOM = 0.6
 
 
 class Levels(NamedTuple):
@@ -81,4 +86,10 @@ def legend(ax: Axes, levels: Levels, label: str) -> None:
         ax.axvline(edge, color="white", lw=0.8)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_xlabel(label[:1].upper() + label[1:], size=7.5, labelpad=1)
+    words = label[:1].upper() + label[1:]
+    room = (ax.get_window_extent().y0 - ax.figure.bbox.y0) / ax.figure.dpi
+    if not long or room > _ROOM:
+        ax.set_xlabel(fill(words, max(24, int(19 * inches_wide(ax)))), size=7.5, labelpad=1)
+    else:
+        # On a low figure slanted names take all that is under the fields.
+        ax.text(-0.03, 0.5, fill(words, 22), ha="right", va="center", size=7, transform=ax.transAxes)
