@@ -24,7 +24,7 @@ MODULES = {
     "metrics": "image metrics by named protocol",
     "reconstruction": "pictures from decoders",
     "pipeline": "from responses to scored pictures",
-    "inference": "groups, comparisons, mixed models, clusters",
+    "inference": "groups, permutations, comparisons, mixed models, clusters",
     "plot": "figures",
     "datasets": "data sets",
     "datasets.lab": "simulated recordings with a known truth",

@@ -333,8 +333,8 @@ def test_p_equals_a_plain_loop(tail, standardise, family):
 
 
 def test_rounding_breaks_no_tie_and_what_does_not_vary_is_no_discovery():
-    null = xr.DataArray(np.full((9, 2), 0.3), dims=("permutation", "window"))
-    scores = xr.DataArray([0.3 - 1e-9, 0.3], dims="window")
+    null = xr.DataArray(np.full((9, 2), [0.3, 0.5]), dims=("permutation", "window"))
+    scores = xr.DataArray([0.3 - 1e-9, 0.5], dims="window")
     for tail in ("greater", "two-sided"):
         found = inference.permutation(scores, null, tail=tail)
         assert (found["p"] == 1).all()

@@ -94,11 +94,11 @@ def sweep_null(
         responses, n=n, blocks=blocks, train=train, test=test, folds=folds, seed=seed, alpha=alpha
     )
     run = _Run(todo, laid, orders, refit, seed, resume)
-    return run.finish(xr.concat([run.of(task) for task in todo], dim=_subjects(todo), join="exact"))
-
-
-def _subjects(todo: Sequence[Task]) -> xr.Variable:
-    return xr.Variable("subject", [t.subject for t in todo])
+    total = len(todo) * orders.sizes["permutation"]
+    with tqdm(total=total, desc="permutations", disable=None, leave=False) as bar:
+        parts = [run.of(task, bar) for task in todo]
+    subjects = xr.Variable("subject", [t.subject for t in todo])
+    return run.finish(xr.concat(parts, dim=subjects, join="exact"))
 
 
 def _require_ridge(todo: Sequence[Task]) -> None:
@@ -117,7 +117,7 @@ def _require_ridge(todo: Sequence[Task]) -> None:
 
 
 class _Run:
-    """Work through subjects and pieces of the orders, with a bar, keeping finished ones."""
+    """Work through subjects and pieces of the orders, keeping finished ones."""
 
     def __init__(
         self,
@@ -149,11 +149,8 @@ class _Run:
             **identity(todo),
         }
         self.pieces = None if resume is None else store.Pieces(resume, key=key)
-        self.bar = tqdm(
-            total=len(todo) * orders.sizes["permutation"], desc="permutations", disable=None, leave=False
-        )
 
-    def of(self, task: Task) -> xr.DataArray:
+    def of(self, task: Task, bar: tqdm) -> xr.DataArray:
         """Scores (permutation, window, layer, fold) of one subject."""
         parts: list[xr.DataArray] = []
         nulls: _Nulls | None = None
@@ -167,12 +164,11 @@ class _Run:
                 if self.pieces is not None:
                     self.pieces.save(name, found)
             parts.append(found)
-            self.bar.update(found.sizes["permutation"])
+            bar.update(found.sizes["permutation"])
         return xr.concat(parts, dim="permutation", join="exact")
 
     def finish(self, found: xr.DataArray) -> xr.DataArray:
         """Label and stamp the result."""
-        self.bar.close()
         coords = {k: self.laid.coords[k] for k in ("window", "start", "stop")}
         coords["permutation"] = self.orders["permutation"]
         result = found.assign_coords(coords).transpose("permutation", "window", LAYER, "subject", "fold")
