@@ -23,8 +23,8 @@ def people_of(repeats, side, block, *, channels=3, times=8, subjects=1, dtype=np
     rows = np.random.default_rng(2).permutation(np.repeat(np.arange(len(repeats)), repeats))
     names = np.array([f"i{k}" for k in range(len(repeats))])
     values = {name: rng.normal(size=(len(repeats), q)) + 3 for name, q in (("c", 6), ("z", 4))}
-    if twins:  # stimuli that differ in name alone tie
-        values["c"][1::2] = values["c"][::2][: len(values["c"][1::2])]
+    if twins:  # test stimuli that differ in name alone tie
+        values["c"][7::8] = values["c"][3::8]
     epochs = {}
     for s in range(subjects):
         data = rng.normal(size=(len(rows), channels, times))
@@ -38,7 +38,7 @@ def people_of(repeats, side, block, *, channels=3, times=8, subjects=1, dtype=np
 
 
 def standard(**options):
-    repeats = [1, 2, 3, 2] * 6
+    repeats = [1, 2, 3, 2] * 3 + [1, 2, 3, 1] * 3
     return people_of(repeats, [0, 0, 0, 1] * 6, [0] * 12 + [1] * 12, **options)
 
 
