@@ -25,6 +25,8 @@ MODULES = {
     "reconstruction": "pictures from decoders",
     "pipeline": "from responses to scored pictures",
     "inference": "groups, permutations, comparisons, mixed models, clusters",
+    "rsa": "representational similarity, by rsatoolbox",
+    "inference": "groups, comparisons, mixed models, clusters",
     "plot": "figures",
     "datasets": "data sets",
     "datasets.lab": "simulated recordings with a known truth",

@@ -1076,3 +1076,44 @@ def test_more_regions_than_colours_stay_apart():
     looks = list(zip(region_colours(names), region_hatches(names), strict=True))
     assert len(set(looks)) == len(names)
     assert region_hatches(names[:7]) == [""] * 7
+
+
+# ---------------------------------------------------------------------------------------------- cross-decoding
+def crossed():
+    values = np.array([[[0.5, 0.1, -0.05], [0.12, 0.55, np.nan], [0.0, 0.02, 0.6]]] * 2)
+    return xr.DataArray(
+        values,
+        dims=("layer", "train", "test"),
+        coords={"layer": ["c", "z"], "train": ["ann", "bob", "cy"], "test": ["ann", "bob", "cy"]},
+        attrs={"score": "profile", "units": "Pearson r", "chance": 0.0, "by": "session"},
+    )
+
+
+def test_transfer_prints_every_value_and_frames_the_diagonal():
+    matrix = crossed().isel(layer=0, drop=True)
+    ax = nd_plot.transfer(matrix.transpose(), said=["mean of 4 subjects"])
+    np.testing.assert_array_equal(ax.images[0].get_array(), matrix.values)
+    printed = {(t.get_position()[1], t.get_position()[0]): t.get_text() for t in ax.texts[:9]}
+    assert printed[0, 1] == "0.10"
+    assert printed[0, 2] == "\u22120.05"
+    assert printed[1, 2] == "–"
+    low, high = ax.images[0].get_clim()
+    assert (low, high) == (-0.6, 0.6)
+    framed = [p.get_xy() for p in ax.patches]
+    assert framed == [(-0.5, -0.5), (0.5, 0.5), (1.5, 1.5)]
+    assert ax.get_xlabel() == "Tested on (session)"
+    assert ax.get_ylabel() == "Trained on (session)"
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["ann", "bob", "cy"]
+    assert "mean of 4 subjects; white: chance (0)" in words(ax.figure)
+    with pytest.raises(ValueError, match=r"also has \['layer'\]"):
+        nd_plot.transfer(crossed())
+    with pytest.raises(ValueError, match="no finite value"):
+        nd_plot.transfer(matrix * np.nan)
+
+
+def test_transfer_panels_share_their_colours():
+    figure = nd_plot.transfer_panels(crossed() * xr.DataArray([1.0, 0.5], dims="layer"))
+    panels = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title(loc="left") for ax in panels] == ["c", "z"]
+    assert panels[0].images[0].get_clim() == panels[1].images[0].get_clim()
+    assert "cross-validated" in words(figure)

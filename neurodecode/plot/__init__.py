@@ -15,6 +15,7 @@ from .pictures import iterations, reconstructions
 from .sensors import topographies
 from .surface import cortex
 from .tables import metric_table
+from .transfer import transfer, transfer_panels
 from .viewers import cortex_html, cortex_viewer
 from .volume import slice_map
 
@@ -41,4 +42,6 @@ __all__ = [
     "style",
     "time_course",
     "topographies",
+    "transfer",
+    "transfer_panels",
 ]

@@ -168,7 +168,7 @@ def generalisation(
     from matplotlib.ticker import MaxNLocator
 
     shown = matrix.transpose("train_window", "test_window")
-    middle, reach = _middle_and_reach(shown, vmax)
+    middle, reach = middle_and_reach(shown, vmax)
     with style():
         ax = axes_or_new(ax, height=7.6)
         x, y = (edges(shown[d].values * _MS) for d in ("test_window", "train_window"))
@@ -226,7 +226,7 @@ def generalisation_panels(
     """
     require_dims(matrices, ["layer", "train_window", "test_window"], who="matrices")
     require_coord(matrices, "layer", who="matrices")
-    middle, reach = _middle_and_reach(matrices, None)
+    middle, reach = middle_and_reach(matrices, None)
     layers = matrices["layer"].values.tolist()
     # Panels share one middle, even where each has a chance of its own.
     alike = matrices if _middle(matrices) is None else matrices.assign_attrs(chance=middle)
@@ -254,7 +254,7 @@ def _middle(scores: xr.DataArray) -> float | None:
     return mean if np.isfinite(mean) else None
 
 
-def _middle_and_reach(scores: xr.DataArray, vmax: float | None) -> tuple[float, float]:
+def middle_and_reach(scores: xr.DataArray, vmax: float | None) -> tuple[float, float]:
     """The score that is white, and how far the strongest colours lie from it."""
     middle = _middle(scores) or 0.0
     if not np.isfinite(scores.values).any():
