@@ -1,7 +1,7 @@
 """Are maps' intervals and tests right? Coverage of a planted pattern, and findings where nothing is (simulated).
 
 Prints a line a setting: how often 95 % limits hold the truth (over voxels, features and data sets), or the share of
-voxels with p <= .05 and of data sets with any voxel at p_max <= .05. About 12 minutes.
+voxels with p <= .05 and of data sets with any voxel at p_max <= .05. About 40 minutes of one core.
 """
 
 from __future__ import annotations
