@@ -399,7 +399,7 @@ TESTS = [
     Test("times", "square", "clusters, time x time, 8 subjects", 12 / 256),
     Test("compared", "t", "two regions compared, t"),
     Test("compared", "flips", "two regions compared, all flips", 12 / 256),
-    Test("compared", "mixed", "mixed model, df = 7"),
+    Test("compared", "mixed", "mixed model, df = 7", expected_to_fail=True),
     Test("compared", "mixed, z", "mixed model, Wald's z", expected_to_fail=True),
     Test("profiles", "smooth, LVC", "profile of a smooth map, LVC"),
     Test("profiles", "smooth, HVC", "profile of a smooth map, HVC"),
@@ -415,7 +415,7 @@ INTERVALS = [
     Interval("regions", "group", "mean of 8 subjects, t"),
     Interval("compared", "t", "difference of 8 subjects, t"),
     Interval("compared", "bootstrap", "difference of 8 subjects, bootstrap"),
-    Interval("compared", "mixed", "mixed model, df = 7"),
+    Interval("compared", "mixed", "mixed model, df = 7", expected_to_fail=True),
     Interval("compared", "mixed, z", "mixed model, Wald's z", expected_to_fail=True),
     Interval("identified", "wilson", "identification, one subject, Wilson", with_effect=True),
     Interval("identified", "bootstrap", "identification, one subject, bootstrap", with_effect=True),
@@ -499,6 +499,8 @@ def all_outcomes(args: argparse.Namespace) -> dict[tuple[str, float], xr.Dataset
     for name, effect, base, seeds in tqdm(jobs, desc="calibration", disable=None):
         piece = f"{name}, {effect:g}, {seeds[0]} to {seeds[-1]}"
         if piece not in pieces:
+            if args.so_far:
+                continue
             pieces.save(piece, measured(EXPERIMENTS[name][0], effect, seeds, base))
         parts.setdefault((name, effect), []).append(pieces.load(piece))
     return {k: xr.concat(v, dim="set", combine_attrs="override") for k, v in parts.items()}
@@ -530,20 +532,18 @@ def held(limits: xr.DataArray) -> np.ndarray:
 
 def summary(outcomes: Mapping[tuple[str, float], xr.Dataset]) -> xr.Dataset:
     """Rates, coverage and power with their limits, of the tests and intervals that were run."""
-    done = {name for name, _ in outcomes}
-    tests = [t for t in TESTS if t.experiment in done]
-    intervals = [i for i in INTERVALS if i.experiment in done]
-    curves = [c for c in CURVES if c.experiment in done]
+    tests = [t for t in TESTS if (t.experiment, 0.0) in outcomes]
+    intervals = [i for i in INTERVALS if (i.experiment, _effect(i)) in outcomes]
+    curves = [c for c in CURVES if all((c.experiment, e) in outcomes for e in EXPERIMENTS[c.experiment][1])]
     rates = [proportion(outcomes[t.experiment, 0.0]["found"].sel(test=t.name).values) for t in tests]
     cover = []
     for i in intervals:
-        effect = EXPERIMENTS[i.experiment][1][-1] if i.with_effect else 0.0
-        cover.append(proportion(held(outcomes[i.experiment, effect]["limits"].sel(interval=i.name))))
-    power, effects = [], []
+        cover.append(proportion(held(outcomes[i.experiment, _effect(i)]["limits"].sel(interval=i.name))))
+    power, effects, levels = [], [], max((len(EXPERIMENTS[c.experiment][1]) for c in curves), default=0)
     for c in curves:
-        levels = EXPERIMENTS[c.experiment][1]
-        effects.append(levels)
-        power.append([proportion(outcomes[c.experiment, e]["found"].sel(test=c.name).values) for e in levels])
+        sizes = EXPERIMENTS[c.experiment][1]
+        effects.append(sizes)
+        power.append([proportion(outcomes[c.experiment, e]["found"].sel(test=c.name).values) for e in sizes])
     result = xr.Dataset(
         coords={
             "test": [t.label for t in tests],
@@ -556,15 +556,19 @@ def summary(outcomes: Mapping[tuple[str, float], xr.Dataset]) -> xr.Dataset:
             result[name + part] = (dim, column)
     for part, column in zip(
         ("", "_low", "_high", "_n"),
-        np.moveaxis(np.array(power).reshape(len(curves), -1, 4), -1, 0),
+        np.moveaxis(np.array(power).reshape(len(curves), levels, 4), -1, 0),
         strict=True,
     ):
         result["power" + part] = (("curve", "level"), column)
-    result["effect"] = (("curve", "level"), np.array(effects).reshape(len(curves), -1))
+    result["effect"] = (("curve", "level"), np.array(effects).reshape(len(curves), levels))
     result["attainable"] = ("test", [t.attainable for t in tests])
     result["test_fails"] = ("test", [t.expected_to_fail for t in tests])
     result["interval_fails"] = ("interval", [i.expected_to_fail for i in intervals])
     return result
+
+
+def _effect(interval: Interval) -> float:
+    return EXPERIMENTS[interval.experiment][1][-1] if interval.with_effect else 0.0
 
 
 def report(result: xr.Dataset) -> None:
@@ -592,6 +596,9 @@ def main() -> None:
     )
     parser.add_argument("--n", type=int, default=400, help="data sets without an effect, for each test")
     parser.add_argument("--only", nargs="+", choices=list(EXPERIMENTS), help="some of the experiments")
+    parser.add_argument(
+        "--so-far", action="store_true", help="no new data sets: what was finished by other runs"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = inputs.parsed(parser)
     if args.n < 1:

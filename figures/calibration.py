@@ -34,13 +34,23 @@ def main() -> None:
         shares(top, result, "rate", "test", result.attrs["wanted_rate"], alpha)
         shares(middle, result, "coverage", "interval", result.attrs["wanted_coverage"], level)
         curves(bottom, result, alpha)
-        n, few = int(result["rate_n"].max()), int(result["power_n"][:, -1].min())
+        n, few = (
+            ranged(result["rate_n"].values, result["coverage_n"].values),
+            ranged(result["power_n"].values[:, 1:]),
+        )
         words = (
             f"n = {n} data sets a point (c: {few} with an effect); bars: exact 95\u00a0% limits; bands: wanted; "
             "grey: known to fail, for comparison; vermilion: outside the band"
         )
         figure.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     nd.plot.save(figure, args.out / args.result.stem)
+
+
+def ranged(*counts: np.ndarray) -> str:
+    """How many data sets: a number, or the least and the most."""
+    every = np.concatenate([c.ravel() for c in counts])
+    ends = sorted({int(every.min()), int(every.max())}) if every.size else [0]
+    return " to ".join(map(str, ends))
 
 
 def shares(ax: Axes, result: xr.Dataset, name: str, dim: str, wanted: np.ndarray, line: float) -> None:
@@ -81,7 +91,8 @@ def curves(ax: Axes, result: xr.Dataset, alpha: float) -> None:
     ax.set(ylim=(-0.03, 1.03), ylabel="Share found where planted")
     ax.set_xlabel("Effect (SD of the planted signal / SD of the noise, of one trial)")
     ax.set_title("c  Power", loc="left")
-    ax.legend(loc="lower right", handlelength=1.6)
+    if result.sizes["curve"]:
+        ax.legend(loc="lower right", handlelength=1.6)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def script(monkeypatch) -> dict:
 
 
 def arguments(out: Path, n: int, *only: str) -> argparse.Namespace:
-    return argparse.Namespace(n=n, seed=0, only=list(only), out=out)
+    return argparse.Namespace(n=n, seed=0, only=list(only), out=out, so_far=False)
 
 
 @pytest.fixture
@@ -89,6 +89,12 @@ def test_a_run_goes_on_from_its_pieces_and_more_sets_are_added(script, planted, 
     assert len(planted) == 50
     for key, data in first.items():
         xr.testing.assert_identical(data, again[key])
+    so_far = arguments(tmp_path, 400)
+    so_far.so_far = True
+    found = script["all_outcomes"](so_far)
+    assert len(planted) == 50
+    assert found["planted", 0.0].sizes["set"] == 40
+    assert script["summary"](found).sizes == {"test": 3, "interval": 3, "curve": 0, "level": 0}
     more = script["all_outcomes"](arguments(tmp_path, 80))
     assert len(planted) == 50 + 40 + 2 * 10
     xr.testing.assert_equal(more["planted", 0.0].isel(set=slice(0, 40)), first["planted", 0.0])
