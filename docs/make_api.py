@@ -40,6 +40,7 @@ MODULES = {
     "datasets.things_meg": "THINGS-MEG, preprocessed and raw",
     "datasets.stimuli": "pictures that were shown, and words for them",
     "datasets.prepared": "from single trials to what is decoded",
+    "datasets.resting": "a real resting state, to plant effects in",
     "datasets.eeg_pictures": "EEG after line drawings",
     "datasets.eeg_n170": "EEG of faces and houses",
     "store": "results on disk",
