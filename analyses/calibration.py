@@ -386,6 +386,7 @@ Experiment = Callable[[np.random.Generator, float], Outcome]
 # Each with the effects of its power curve, the first of which is none, or with one effect.
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[float, ...]]] = {
     "regions": (regions, (0.0, 0.1, 0.2, 0.4)),
+    "one person": (one_person, (0.0, 0.2, 0.4, 0.8)),
     "compared": (compared, (0.0, 0.05, 0.1, 0.2)),
     "times": (times, (0.0, 0.1, 0.2, 0.4)),
     "profiles": (profiles, (0.0, 0.05, 0.1, 0.2)),
@@ -394,6 +395,8 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[float, ...]]] = {
 }
 TESTS = [
     Test("regions", "any", "regions, 8 subjects (FDR over 2)"),
+    Test("one person", "one", "region, one subject, permutation"),
+    Test("one person", "any", "regions, one subject, permutation (largest of 2)"),
     Test("times", "window", "windows, 8 subjects (FDR)"),
     Test("times", "cluster", "clusters in time, 8 subjects", 12 / 256),
     Test("times", "square", "clusters, time x time, 8 subjects", 12 / 256),
@@ -439,19 +442,13 @@ INTERVALS = [
 ]
 CURVES = [
     Curve("regions", "planted", "region"),
+    Curve("one person", "planted", "region, one subject"),
     Curve("times", "window, planted", "window"),
     Curve("times", "cluster, planted", "cluster"),
     Curve("compared", "flips", "two regions compared"),
     Curve("profiles", "smooth, LVC", "profile, one map"),
     Curve("profiles", "planted", "profile, 5 subjects"),
 ]
-if hasattr(nd.inference, "null"):
-    EXPERIMENTS["one person"] = (one_person, (0.0, 0.2, 0.4, 0.8))
-    TESTS[1:1] = [
-        Test("one person", "one", "region, one subject, permutation"),
-        Test("one person", "any", "regions, one subject, permutation (largest of 2)"),
-    ]
-    CURVES.insert(1, Curve("one person", "planted", "region, one subject"))
 
 
 # ------------------------------------------------------------------------------------------------ the work
