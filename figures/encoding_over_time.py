@@ -3,6 +3,8 @@
 python figures/encoding_over_time.py results/encoding_over_time.nc --out results
 """
 
+from string import ascii_lowercase
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -36,7 +38,7 @@ def draw(result: xr.Dataset) -> plt.Figure:
     mean = result["score"].mean(["subject", "fold"], keep_attrs=True)
     times = [t for t in TIMES if mean["time"].min() <= t <= mean["time"].max()]
     high = float(np.abs(mean.sel(time=times, method="nearest")).max())
-    for letter, part, layer in zip("bcdefgh", parts[1:], layers, strict=False):
+    for letter, part, layer in zip(ascii_lowercase[1:], parts[1:], layers, strict=False):
         maps = mean.sel(layer=layer).assign_attrs(units="r")
         nd.plot.topographies(maps, figure=part, times=times, vmax=high)
         part.suptitle(f"{letter}  {layer}, mean r over subjects", x=0.01, ha="left", size="medium")

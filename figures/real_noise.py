@@ -36,7 +36,7 @@ def main() -> None:
         with_effect = int((result["hit_n"] + result["alarm_n"]).isel(effect=-1, region=0))
         words = (
             f"n = {n} random sequences without and {with_effect} with each effect; bars and bands: exact 95\u00a0% "
-            "limits, in a as if regions were independent; dashed: .05"
+            "limits, in a and for blocked designs as if regions were independent; dashed: .05"
         )
         figure.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     nd.plot.save(figure, args.out / args.result.stem)

@@ -33,6 +33,7 @@ from .labels import (
     require_finite,
     require_unique,
 )
+from .solve.intervals import expanded
 
 CONCEPT = "concept"
 # How an interval is made, and what it says.
@@ -266,11 +267,8 @@ class _Bootstrap:
         for i in range(self.draws):
             rows = rng.integers(0, len(sizes), len(sizes))
             drawn[i] = found[rows].sum(axis=0) / sizes[rows].sum()
-        n = len(sizes)
-        tail = (1 - self.level) / 2
-        if n > 1:
-            tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1))
-        return np.quantile(drawn, [tail, 1 - tail], axis=0)
+        tails = expanded(self.level, len(sizes))
+        return np.quantile(drawn, tails, axis=0) if len(sizes) > 1 else np.full((2, found.shape[1]), np.nan)
 
 
 def _summary(outcomes: Sequence[_Outcome], within: _Limits, level: float) -> dict[str, Any]:

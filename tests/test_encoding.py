@@ -203,11 +203,13 @@ def test_limits_are_those_of_a_plain_bootstrap_over_stimuli():
             for u, p in predicted.items()
         }
         unique.append(r2["a", "b"] - r2["b",])
-    for name, q in (("share_low", 0.1), ("share_high", 0.9)):
+    # Percentiles for ten stimuli (Hesterberg 2015).
+    low = stats.norm.cdf(-np.sqrt(10 / 9) * stats.t.ppf(0.9, 9))
+    for name, q in (("share_low", low), ("share_high", 1 - low)):
         np.testing.assert_allclose(found[name].sel(part="a"), np.quantile(unique, q, axis=0), rtol=1e-6)
     means = np.mean(unique, axis=1)
     np.testing.assert_allclose(
-        found["region_share_low"].sel(part="a", region="all"), np.quantile(means, 0.1), rtol=1e-6
+        found["region_share_low"].sel(part="a", region="all"), np.quantile(means, low), rtol=1e-6
     )
     again = nd.encoding.partition(responses, spaces, encoder, n_bootstrap=300, seed=5, level=0.8)
     xr.testing.assert_identical(found.drop_attrs(), again.drop_attrs())

@@ -310,3 +310,20 @@ def test_few_shuffles_are_said():
         warnings.simplefilter("always")
         nd.spatial.map_permutation(nd.RidgeDecoder(), few, features, n_permutations=30, n_pilot=20)
     assert any("fewer than 30 different shuffles" in str(w.message) for w in said)
+
+
+def test_a_voxel_that_no_pilot_selected_is_tested_like_the_others():
+    """One voxel carries the feature and two of 200 are selected: hardly any pilot selects that one."""
+    rng = np.random.default_rng(1)
+    names = [f"s{i}" for i in range(60)]
+    meaning = rng.normal(size=(60, 1))
+    values = rng.normal(size=(60, 200))
+    values[:, 0] += 3 * meaning[:, 0]
+    responses = nd.brain.fmri(values, sample=names, stimulus=names)
+    features = nd.brain.features(meaning, stimulus=names)
+    found = nd.spatial.map_permutation(
+        nd.RidgeDecoder(1.0, n_voxels=2), responses, features, kind="filter", n_permutations=99, n_pilot=30
+    )
+    assert float(found["p"][0, 0]) == pytest.approx(0.01)
+    assert float(found["p_max"][0, 0]) == pytest.approx(0.01)
+    assert float((found["p"][0, 1:] <= 0.05).mean()) < 0.1

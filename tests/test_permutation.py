@@ -416,3 +416,24 @@ def test_means_over_subjects_are_tested_against_means_over_subjects():
     assert (found["p"] == 1 / 40).all()
     with pytest.raises(ValueError, match="disagree"):
         inference.permutation(scores[:, :, :2].assign_coords(subject=["s0", "s5"]), null[:, :, :, :2])
+
+
+# ---------------------------------------------------------------- what is refused, and said
+def test_scores_of_one_kind_are_not_tested_against_a_null_of_another():
+    scores, null = drawn()
+    with pytest.raises(ValueError, match="scores have the score 'pairwise', null 'top1'"):
+        inference.permutation(scores.assign_attrs(score="pairwise"), null.assign_attrs(score="top1"))
+
+
+def test_too_few_orders_for_alpha_are_said():
+    sample = [f"t{i}" for i in range(12)]
+    responses = nd.brain.fmri(np.zeros((12, 2)), sample=sample, stimulus=sample)
+    with pytest.warns(UserWarning, match=r"with n = 10 orders the smallest possible p is 0.0909"):
+        inference.shuffles(responses, n=10)
+
+
+def test_names_that_run_together_are_refused():
+    responses = nd.brain.fmri(np.zeros((2, 2)), sample=["s0", "s1"], stimulus=["b/c", "c"], run=["a", "a/b"])
+    features = nd.brain.features(np.eye(2), stimulus=["b/c", "c"])
+    with pytest.raises(ValueError, match="2 pairs of 'run' and stimulus make 1 names"):
+        inference.by_block(responses, features, blocks="run")

@@ -270,3 +270,18 @@ def test_errors_come_before_any_fit(monkeypatch):
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_folds_whose_names_hold_a_comma_are_kept_apart():
+    names = [f"s{i}" for i in range(40)]
+    rng = np.random.default_rng(0)
+    conditions = ["dog, left", "cat, left", "dog, right", "cat, right"]
+    responses = nd.brain.fmri(
+        rng.normal(size=(80, 5)),
+        sample=[f"t{i}" for i in range(80)],
+        stimulus=names * 2,
+        session=np.repeat([1, 2], 40),
+    ).assign_coords(condition=("sample", [conditions[i % 4] for i in range(40)] * 2))
+    features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names)
+    found = nd.spatial.transfer(responses, features, nd.RidgeDecoder(1.0), by="session", folds="condition")
+    assert found.sizes["fold"] == 4

@@ -156,3 +156,58 @@ def test_a_ceiling_needs_repeats():
         nd.spatial.ceiling(average, features, nd.RidgeDecoder())
     with pytest.raises(ValueError, match="no trials of 's1'; there are those of 's2'"):
         nd.spatial.ceiling(average, features, nd.RidgeDecoder(), trials={"s2": single})
+
+
+def test_a_missing_subject_is_left_out_of_that_test_alone():
+    rng = np.random.default_rng(4)
+    scores = xr.DataArray(
+        0.3 + 0.02 * rng.normal(size=(2, 2, 5)), dims=("region", "layer", "subject"),
+        coords={"region": ["LVC", "HVC"], "layer": ["c", "z"], "subject": list("abcde")}, attrs={"chance": 0.0},
+    )  # fmt: skip
+    lacking = scores.where(
+        ~((scores["region"] == "HVC") & (scores["layer"] == "z") & (scores["subject"] == "b"))
+    )
+    found = nd.inference.with_tests(lacking)
+    assert bool(found["significant"].all())
+    assert "over 4 to 5 subjects" in found["p"].attrs["test"]
+    nobody = scores.where(~((scores["region"] == "HVC") & (scores["layer"] == "z")))
+    assert nd.inference.with_tests(nobody)["contrast_p"].sel(layer="c").notnull()
+
+
+def test_chance_is_that_of_the_folds_that_were_scored():
+    scores = xr.DataArray(
+        np.tile([0.25, 0.05], (8, 1)), dims=("subject", "fold"),
+        coords={"subject": list("abcdefgh"), "fold": ["a", "b"], "chance": ("fold", [0.25, 0.05])},
+    )  # fmt: skip
+    gaps = scores.where(~((scores["fold"] == "b") & scores["subject"].isin(list("abcd"))))
+    found = nd.inference.group(gaps)
+    assert float(found["mean"]) == pytest.approx(float(found["chance"]))
+
+
+def test_noise_has_no_peak():
+    rng = np.random.default_rng(0)
+    noise = xr.DataArray(
+        0.1 + 0.01 * rng.normal(size=(12, 1, 8)), dims=("window", "layer", "subject"),
+        coords={"window": np.arange(12) * 0.05, "layer": ["c"], "subject": list("abcdefgh")}, attrs={"chance": 0.1},
+    )  # fmt: skip
+    found = nd.inference.with_tests(noise)
+    assert not found["significant"].any()
+    assert found["latency"].isnull().all()
+
+
+def test_a_ceiling_takes_no_trials_of_training():
+    names = [f"s{i}" for i in range(8)]
+    rng = np.random.default_rng(0)
+    run, stimulus = np.repeat([1, 2, 3], 16), np.tile(np.repeat(names, 2), 3)
+    trials = nd.brain.fmri(
+        rng.normal(size=(48, 20)),
+        sample=[f"t{i}" for i in range(48)],
+        stimulus=stimulus,
+        run=run,
+        roi=["V1"] * 20,
+    )
+    features = nd.brain.features(rng.normal(size=(8, 3)), stimulus=names)
+    options = {"folds": "run", "shared": "stimulus"}
+    with pytest.raises(ValueError, match="trains on stimuli that it is tested with"):
+        nd.spatial.ceiling(trials, features, nd.RidgeDecoder(1.0), trials=trials.copy(), **options)
+    assert nd.spatial.ceiling(trials, features, nd.RidgeDecoder(1.0), **options).sizes["fold"] == 3

@@ -56,7 +56,9 @@ def best_layer(
     with np.errstate(invalid="ignore"):
         ahead = top - np.take_along_axis(values, second[None], 0)[0]
         clear = np.isfinite(top) & (top > floor) & (ahead >= margin) & allowed
-    agree = (folded.fillna(-np.inf).values.argmax(axis=0) == best[..., None]).mean(axis=-1)
+    scored = np.isfinite(folded.values).any(axis=0)
+    same = folded.fillna(-np.inf).values.argmax(axis=0) == best[..., None]
+    agree = (same & scored).sum(axis=-1) / np.maximum(scored.sum(axis=-1), 1)
     like = mean.isel({LAYER: 0}, drop=True).drop_attrs()
     units = str(scores.attrs.get("units", "a.u."))
     seen = np.isfinite(top)

@@ -19,6 +19,10 @@ from .plan import Plan, plans
 KEPT = ("subject", "space", "affine", "shape", "vertices", "origin")
 
 
+# What says where a voxel lies.
+PLACES = ("hemi", "vertex", "x", "y", "z")
+
+
 def score(
     responses: Responses,
     features: Features,
@@ -131,10 +135,11 @@ def _require_same_axes(todo: Sequence[Plan]) -> None:
                 f"subjects {first.subject!r} and {plan.subject!r} have other dimensions: {first.responses.dims} and "
                 f"{plan.responses.dims}"
             )
-        if len(plan.folds) != len(first.folds):
+        own, theirs = ([f.name for f in p.folds] for p in (first, plan))
+        if own != theirs:
             raise ValueError(
-                f"subjects {first.subject!r} and {plan.subject!r} have {len(first.folds)} and {len(plan.folds)} "
-                f"folds ({listed(f.name for f in plan.folds)}); give folds that all subjects have, or call once each"
+                f"subjects {first.subject!r} and {plan.subject!r} have other folds, {listed(own)} and {listed(theirs)};"
+                " give folds that all subjects have, or call once each"
             )
         for dim in map(str, first.responses.dims[1:]):
             names = tuple(f"subject {p.subject!r}" for p in (first, plan))
@@ -144,3 +149,10 @@ def _require_same_axes(todo: Sequence[Plan]) -> None:
                 raise ValueError(
                     f"{error} Subjects with other {dim}s need a call each; average them within regions to compare"
                 ) from error
+        for name in PLACES:
+            here, there = (p.responses.coords.get(name) for p in (first, plan))
+            if here is not None and there is not None and not here.variable.equals(there.variable):
+                raise ValueError(
+                    f"subjects {first.subject!r} and {plan.subject!r} have equal labels at other places "
+                    f"({name!r} differs): call once each, or average them within regions to compare"
+                )

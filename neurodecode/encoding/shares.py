@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from .. import brain, store
 from ..crossval import Features
 from ..labels import SAMPLE, STIMULUS, groups, listed, require_array, require_coord, require_memory
+from ..solve.intervals import expanded
 from .plan import Plan, joined, plans
 from .scores import KEPT
 
@@ -292,7 +293,7 @@ def _summed(
     voxels = errors.square.shape[1]
     rest = errors.square.shape[2:]
     step = max(1, BUDGET // (len(draws) * len(matrix) * max(1, int(np.prod(rest)))))
-    inside = masks.values.astype(float)
+    inside, n = masks.values.astype(float), draws.shape[1]
     added = np.zeros((len(draws), len(matrix), len(inside), *rest))
     counted = np.einsum("rv,v...->r...", inside, errors.varies.astype(float))
     parts: dict[str, list[np.ndarray]] = {}
@@ -300,24 +301,23 @@ def _summed(
         block = slice(first, min(first + step, voxels))
         r2 = errors.r2(draws, block)
         added += np.einsum("rv,duv...->dur...", inside[:, block], np.where(np.isfinite(r2), r2, 0.0))
-        for name, values in _limits(r2, matrix, level).items():
+        for name, values in _limits(r2, matrix, level, n).items():
             parts.setdefault(name, []).append(values)
     with np.errstate(divide="ignore", invalid="ignore"):
         means = added / np.where(counted > 0, counted, np.nan)
     found = {name: np.concatenate(values, axis=1) for name, values in parts.items()}
-    return found | {f"region_{name}": values for name, values in _limits(means, matrix, level).items()}
+    return found | {f"region_{name}": values for name, values in _limits(means, matrix, level, n).items()}
 
 
-def _limits(r2: np.ndarray, matrix: np.ndarray, level: float) -> dict[str, np.ndarray]:
-    """Estimate (first draw) and percentiles (the other draws) of r2 and of shares: (union | part, ...)."""
+def _limits(r2: np.ndarray, matrix: np.ndarray, level: float, n: int) -> dict[str, np.ndarray]:
+    """Estimate (first draw), and percentiles (the others, of n groups), of r2 and of shares: (union | part, ...)."""
     shares = np.einsum("pu,du...->dp...", matrix, r2)
     found = {}
     for name, values in (("r2", r2), ("share", shares)):
         found[name] = values[0]
-        tails = ((1 - level) / 2, (1 + level) / 2)
         limits = (
-            np.quantile(values[1:], tails, axis=0)
-            if len(values) > 1
+            np.quantile(values[1:], expanded(level, n), axis=0)
+            if len(values) > 1 and n > 1
             else np.full((2, *values[0].shape), np.nan)
         )
         found[f"{name}_low"], found[f"{name}_high"] = limits

@@ -140,7 +140,7 @@ def clusters(
     Warns
     -----
     UserWarning
-        If there are so few subjects that no cluster can reach ``alpha``.
+        If there are so few subjects, or permutations, that no cluster can reach ``alpha``.
     """
     require_choice(family, (LAYER, "all"), what="family of clusters")
     tail = (1 if against is None else 0) if tail is None else tail
@@ -152,10 +152,15 @@ def clusters(
         values, names = _difference(scores, against, over, chance)
         level = xr.DataArray(0.0)
     n = values.sizes[over]
-    smallest = 0.5 ** (n - (tail == 0))
+    if n_permutations < 1 or not 0 < alpha < 1:
+        raise ValueError(
+            f"n_permutations is at least 1 and alpha between 0 and 1; got {n_permutations!r} and {alpha!r}"
+        )
+    smallest = max(0.5 ** (n - (tail == 0)), 1 / n_permutations)
     if smallest > alpha:
+        cause = f"{n} {over}s" if smallest > 1 / n_permutations else f"{n_permutations} permutations"
         warnings.warn(
-            f"with {n} {over}s the smallest possible p is {smallest:.3g}: nothing can be significant at {alpha:g}",
+            f"with {cause} the smallest possible p is {smallest:.3g}: nothing can be significant at {alpha:g}",
             UserWarning,
             stacklevel=2,
         )
@@ -308,6 +313,11 @@ def _neighbourly(
     time = [str(d) for d in values.dims if d in WINDOWS]
     space = [str(d) for d in values.dims if d not in (*WINDOWS, over, LAYER)]
     given = tuple(map(str, scores.dims))
+    for dim in time:
+        if dim in values.coords and (np.diff(values[dim].values) <= 0).any():
+            raise ValueError(
+                f"{dim!r} of scores must rise, since neighbours form clusters; sort it with .sortby({dim!r})"
+            )
     if adjacency is None:
         if not time or space:
             raise ValueError(

@@ -100,7 +100,7 @@ def shuffles(
     number, first = groups(np.array([repr(k) for k in keys.values()]))
     members = [np.flatnonzero(number == i) for i in range(first.size)]
     distinct = _distinct(members)
-    _require_enough(distinct, members, names, alpha)
+    _require_enough(distinct, members, names, alpha, n)
     every = distinct - 1 <= n
     rows = np.array(list(_all(members) if every else _drawn(members, n, seed)))
     labels = np.array(stimuli)
@@ -146,6 +146,12 @@ def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[
     old, block = (require_coord(responses, c, who="responses", dim=SAMPLE).values for c in (STIMULUS, blocks))
     new = np.array([f"{b}/{s}" for b, s in zip(block, old, strict=True)])
     _, first = groups(new)
+    whole = {(b, s) for b, s in zip(block.tolist(), old.tolist(), strict=True)}
+    if len(whole) > first.size:
+        raise ValueError(
+            f"{len(whole)} pairs of {blocks!r} and stimulus make {first.size} names of the form 'block/stimulus': "
+            "leave '/' out of one of them"
+        )
 
     def renamed(space: xr.DataArray, name: str) -> xr.DataArray:
         require_dims(require_array(space, who=name), [STIMULUS], who=name)
@@ -249,13 +255,20 @@ def _distinct(members: list[np.ndarray]) -> int:
     return found
 
 
-def _require_enough(distinct: int, members: list[np.ndarray], names: list[str], alpha: float) -> None:
+def _require_enough(distinct: int, members: list[np.ndarray], names: list[str], alpha: float, n: int) -> None:
     sizes = [len(m) for m in members]
     where = f"blocks of {listed(names)} and sides of the split" if names else "sides of the split"
     if distinct < 2:
         raise ValueError(
             f"nothing can change places: each of the {len(sizes)} groups of stimuli ({where}) has one stimulus; take "
             "wider blocks"
+        )
+    if distinct > n and (n + 1) * alpha < 1:
+        warnings.warn(
+            f"with n = {n} orders the smallest possible p is {1 / (n + 1):.3g}: nothing can be significant at "
+            f"{alpha:g}; take more",
+            UserWarning,
+            stacklevel=3,
         )
     if distinct * alpha < 1:
         warnings.warn(

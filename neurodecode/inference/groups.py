@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import xarray as xr
 
@@ -72,7 +74,7 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     Parameters
     ----------
     scores : (..., subject) with the coordinate ``chance`` or attrs["chance"] (else 0)
-        Folds, if any, are averaged first within each subject.
+        Folds, if any, are averaged first within each subject. A subject without a score is left out of that test.
 
     Returns
     -------
@@ -85,14 +87,21 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     like = values.isel({over: 0}, drop=True)
     # One subject allows no test over subjects: p is 1, nothing is claimed.
     p = np.ones(like.shape)
-    if n > 1:
-        level = chance_of(scores, over)
-        above = values if level is None else values - level
-        above = above.transpose(*values.dims)
-        p = ttest_1samp(above.values, 0.0, axis=above.get_axis_num(over), alternative="greater").pvalue
+    level = chance_of(scores, over)
+    above = (values if level is None else values - level).transpose(*values.dims)
+    axis = above.get_axis_num(over)
+    counts = above.notnull().sum(over).transpose(*like.dims)
+    if int(counts.max()) > 1:
+        with warnings.catch_warnings():
+            # Of entries with a subject or none, which get p = 1.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            tested = ttest_1samp(above.values, 0.0, axis=axis, alternative="greater", nan_policy="omit")
+        p = np.where(counts.values > 1, np.ma.filled(tested.pvalue, np.nan), 1.0)
     found = fdr(like.copy(data=np.nan_to_num(p, nan=1.0)), alpha=alpha)
     data = {"score": scores, "p": found["p"], "significant": found["significant"]}
-    test = f"one-sided t-test over {n} {over}s, Benjamini-Hochberg"
+    some = counts.values[counts.values > 1] if n > 1 else np.array([n])
+    of = f"{some.min()} to {some.max()}" if some.size and some.min() < some.max() else f"{n}"
+    test = f"one-sided t-test over {of} {over}s, Benjamini-Hochberg"
     return xr.Dataset(data, attrs=dict(scores.attrs) | {"alpha": alpha, "test": test})
 
 
@@ -100,7 +109,11 @@ def chance_of(scores: xr.DataArray, over: str) -> xr.DataArray | None:
     """Chance level of every score, folds averaged: the coordinate ``chance``, else attrs["chance"], else None."""
     if "chance" in scores.coords:
         level = scores.coords["chance"].drop_vars("chance")
-        return level.mean("fold") if "fold" in level.dims and over != "fold" else level
+        if "fold" not in level.dims or over == "fold":
+            return level
+        bare = scores.drop_vars("chance")
+        # The chance of the folds that were scored, and no others.
+        return level.where(bare.notnull()).mean("fold") if bool(bare.isnull().any()) else level.mean("fold")
     stated = scores.attrs.get("chance")
     return None if stated is None or not np.isfinite(stated) else xr.DataArray(float(stated))
 

@@ -15,6 +15,10 @@ from ..labels import listed, require_array, require_choice, require_coord, requi
 SHARED = {"face": 1.0, "edge": 2.0**0.5, "corner": 3.0**0.5}
 
 
+# Voxels of one label that lie further apart (mm) are not the same place.
+PLACE = 0.5
+
+
 def neighbours(
     values: xr.DataArray,
     *,
@@ -108,6 +112,18 @@ def common(maps: Mapping[str, xr.DataArray]) -> xr.DataArray:
                 raise ValueError(
                     f"the maps of {next(iter(maps))!r} and {subject!r} disagree in the {name!r} of "
                     f"{int(differ.sum())} of {shared.size} voxels of the same label; bring them to one space"
+                )
+        own, theirs = next(iter(chosen.values())), one
+        for axis in {"x", "y", "z"} & set(own.coords) & set(theirs.coords):
+            apart = ~np.isclose(own[axis].values, theirs[axis].values, rtol=0, atol=PLACE)
+            if (
+                own[axis].dims == theirs[axis].dims == ("voxel",)
+                and apart.any()
+                and "vertex" not in own.coords
+            ):
+                raise ValueError(
+                    f"the maps of {next(iter(maps))!r} and {subject!r} have {int(apart.sum())} of {shared.size} voxels "
+                    f"of the same label in other places ({axis!r}); bring them to one space, or give hemi and vertex"
                 )
     kept = _alike(list(chosen.values()))
     bare = [one.drop_vars([k for k in one.coords if k not in kept]) for one in chosen.values()]

@@ -66,7 +66,8 @@ def null(
     Raises
     ------
     ValueError
-        See :func:`shuffles`; if training and test share stimuli, if a batch is not of separate spaces.
+        See :func:`shuffles`; if training and test share stimuli, as told by functools.partial, if a batch is not of
+        separate spaces.
     TypeError
         If the analysis returns no DataArray.
 

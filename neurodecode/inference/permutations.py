@@ -98,7 +98,7 @@ def permutation(
         "p_max": _share(largest, compared.scaled, compared.tie / compared.sd),
         "p_bh": _discovered(p, together, "bh", alpha),
         "p_by": _discovered(p, together, "by", alpha),
-        "threshold": compared.origin + compared.sd * _critical(largest, alpha),
+        "threshold": compared.origin + compared.sd * _critical(largest, alpha) + compared.tie,
     }
     chosen, named = CORRECTIONS[correction]
     data["significant"] = data[chosen] <= alpha
@@ -149,11 +149,23 @@ def _alike(scores: xr.DataArray, null: xr.DataArray, over: str | None) -> tuple[
     for dim in map(str, scores.dims):
         if dim in scores.coords or dim in null.coords:
             require_same(scores, null, dim, who=("scores", "null"))
-    for array, who in ((scores, "scores"), (null, "null")):
-        require_finite(array, who=who)
-    gone = [d for d in ("fold", over) if d in scores.dims]
+    for name in ("score", "units"):
+        own, theirs = (a.attrs.get(name) for a in (scores, null))
+        if own is not None and theirs is not None and own != theirs:
+            raise ValueError(
+                f"scores have the {name} {own!r}, null {theirs!r}: compute both by the same analysis"
+            )
     pair = [a.drop_vars("chance", errors="ignore").astype(np.float64) for a in (scores, null)]
-    found, drawn = (a.mean(gone) if gone else a for a in pair)
+    if bool((pair[0].isnull() != pair[1].isnull()).any()):
+        own, theirs = (int(a.isnull().sum()) for a in pair)
+        raise ValueError(
+            f"null has {theirs} NaN and scores have {own}, in different places: compute both by the same analysis"
+        )
+    # A subject with fewer folds lacks the others in both.
+    pair = [a.mean("fold") if "fold" in a.dims else a for a in pair]
+    for array, who in zip(pair, ("scores", "null"), strict=True):
+        require_finite(array, who=who)
+    found, drawn = (a.mean(over) if over is not None and over in a.dims else a for a in pair)
     return found, drawn
 
 

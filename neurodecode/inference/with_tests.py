@@ -42,13 +42,15 @@ def with_tests(
     Dataset with the attrs of ``scores``
         ``score``, and where there are two subjects or more and a chance level: of windows ``p`` and ``significant`` of
         :func:`clusters` above chance, the largest cluster over all layers as null, and of a curve ``latency``,
-        ``latency_low`` and ``latency_high`` (measure, layer) of :func:`latency`; of regions those of
+        ``latency_low`` and ``latency_high`` (measure, layer) of :func:`latency`, NaN of layers without a cluster; of
+        regions those of
         :func:`above_chance`, and ``contrast_p`` (layer), Student's t of :func:`compare` between the ``pair``, by Holm.
         Each says in its attrs how it was made. Of windows with missing scores nothing is tested.
     """
     values = by_subject(require_array(scores, who="scores"), over)
     result = scores.to_dataset(name="score").assign_attrs(scores.attrs)
-    if values.sizes[over] < 2 or chance_of(scores, over) is None:
+    level = chance_of(scores, over)
+    if values.sizes[over] < 2 or level is None or not bool(np.isfinite(level).all()):
         return result
     if not set(WINDOWS) & set(values.dims):
         return (
@@ -65,6 +67,10 @@ def with_tests(
     )
     if len(set(CURVES) & set(values.dims)) == 1 and max(values.sizes.get(d, 0) for d in CURVES) >= 3:
         times = latency(scores, over=over, seed=seed)
+        # Where nothing was found, the largest of the noise is no peak.
+        curve = next(d for d in CURVES if d in values.dims)
+        there = found["significant"].any(curve)
+        times = times.map(lambda v: v.where(there), keep_attrs=True)
         result = result.assign(
             latency=times["estimate"].assign_attrs(times.attrs),
             latency_low=times["low"],
@@ -81,6 +87,11 @@ def _of_regions(
     said = {k: above.attrs[k] for k in ("test", "alpha")}
     found = {k: above[k].drop_attrs(deep=False).assign_attrs(said) for k in ("p", "significant")}
     sides = [values.sel(region=name) for name in pair if name in values["region"].values.tolist()]
+    if len(sides) == 2:
+        # A layer that nobody has in one of the two is no reason to leave the others out.
+        both = (sides[0] - sides[1]).notnull()
+        there = both.any([d for d in both.dims if d != LAYER]) if LAYER in both.dims else None
+        sides = sides if there is None else [side.isel({LAYER: there.values}) for side in sides]
     if len(sides) < 2 or _whole(sides[0] - sides[1], over) < 2:
         return found
     with warnings.catch_warnings():

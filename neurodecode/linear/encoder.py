@@ -37,7 +37,7 @@ class RidgeEncoder(Ridge):
     weights_ : (feature, voxel) or (feature, channel, time)
         Dense, in response units per feature unit, built on demand.
     alpha_ : (voxel), with bands (band, voxel)
-        The penalty of every voxel, ``alpha / share`` of each band; infinite where the band was left out.
+        The penalty of every voxel, ``alpha / share`` of each band; up to 1e12 alpha where the band was left out.
     """
 
     _who = ("features", "responses")

@@ -52,7 +52,13 @@ def levels_of(values: xr.DataArray) -> Levels | None:
         raise ValueError(
             f"values name {len(names)} levels ({listed(names)}) but hold {listed(wrong)}; levels are counted from 0"
         )
-    return Levels(tuple(names), np.array([to_rgb(c) for c in layer_colours(names)]))
+    colours = layer_colours(names)
+    if len(set(map(str, colours))) < len(names):
+        # More layers than the figures' own colours: a scale in their order.
+        from matplotlib import colormaps
+
+        colours = list(colormaps["turbo"](np.linspace(0.05, 0.95, len(names))))
+    return Levels(tuple(names), np.array([to_rgb(c) for c in colours]))
 
 
 def by_face(

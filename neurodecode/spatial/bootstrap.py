@@ -185,6 +185,9 @@ def _refitted(
         seen = responses.isel({SAMPLE: rows}).assign_coords(ids)
         own = SAMPLE in features.dims
         shown = features.isel({SAMPLE: rows}).assign_coords(ids) if own else features
+        if STIMULUS not in seen.coords:
+            # So that the decoder's own folds keep copies of a sample together.
+            seen = seen.assign_coords({STIMULUS: (SAMPLE, responses[SAMPLE].values[rows])})
         again = clone(fitted).fit(seen, shown)
         return reduced(again, responses=seen if options["kind"] in FORWARD else None, **options).values
 

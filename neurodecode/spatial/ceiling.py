@@ -90,6 +90,12 @@ def _tested(trials: xr.DataArray, task: Task, fold: Fold) -> xr.DataArray:
     stimuli = require_coord(task.responses, STIMULUS, who="responses", dim=SAMPLE).values[fold.test]
     shown = require_coord(trials, STIMULUS, who=who, dim=SAMPLE).values
     rows = fold.test if trials is task.responses else np.flatnonzero(np.isin(shown, stimuli))
+    every = task.responses[STIMULUS].values
+    if trials is not task.responses and np.isin(stimuli, every[fold.train]).any():
+        raise ValueError(
+            f"{who}: fold {fold.name!r} trains on stimuli that it is tested with, and trials do not say which were "
+            "seen; give the single trials as responses, without trials=..."
+        )
     if rows.size == np.unique(shown[rows]).size:
         raise ValueError(
             f"{who}: none of the {rows.size} test stimuli of fold {fold.name!r} was repeated, and noise is seen in "

@@ -186,9 +186,10 @@ class _Comparison:
 
     def __init__(self, found: np.ndarray, mean: np.ndarray, sd: np.ndarray, *, two_sided: bool) -> None:
         self.mean, self.two_sided = mean, two_sided
-        # What rounding leaves of a voxel that has no pattern must not be the largest of all.
-        self.varies = sd > 1e-12 * np.abs(found).max()
-        self.sd = np.where(self.varies, sd, 1.0)
+        # A voxel that no pilot selected has no spread of its own; it gets that of the others, as all such voxels do.
+        seen = sd > 1e-12 * np.abs(found).max()
+        self.varies = np.ones_like(seen)
+        self.sd = np.where(seen, sd, np.median(sd[seen]) if seen.any() else 1.0)
         self.own = self.of(found)
 
     def of(self, values: np.ndarray) -> np.ndarray:
@@ -198,7 +199,7 @@ class _Comparison:
 
     def beaten(self, shuffle: np.ndarray) -> np.ndarray:
         """Where a shuffle's value is as large as the map's."""
-        return np.asarray(self.varies & (shuffle >= self.own - ROUNDING * np.abs(self.own)))
+        return np.asarray(shuffle >= self.own - ROUNDING * np.maximum(1, np.abs(self.own)))
 
     def corrected(self, largest: np.ndarray) -> np.ndarray:
         """Probabilities by the largest values (shuffle, layer) of every shuffle."""

@@ -251,7 +251,14 @@ def _by_fold(task: Task, by: str) -> dict[str, list[Fold]]:
     """Folds of all cells, by the fold's own name."""
     cells = np.unique(task.responses.coords[by].values).size
     rows = [list(task.folds[i : i + cells]) for i in range(0, len(task.folds), cells)]
-    return {row[0].name.rpartition(", ")[2]: row for row in rows}
+    labels = task.responses.coords[by].values
+    # A fold's name begins with its cell's; what follows may hold any mark.
+    named = {row[0].name.removeprefix(f"{by}={labels[row[0].test[0]]}, "): row for row in rows}
+    if len(named) < len(rows):
+        raise ValueError(
+            f"{len(rows)} folds have {len(named)} different names: {listed(named)}; name them apart"
+        )
+    return named
 
 
 def _each(task: Task, jobs: list[tuple[str, list[Fold]]]) -> Iterator[xr.DataArray]:

@@ -98,7 +98,7 @@ def sweep_null(
     with tqdm(total=total, desc="permutations", disable=None, leave=False) as bar:
         parts = [run.of(task, bar) for task in todo]
     subjects = xr.Variable("subject", [t.subject for t in todo])
-    return run.finish(xr.concat(parts, dim=subjects, join="exact"))
+    return run.finish(xr.concat(parts, dim=subjects, join="outer"))
 
 
 def _require_ridge(todo: Sequence[Task]) -> None:
