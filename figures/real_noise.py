@@ -35,7 +35,7 @@ def main() -> None:
         n = int(result.sizes["sequence"])
         with_effect = int((result["hit_n"] + result["alarm_n"]).isel(effect=-1, region=0))
         words = (
-            f"n = {n} random sequences without and {with_effect} with each effect; bars and bands: exact 95\u00a0% "
+            f"n = {n} random sequences without and {with_effect} with each effect; bars and bands: exact 95\u00a0%\n"
             "limits, in a and for blocked designs as if regions were independent; dashed: .05"
         )
         figure.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
