@@ -146,13 +146,12 @@ def map_permutation(
             largest.append(part["largest"].values)
     mean, sd = null.moments()
     varies = sd > 0
-    p = np.where(compare.varies, (beaten + 1) / (n_permutations + 1), 1.0)
     values = {
         "value": found.values,
         "null_mean": mean,
         "null_sd": sd,
         "z_score": np.where(varies, (found.values - mean) / np.where(varies, sd, 1.0), 0.0),
-        "p": p,
+        "p": (beaten + 1) / (n_permutations + 1),
         "p_max": compare.corrected(np.concatenate(largest)),
     }
     result = xr.Dataset({k: found.copy(data=v) for k, v in values.items()})
@@ -188,28 +187,31 @@ class _Comparison:
         self.mean, self.two_sided = mean, two_sided
         # A voxel that no pilot selected has no spread of its own; it gets that of the others, as all such voxels do.
         seen = sd > 1e-12 * np.abs(found).max()
-        self.varies = np.ones_like(seen)
         self.sd = np.where(seen, sd, np.median(sd[seen]) if seen.any() else 1.0)
         self.own = self.of(found)
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Values in the units of the pilot, without sign if two-sided; lowest of all where nothing varies."""
+        """Values in the units of the pilot, without sign if two-sided."""
         u = (values - self.mean) / self.sd
-        return np.where(self.varies, np.abs(u) if self.two_sided else u, -np.inf)
+        return np.asarray(np.abs(u) if self.two_sided else u)
 
     def beaten(self, shuffle: np.ndarray) -> np.ndarray:
         """Where a shuffle's value is as large as the map's."""
-        return np.asarray(shuffle >= self.own - ROUNDING * np.maximum(1, np.abs(self.own)))
+        return np.asarray(shuffle >= _least(self.own))
 
     def corrected(self, largest: np.ndarray) -> np.ndarray:
         """Probabilities by the largest values (shuffle, layer) of every shuffle."""
         p = np.ones(self.own.shape)
         for i, own in enumerate(self.own):
             sorted_ = np.sort(largest[:, i])
-            least = np.where(self.varies[i], own - ROUNDING * np.abs(own), np.inf)
-            beaten = sorted_.size - np.searchsorted(sorted_, least, side="left")
-            p[i] = np.where(self.varies[i], (beaten + 1) / (sorted_.size + 1), 1.0)
+            beaten = sorted_.size - np.searchsorted(sorted_, _least(own), side="left")
+            p[i] = (beaten + 1) / (sorted_.size + 1)
         return p
+
+
+def _least(own: np.ndarray) -> np.ndarray:
+    """What counts as reaching a value of the data, in units of the pilot: sums in another order differ by rounding."""
+    return np.asarray(own - ROUNDING * np.maximum(1, np.abs(own)))
 
 
 def _sums(maps: Iterator[np.ndarray], like: xr.DataArray, compare: _Comparison | None = None) -> xr.Dataset:
