@@ -6,8 +6,12 @@ four runs, are laid over it. In four of eleven visual regions, drawn anew each t
 stimulus' three features, which is alike in neighbours too, with a haemodynamic response whose SD over trials is
 ``effect`` times the SD of the vertex' noise. Every region is decoded from the means of two volumes around the
 response's peak, leaving one run out; features are permuted over trials within runs 99 times, p = (b + 1) / 100.
+Sequence k has the same stimuli, regions and permutations whatever the effect, so that effects are compared within it.
 
-hit, alarm       sequences with p <= .05 in a region that carries, or does not carry, an effect
+hit, alarm       sequences with p <= .05 in a region that carries, or does not carry, an effect; limits over sequences,
+                 whose regions share noise and stimuli
+same_elsewhere   do regions without an effect have the p that they had without any? A region is decoded on its own, so
+                 that effects elsewhere must not be seen in it
 any_alarm        sequences without any effect in which some region has p <= .05, corrected by the largest score
 blocked designs  five trials in a row show one stimulus: alarms when whole blocks are permuted, and when single trials
                  are, as if neighbouring trials had independent noise
@@ -125,17 +129,18 @@ def tested(trials: xr.DataArray, shown: np.ndarray, order: Order, rng: np.random
     return np.stack([p, (largest >= scaled[:, :1] - 1e-9).mean(axis=1)])
 
 
-def sequence(noise: xr.DataArray, effect: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Which regions carry an effect, and the p of all, of one random sequence."""
+def sequence(noise: xr.DataArray, effect: float, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which regions carry the effect in sequence k, and the p of all."""
     names = nd.brain.regions(noise).region.values
-    carries = np.isin(np.arange(names.size), rng.choice(names.size, CARRIERS, replace=False)) & (effect > 0)
-    shown = rng.normal(size=(RUNS * TRIALS, FEATURES))
+    chosen, stimuli, weights, orders = np.random.default_rng([seed, k]).spawn(4)
+    carries = np.isin(np.arange(names.size), chosen.choice(names.size, CARRIERS, replace=False))
+    shown = stimuli.normal(size=(RUNS * TRIALS, FEATURES))
     volumes = noise.values.astype(np.float64)
     inside = np.isin(noise["roi"].values, names[carries])
-    if inside.any():
+    if effect > 0:
         xyz = np.stack([noise[c].values[inside] for c in "xyz"], axis=1)
-        volumes[:, inside] += planted(volumes[:, inside], xyz, shown, effect, rng)
-    return carries, tested(trials_of(volumes, noise), shown, single_trials, rng)
+        volumes[:, inside] += planted(volumes[:, inside], xyz, shown, effect, weights)
+    return carries, tested(trials_of(volumes, noise), shown, single_trials, orders)
 
 
 def blocked(noise: xr.DataArray, rng: np.random.Generator) -> np.ndarray:
@@ -163,7 +168,7 @@ def run(noise: xr.DataArray, n: int, seed: int, pieces: nd.store.Pieces) -> xr.D
         parts.setdefault(effect, []).append(pieces.load(name))
     for k in tqdm(range(few), desc="blocked designs", disable=None):
         if f"blocked {k}" not in pieces:
-            p = blocked(noise, np.random.default_rng([seed, len(EFFECTS), k]))
+            p = blocked(noise, np.random.default_rng([seed, k, 1]))
             pieces.save(f"blocked {k}", xr.DataArray(p, dims=("order", "region")))
     every = {effect: xr.concat(found, dim="sequence") for effect, found in parts.items()}
     blocks = np.stack([pieces.load(f"blocked {k}").values for k in range(few)])
@@ -171,53 +176,81 @@ def run(noise: xr.DataArray, n: int, seed: int, pieces: nd.store.Pieces) -> xr.D
 
 
 def sequences(noise: xr.DataArray, effect: float, numbers: range, seed: int) -> xr.Dataset:
-    i = EFFECTS.index(effect)
-    found = [sequence(noise, effect, np.random.default_rng([seed, i, k])) for k in numbers]
-    carries, p = (np.stack(v) for v in zip(*found, strict=True))
+    carries, p = (np.stack(v) for v in zip(*(sequence(noise, effect, k, seed) for k in numbers), strict=True))
     dims = ("sequence", "region")
     return xr.Dataset({"carries": (dims, carries), "p": (dims, p[:, 0]), "p_max": (dims, p[:, 1])})
 
 
 def counted(every: dict[float, xr.Dataset], blocks: np.ndarray, names: np.ndarray) -> xr.Dataset:
-    """Numbers of hits and alarms (effect, region) and of those that were possible, from p of all sequences."""
-    rows: dict[str, list[np.ndarray]] = {k: [] for k in ("hit", "hit_n", "alarm", "alarm_n")}
-    for one in every.values():
-        carries, found = one["carries"].values, one["p"].values <= ALPHA
-        for k, v in zip(rows, (carries & found, carries, ~carries & found, ~carries), strict=True):
-            rows[k].append(v.sum(axis=0))
-    data = {k: (("effect", "region"), np.array(v), {"units": "sequences"}) for k, v in rows.items()}
-    result = xr.Dataset(
-        data, coords={"effect": list(every), "region": names, "order": ["whole blocks", "single trials"]}
+    """Hits and alarms (effect, region), how many were possible, and their shares with limits over sequences."""
+    without = every[0.0]["p"].values
+    rows: dict[str, list] = {}
+    rates: dict[str, list] = {"hit_rate": [], "alarm_rate": []}
+    same = []
+    for effect, one in every.items():
+        found, carries = one["p"].values <= ALPHA, one["carries"].values & (effect > 0)
+        for name, possible in (("hit", carries), ("alarm", ~carries)):
+            rows.setdefault(name, []).append((found & possible).sum(axis=0))
+            rows.setdefault(f"{name}_n", []).append(possible.sum(axis=0))
+            rates[f"{name}_rate"].append(share(found & possible, possible))
+        same.append((one["p"].values == without[: len(found)])[~carries].mean())
+    counts = {k: (("effect", "region"), v, {"units": "sequences"}) for k, v in rows.items()}
+    wrong = [share(blocks[:, i] <= ALPHA, np.ones_like(blocks[:, i], bool)) for i in range(blocks.shape[1])]
+    return xr.Dataset(
+        counts
+        | {k: (("effect", "limit"), v) for k, v in rates.items()}
+        | {
+            "same_elsewhere": ("effect", same),
+            "any_alarm": ("sequence", (every[0.0]["p_max"].values <= ALPHA).any(axis=1)),
+            "blocked_rate": (("order", "limit"), wrong),
+        },
+        coords={
+            "effect": list(every),
+            "region": names,
+            "order": ["whole blocks", "single trials"],
+            "limit": ["share", "low", "high"],
+        },
+        attrs={"sequences_with_effect": min(len(one["p"]) for one in every.values()), "designs": len(blocks)},
     )
-    result["any_alarm"] = ("sequence", (every[0.0]["p_max"].values <= ALPHA).any(axis=1))
-    result["blocked"] = (("design", "order", "region"), blocks <= ALPHA)
-    return result
 
 
-def limits(k: float, n: float) -> str:
-    if not n:
-        return "none"
-    ends = stats.binomtest(int(k), int(n)).proportion_ci(LEVEL, method="exact")
-    return f"{k / n:.3f} ({ends.low:.3f} to {ends.high:.3f}, n = {n:.0f})"
+def share(found: np.ndarray, possible: np.ndarray) -> tuple[float, float, float]:
+    """Share of what was possible (sequence, region), with Student's limits over sequences; NaN where there are none."""
+    n = possible.sum(axis=1)
+    if not n.any():
+        return np.nan, np.nan, np.nan
+    value = found.sum() / n.sum()
+    apart = (found.sum(axis=1) - value * n) / n.mean()
+    half = stats.t.ppf((1 + LEVEL) / 2, max(len(n) - 1, 1)) * stats.sem(apart) if len(n) > 1 else np.nan
+    return value, max(value - half, 0.0), min(value + half, 1.0)
 
 
 def report(result: xr.Dataset) -> None:
-    print("p <= .05, all regions together (sequences share the noise; limits take tests as independent):")
-    total = result[["hit", "hit_n", "alarm", "alarm_n"]].sum("region")
+    print("p <= .05, all regions together (95 % limits over sequences):")
     for effect in result["effect"].values:
-        one = {k: float(v) for k, v in total.sel(effect=effect).data_vars.items()}
-        hits, alarms = limits(one["hit"], one["hit_n"]), limits(one["alarm"], one["alarm_n"])
-        print(f"  effect {effect:g}: hits {hits}, alarms {alarms}")
+        one = result.sel(effect=effect)
+        words = [
+            f"{k}s {spelled(one[f'{k}_rate'])}, n = {int(one[f'{k}_n'].sum())}" for k in ("hit", "alarm")
+        ]
+        print(
+            f"  effect {effect:g}:", "; ".join(words), f"; as without it {float(one['same_elsewhere']):.3f}"
+        )
     some = result["any_alarm"].values
+    ends = stats.binomtest(int(some.sum()), some.size).proportion_ci(LEVEL, method="exact")
     print(
-        f"any of {result.sizes['region']} regions, corrected by the largest score: {limits(some.sum(), some.size)}"
+        f"any of {result.sizes['region']} regions, corrected by the largest score: "
+        f"{some.mean():.3f} ({ends.low:.3f} to {ends.high:.3f}), n = {some.size}"
     )
     for order in result["order"].values:
-        found = result["blocked"].sel(order=order).values
-        print(f"blocked design, {order} permuted: alarms {limits(found.sum(), found.size)}")
+        print(f"blocked design, {order} permuted: alarms {spelled(result['blocked_rate'].sel(order=order))}")
     rates = (result["hit"] / result["hit_n"]).to_pandas().round(2)
-    print("hits by region:", rates, "alarms by region, all effects:", sep="\n")
-    print((result["alarm"].sum("effect") / result["alarm_n"].sum("effect")).to_pandas().round(3))
+    print("hits by region:", rates, "alarms by region without any effect:", sep="\n")
+    print((result["alarm"] / result["alarm_n"]).sel(effect=0).to_pandas().round(3))
+
+
+def spelled(rate: xr.DataArray) -> str:
+    value, low, high = rate.values
+    return f"{value:.3f} ({low:.3f} to {high:.3f})" if np.isfinite(value) else "none"
 
 
 def main() -> None:
@@ -231,16 +264,17 @@ def main() -> None:
         parser.error(f"--n must be at least 1, got {args.n}")
     volumes = resting.load()
     noise = volumes[:, volumes["roi"].values != ""]
-    key = {"what": "real noise", "seed": args.seed, "data": nd.store.data_hash(noise)}
-    result = run(noise, args.n, args.seed, nd.store.Pieces.named(args.out, "real_noise_pieces", key=key))
-    report(result)
     parameters = {
-        "n": args.n,
         "effects": EFFECTS,
         "runs": RUNS,
         "trials": TRIALS,
         "permutations": PERMUTATIONS,
+        "sequences": "the same with every effect",
     }
+    key = {"what": "real noise", "seed": args.seed, "data": nd.store.data_hash(noise), **parameters}
+    result = run(noise, args.n, args.seed, nd.store.Pieces.named(args.out, "real_noise_pieces", key=key))
+    report(result)
+    parameters |= {"n": args.n}
     stamped = nd.store.stamp(result, what="real_noise", parameters=parameters, seed=args.seed, data=noise)
     nd.save(
         stamped.assign_attrs(planted="simulated", noise="recorded"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import scipy.stats
 
 import neurodecode as nd
 from neurodecode.datasets import resting
@@ -156,5 +157,29 @@ def test_effects_are_counted_where_they_were_planted(script, monkeypatch, tmp_pa
     strong = result.sel(effect=3.0)
     assert strong["hit_n"].sum() == strong["alarm_n"].sum() == 1
     assert strong["hit"].sum() == 1
+    assert result["same_elsewhere"].values.tolist() == [1.0, 1.0]
     assert result["any_alarm"].shape == (4,)
-    assert result["blocked"].dims == ("design", "order", "region")
+    assert result["blocked_rate"].dims == ("order", "limit")
+
+
+def test_regions_without_an_effect_do_not_see_it_elsewhere(script, monkeypatch) -> None:
+    monkeypatch.setitem(script["sequence"].__globals__, "CARRIERS", 1)
+    carries, without = script["sequence"](fake_noise(), 0.0, 3, 0)
+    again, strong = script["sequence"](fake_noise(), 3.0, 3, 0)
+    assert carries.tolist() == again.tolist()
+    assert carries.sum() == 1
+    np.testing.assert_array_equal(without[0][~carries], strong[0][~carries])
+    assert strong[0][carries] == pytest.approx(0.01)
+
+
+def test_limits_are_over_sequences(script) -> None:
+    found = np.random.default_rng(0).random((50, 7)) < 0.3
+    possible = np.ones_like(found)
+    value, low, high = script["share"](found, possible)
+    means = found.mean(axis=1)
+    expected = scipy.stats.t.interval(0.95, 49, loc=means.mean(), scale=scipy.stats.sem(means))
+    np.testing.assert_allclose([value, low, high], [means.mean(), *expected])
+    together = np.repeat(found[:, :1], 7, axis=1)
+    _, low, high = script["share"](together, possible)
+    np.testing.assert_allclose([low, high], script["share"](found[:, :1], possible[:, :1])[1:])
+    assert np.isnan(script["share"](found, ~possible)).all()
