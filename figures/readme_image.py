@@ -10,11 +10,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from PIL import Image
-from weight_map import floor
+from weight_map import draw, passed
 
 import neurodecode as nd
 from neurodecode import inputs
-from neurodecode.plot.look import map_label
 from neurodecode.plot.surface import scale_of
 
 SHOWN = {"Linear-2": "Structure (CLIP, Linear-2)", "c": "Meaning (c)"}
@@ -26,14 +25,11 @@ def main() -> None:
     args = inputs.figure_arguments(__doc__)
     result = inputs.load_result(args.result)
     maps = result["pattern"]
-    label = f"{map_label(maps.attrs)}\ngrey: under median + 1 SD"
     with nd.plot.style():
         figure = plt.figure(figsize=(nd.plot.PAGE, 5.6), layout="none")
         for part, (layer, name) in zip(figure.subfigures(2, 1), SHOWN.items(), strict=True):
             values = maps.sel(layer=layer)
-            nd.plot.cortex(
-                values, regions=result["regions"], figure=part, label=label, threshold=floor(values)
-            )
+            draw(values, result, passed(result, values, layer), engine="matplotlib", figure=part)
             part.suptitle(inputs.titled(name, result), x=0.01, y=0.99, ha="left", size=8)
         write(figure, args.out / "weight_map.png")
 

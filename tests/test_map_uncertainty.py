@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -327,3 +329,57 @@ def test_a_voxel_that_no_pilot_selected_is_tested_like_the_others():
     assert float(found["p"][0, 0]) == pytest.approx(0.01)
     assert float(found["p_max"][0, 0]) == pytest.approx(0.01)
     assert float((found["p"][0, 1:] <= 0.05).mean()) < 0.1
+
+
+# ------------------------------------------------------------------------------------------------ figure
+@pytest.fixture(scope="module")
+def figure_script():
+    return runpy.run_path(str(Path(__file__).parents[1] / "figures" / "weight_map.py"))
+
+
+def tested_map(p: list[float]) -> xr.Dataset:
+    """As analyses/weight_map.py writes it: six vertices of the left occipital pole."""
+    coords = {
+        "layer": ["c"],
+        "voxel": np.arange(6),
+        "hemi": ("voxel", ["left"] * 6),
+        "vertex": ("voxel", np.arange(6)),
+    }
+    values = xr.DataArray([np.linspace(0.1, 0.6, 6)], dims=("layer", "voxel"), coords=coords)
+    both = {k: values.assign_attrs(kind=k, reduce="mean_abs", units="r") for k in ("filter", "pattern")}
+    tests = {"p_fdr": values.copy(data=[p]).rename(layer="tested")}
+    return xr.Dataset(both | tests, attrs={"n_permutations": 199})
+
+
+def test_the_figure_shows_voxels_that_passed(figure_script):
+    result = tested_map([0.2, 0.01, 0.05, 0.051, 1.0, 0.04])
+    values = figure_script["chosen"](result, "pattern")
+    passed = figure_script["passed"](result, values, "c")
+    assert passed.values.tolist() == [False, True, True, False, False, True]
+    figure = figure_script["draw"](values.sel(layer="c"), result, passed, engine="matplotlib")
+    flat = next(ax for ax in figure.axes if ax.get_label() == "flat left")
+    rgb = flat.collections[0].get_facecolor()[:6, :3]
+    coloured = np.ptp(rgb, axis=1) > 0.05
+    assert coloured.tolist() == passed.values.tolist()
+    bar = next(ax for ax in figure.axes if ax.get_label() == "colour bar")
+    assert "shown: p \u2264 0.05 (FDR, 199 shuffles)" in bar.get_xlabel().replace("\n", " ")
+    assert figure_script["passed"](result, figure_script["chosen"](result, "filter"), "c") is None
+
+
+def test_a_map_in_which_nothing_passed_says_so(figure_script):
+    result = tested_map([1.0] * 6)
+    values = figure_script["chosen"](result, "pattern")
+    figure = figure_script["draw"](
+        values.sel(layer="c"), result, figure_script["passed"](result, values, "c"), engine="matplotlib"
+    )
+    bar = next(ax for ax in figure.axes if ax.get_label() == "colour bar")
+    assert "no voxel has p \u2264 0.05" in bar.get_xlabel().replace("\n", " ")
+
+
+def test_a_permutation_map_is_drawn_with_its_own_test(figure_script):
+    result = tested_map([0.2, 0.01, 0.05, 0.051, 1.0, 0.04])
+    own = result[["p_fdr"]].rename(tested="layer").assign(value=result["pattern"], z_score=result["filter"])
+    own = own.assign_attrs(kind="pattern", reduce="mean_abs", units="r", n_permutations=99)
+    values = figure_script["chosen"](own, "pattern")
+    np.testing.assert_array_equal(values, result["pattern"])
+    assert figure_script["passed"](own, values, "c").sum() == 3
