@@ -16,12 +16,14 @@ from neurodecode import inference
 # Subjects, stimuli; SD of what trials share, SD of both interactions (residual 1); what the model is told.
 SETTINGS = {
     "whole model": ((12, 15), 0.0, 0.6, {}),
+    "whole model, Wald's z": ((12, 15), 0.0, 0.6, {"df": np.inf}),
     "whole model, df = 11": ((12, 15), 0.0, 0.6, {"df": 11}),
     "whole model, no interactions planted": ((12, 15), 0.0, 0.0, {}),
     "slopes=[]": ((12, 15), 0.0, 0.6, {"slopes": []}),
     "whole model, trials share noise of SD 2": ((12, 15), 2.0, 0.6, {}),
     "trials=False, trials share noise of SD 2": ((12, 15), 2.0, 0.6, {"trials": False}),
     "4 subjects, whole model": ((4, 30), 0.0, 0.6, {}),
+    "4 subjects, Wald's z": ((4, 30), 0.0, 0.6, {"df": np.inf}),
     "4 subjects, df = 3": ((4, 30), 0.0, 0.6, {"df": 3}),
 }
 

@@ -16,7 +16,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.multitest import multipletests
 
 from neurodecode import inference, store
-from neurodecode.solve.reml import variance_ratios
+from neurodecode.solve.reml import satterthwaite, variance_ratios
 
 # Small groups are warned about, which is not the point of most tests.
 pytestmark = pytest.mark.filterwarnings("ignore:with .* variances are hardly known")
@@ -302,7 +302,9 @@ def test_equals_statsmodels_called_directly(slopes, holes, noise):
     scores = trials((10, 11, 3), seed=4, effect=0.5, noise=noise)
     if holes:
         scores = scores.where(np.random.default_rng(0).random(scores.shape) > 0.15)
-    found = inference.mixed(scores, fixed="region", slopes=None if slopes else [], trials=noise > 0)
+    found = inference.mixed(
+        scores, fixed="region", slopes=None if slopes else [], trials=noise > 0, df=np.inf
+    )
     fit, parts = by_statsmodels(scores, slopes, noise > 0)
     order = [0, *(1 + sorted(["HVC", "other"]).index(r) for r in ("HVC", "other"))]
     np.testing.assert_allclose(found["estimate"], fit.fe_params.values[order] / 10, rtol=1e-4, atol=1e-6)
@@ -339,6 +341,11 @@ def test_balanced_trials_give_the_analysis_of_variance(trial):
     assert effect["estimate"].item() == pytest.approx(d.mean() / 10)
     error = math.sqrt((of_rows + of_columns - rest) / (s * t)) / 10
     assert effect["se"].item() == pytest.approx(error, rel=1e-4)
+    # Satterthwaite (1946), of a sum of mean squares.
+    of_rest = (s - 1) * (t - 1) * (1 if trial else 2)
+    spread = of_rows**2 / (s - 1) + of_columns**2 / (t - 1) + rest**2 / of_rest
+    assert effect["df"].item() == pytest.approx((of_rows + of_columns - rest) ** 2 / spread, rel=1e-3)
+    assert effect["p"].item() == pytest.approx(2 * stats.t.sf(abs(effect["z"]), effect["df"]).item())
     parts = found["variance"] * 100
     assert parts.sel(component="residual").item() == pytest.approx(rest / 2, rel=1e-4)
     assert parts.sel(component="subject x region").item() == pytest.approx(
@@ -358,6 +365,31 @@ def test_balanced_trials_give_the_analysis_of_variance(trial):
         of_rest = (parts / parts.sel(component="residual")).values[:-1]
         np.testing.assert_allclose(variance_ratios(y, x, pairs), of_rest, rtol=2e-3)
     assert found["n_levels"].values.tolist() == [11, 13, *([143] if trial else []), 22, 26, 286]
+
+
+def test_degrees_of_freedom_of_unbalanced_trials_equal_those_of_whole_matrices():
+    rng = np.random.default_rng(0)
+    n = 60
+    levels = [rng.permutation(np.arange(n) % k) for k in (5, 7, 30)]
+    variances, residual = np.array([0.5, 0.2, 1.5]), 0.8
+    x = np.column_stack([np.ones(n), rng.integers(0, 2, n), rng.normal(size=n)])
+    parts = [(one[:, None] == one).astype(float) for one in levels] + [np.eye(n)]
+    every = [*variances, residual]
+    v = sum(s * part for s, part in zip(every, parts, strict=True))
+    w = np.linalg.inv(v)
+    c = np.linalg.inv(x.T @ w @ x)
+    p = w - w @ x @ c @ x.T @ w
+    information = np.array([[np.trace(p @ a @ p @ b) / 2 for b in parts] for a in parts])
+
+    def variance(changed):  # of the effects, when the variances are these
+        return np.diag(
+            np.linalg.inv(x.T @ np.linalg.inv(sum(s * a for s, a in zip(changed, parts, strict=True))) @ x)
+        )
+
+    step = 1e-5 * np.eye(4)
+    slopes = np.array([(variance(every + e) - variance(every - e)) / 2e-5 for e in step])
+    expected = 2 * np.diag(c) ** 2 / np.einsum("il,ij,jl->l", slopes, np.linalg.inv(information), slopes)
+    np.testing.assert_allclose(satterthwaite(x, levels, variances, residual), expected, rtol=1e-6)
 
 
 def test_planted_effects_lie_within_their_intervals_and_without_slopes_too_few_do():
@@ -417,16 +449,20 @@ def test_students_t_and_few_subjects():
     scores = trials((5, 12, 2), effect=1.0)
     with pytest.warns(
         UserWarning,
-        match=r"with 5 'subject' and 12 'stimulus' variances are hardly known.*give df=4, or compare",
+        match=r"with 5 'subject' and 12 'stimulus' variances are hardly known.*leave df out.*, or compare",
     ):
-        wald = inference.mixed(scores, fixed="region")
+        wald = inference.mixed(scores, fixed="region", df=np.inf)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cautious = inference.mixed(scores, fixed="region", df=4)
+        own = inference.mixed(scores, fixed="region")
     half = (cautious["high"] - cautious["estimate"]) / cautious["se"]
     np.testing.assert_allclose(half, stats.t.ppf(0.975, 4))
     np.testing.assert_allclose(cautious["p"], 2 * stats.t.sf(np.abs(wald["z"]), 4))
     assert (cautious["p"] > wald["p"]).all()
+    assert (own["p"] > wald["p"]).all()
+    assert own.attrs["df"] == "Satterthwaite"
+    assert f"({own['df'].values[1]:.1f})" in inference.written(own)
 
 
 def test_a_condition_between_stimuli_varies_over_subjects_only():

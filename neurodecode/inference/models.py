@@ -20,10 +20,12 @@ from ..labels import (
     require_memory,
     require_real,
 )
-from ..solve.reml import variance_ratios
+from ..solve.reml import satterthwaite, variance_ratios
 
 # Below so many subjects or stimuli Wald intervals are too narrow (bench/mixed_models.py: 12 and 15 are too few).
 FEW = 20
+# Of how df are found where none are given.
+OWN_DF = "Satterthwaite"
 # A component below this share of the residual variance counts as 0: the boundary of what a variance can be.
 ZERO = 1e-6
 # A residual variance below this share of the scores' is rounding.
@@ -43,7 +45,7 @@ def mixed(
     reference: Any = None,
     slopes: Sequence[str] | None = None,
     trials: bool = True,
-    df: float = np.inf,
+    df: float | None = None,
     level: float = 0.95,
 ) -> xr.Dataset:
     """Effect of a condition on scores of single trials, for new subjects and new stimuli (Baayen et al. 2008).
@@ -70,19 +72,21 @@ def mixed(
     trials : bool
         Whether scores of one response under several conditions, such as two decoders', share its noise (a component
         "subject x stimulus", where there are such). Without it the fit is faster and finds a little too much.
-    df : float
-        Degrees of freedom of Student's t for intervals and p; by default infinitely many: Wald's z. The number of
-        subjects (or stimuli, if fewer) minus 1 is the cautious choice for few.
+    df : float, optional
+        Degrees of freedom of Student's t for intervals and p. By default each term's own, by how well its variance is
+        known (Satterthwaite 1946). ``numpy.inf`` is Wald's z, too sure with few subjects; the number of subjects (or
+        stimuli, if fewer) minus 1 is cautious where people hardly differ.
     level : float
         Of the intervals.
 
     Returns
     -------
     Dataset (term), (component)
-        ``estimate``, ``se``, ``low``, ``high`` in the scores' units, ``z`` (estimate / se) and two-sided ``p`` for the
-        terms "intercept" (the mean of the reference) and "condition - reference"; ``variance`` and ``n_levels`` of the
-        components, the last "residual". Attrs n (trials), n_subjects, n_stimuli, left_out (missing trials), fixed,
-        reference, slopes, converged, at_zero (components estimated as 0), df, level, units, provenance.
+        ``estimate``, ``se``, ``low``, ``high`` in the scores' units, ``z`` (estimate / se), ``df`` and two-sided ``p``
+        for the terms "intercept" (the mean of the reference) and "condition - reference"; ``variance`` and ``n_levels``
+        of the components, the last "residual". Attrs n (trials), n_subjects, n_stimuli, left_out (missing trials),
+        fixed, reference, slopes, converged, at_zero (components estimated as 0), df (as given, or "Satterthwaite"),
+        level, units, provenance.
 
     Raises
     ------
@@ -95,13 +99,13 @@ def mixed(
     Warns
     -----
     UserWarning
-        If the fit did not converge, and if fewer than 20 subjects or stimuli make Wald's z too sure.
+        If the fit did not converge, and if fewer than 20 subjects or stimuli make Wald's z (df=numpy.inf) too sure.
     """
     from scipy import stats
 
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
-    if not df >= 1:
+    if df is not None and not df >= 1:
         raise ValueError(f"df must be at least 1, such as the number of subjects minus 1; got {df}")
     table, names, left_out = _trials(scores, fixed, subjects, stimuli, reference)
     sizes = {"subject": table["subject"].nunique(), "stimulus": table["stimulus"].nunique()}
@@ -111,10 +115,11 @@ def mixed(
     _require_told_apart(table, words)
     _require_room(table, words)
     estimate, se, variances, converged = _fitted(table, list(words))
+    by_term = _freedom(table, variances) if df is None else np.full(len(estimate), float(df))
     scale = table.attrs["sd"]
     estimate, se = estimate * scale, se * scale
     estimate[0] += table.attrs["mean"]
-    half = stats.t.ppf(0.5 + level / 2, df) * se
+    half = stats.t.ppf(0.5 + level / 2, by_term) * se
     words["residual"] = "residual"
     _warn(converged, sizes, called, df)
     terms = ["intercept", *(f"{name} - {names[0]}" for name in names[1:])]
@@ -128,7 +133,7 @@ def mixed(
         "reference": str(names[0]),
         "slopes": [called[who] for who in chosen],
         "trials": "trial" in words,
-        "df": float(df),
+        "df": OWN_DF if df is None else float(df),
         "level": level,
     }
     attrs = {
@@ -150,7 +155,8 @@ def mixed(
             "low": ("term", estimate - half, units),
             "high": ("term", estimate + half, units),
             "z": ("term", z),
-            "p": ("term", 2 * stats.t.sf(np.abs(z), df)),
+            "df": ("term", by_term),
+            "p": ("term", 2 * stats.t.sf(np.abs(z), by_term)),
             "variance": ("component", [variances[k] * scale**2 for k in words], squared),
             "n_levels": ("component", n_levels),
         },
@@ -333,7 +339,19 @@ def _fitted(
     return result.fe_params.values, se, variances | {"residual": float(result.scale)}, converged
 
 
-def _warn(converged: bool, sizes: dict[str, int], called: dict[str, str], df: float) -> None:
+def _freedom(table: pd.DataFrame, variances: dict[str, float]) -> np.ndarray:
+    """Degrees of freedom of every term; components estimated as 0 have no part in them."""
+    condition = table["condition"].to_numpy()
+    x = (condition[:, None] == np.arange(condition.max() + 1)).astype(float)
+    x[:, 0] = 1.0
+    kept = [k for k, v in variances.items() if v > 0 and k != "residual"]
+    if not kept:
+        return np.full(x.shape[1], float(len(x) - x.shape[1]))
+    levels = [table[k].to_numpy() for k in kept]
+    return satterthwaite(x, levels, np.array([variances[k] for k in kept]), variances["residual"])
+
+
+def _warn(converged: bool, sizes: dict[str, int], called: dict[str, str], df: float | None) -> None:
     if not converged:
         warnings.warn(
             "the mixed model did not converge: do not trust its errors, intervals and p; give fewer slopes, leave out "
@@ -342,10 +360,10 @@ def _warn(converged: bool, sizes: dict[str, int], called: dict[str, str], df: fl
             stacklevel=3,
         )
     few = [f"{n} {quoted(called[who])}" for who, n in sizes.items() if n < FEW]
-    if few and not np.isfinite(df):
+    if few and df is not None and np.isinf(df):
         warnings.warn(
             f"with {' and '.join(few)} variances are hardly known, and Wald's z makes intervals too narrow and p too "
-            f"small; give df={min(sizes.values()) - 1}, or compare subjects' means with inference.compare",
+            f"small; leave df out (Satterthwaite's), or compare subjects' means with inference.compare",
             UserWarning,
             stacklevel=3,
         )

@@ -15,7 +15,7 @@ COMPARED = (
     *("difference", "low", "high", "boot_low", "boot_high", "t", "p", "p_corrected"),
     *("p_flip", "p_flip_corrected", "d_z", "g_z"),
 )
-MODELLED = ("estimate", "se", "low", "high", "z", "p")
+MODELLED = ("estimate", "se", "low", "high", "z", "df", "p")
 
 
 def written(result: xr.Dataset, *, form: str = "markdown") -> str:
@@ -82,6 +82,7 @@ def _modelled(found: xr.Dataset, form: str) -> str:
     attrs = found.attrs
     terms = [found.sel(term=name) for name in found["term"].values]
     components = [found.sel(component=name) for name in found["component"].values]
+    own = isinstance(attrs["df"], str)
     if form == "csv":
         blank = [""] * (len(MODELLED) - 1)
         lines = [["fixed", str(row["term"].item()), *_digits(row, MODELLED), ""] for row in terms]
@@ -101,7 +102,7 @@ def _modelled(found: xr.Dataset, form: str) -> str:
             str(row["term"].item()),
             f"{float(row['estimate']):+.3f} ± {float(row['se']):.3f}",
             _interval(row, "low", "high"),
-            f"{float(row['z']):.2f}",
+            f"{float(row['z']):.2f}" + (f" ({float(row['df']):.1f})" if own else ""),
             _p(float(row["p"])),
         ]
         for row in terms
@@ -114,7 +115,7 @@ def _modelled(found: xr.Dataset, form: str) -> str:
         ]
         for row in components
     ]
-    statistic = "z" if np.isinf(attrs["df"]) else f"t({attrs['df']:g})"
+    statistic = "t (df)" if own else "z" if np.isinf(attrs["df"]) else f"t({attrs['df']:g})"
     note = (
         f"n = {attrs['n']} trials, {attrs['n_subjects']} {attrs['subjects']}s, {attrs['n_stimuli']} "
         f"{attrs['stimuli']} labels{_in_units(attrs)}; estimate and standard error by REML, "

@@ -214,8 +214,12 @@ def _mixed(made: Made) -> list[str]:
     df, level = made.get("df"), made.get("level")
     against = f" against {reference}" if reference is not None else ""
     sizes = f" ({number(people)} and {number(shown)})" if people is not None and shown is not None else ""
-    by = None if df is None else f"Student's t with {number(df)} degrees of freedom"
-    by = "Wald's z" if df in ("inf", float("inf")) else by
+    if df == "Satterthwaite":
+        by = "Student's t with each term's own degrees of freedom (Satterthwaite 1946)"
+    elif df in ("inf", float("inf")):
+        by = "Wald's z"
+    else:
+        by = None if df is None else f"Student's t with {number(df)} degrees of freedom"
     return [
         sentence(
             f"the effect of {quoted(fixed)}{against} was estimated by a linear mixed model (Baayen et al. 2008)",

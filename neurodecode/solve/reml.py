@@ -59,6 +59,57 @@ def variance_ratios(y: np.ndarray, x: np.ndarray, levels: Sequence[np.ndarray]) 
     return _least(deviance, roots**2, LEAST)
 
 
+def satterthwaite(
+    x: np.ndarray, levels: Sequence[np.ndarray], variances: np.ndarray, residual: float
+) -> np.ndarray:
+    """Degrees of freedom of every fixed effect's variance (Satterthwaite 1946; Giesbrecht & Burns 1985).
+
+    With C = inv(X' inv(V) X) and the variances' expected information I, I_ij = tr(P V_i P V_j) / 2 where V_i = z_i z_i'
+    (the identity for the residual) and P = inv(V) - inv(V) X C X' inv(V): df = 2 C_ll^2 / (g' inv(I) g) with
+    g_i = dC_ll / d variance_i = |z_i' inv(V) X C_l|^2. Nothing of size n x n: P V P = P gives the residual's terms.
+
+    Parameters
+    ----------
+    x : (n, p) of full rank
+    levels : of each component, the number from 0 of the level of every row
+    variances : (components,), above 0
+    residual : float, above 0
+
+    Returns
+    -------
+    (p,)
+    """
+    n, p = x.shape
+    sizes = [int(one.max()) + 1 for one in levels]
+    z = sparse.hstack([sparse.csr_array((np.ones(n), (np.arange(n), one))) for one in levels], format="csr")
+    d = np.repeat(np.sqrt(np.asarray(variances) / residual), sizes)
+    zz, zx = (z.T @ z).toarray(), z.T @ x
+    m = d[:, None] * zz * d
+    m[np.diag_indices_from(m)] += 1
+    u = linalg.solve_triangular(linalg.cholesky(m, lower=True), d[:, None] * np.hstack([zz, zx]), lower=True)
+    q = len(d)
+    of_zz, of_zx = zz - u[:, :q].T @ u[:, :q], zx - u[:, :q].T @ u[:, q:]
+    c = linalg.inv((x.T @ x - u[:, q:].T @ u[:, q:]) / residual)
+    of_zx /= residual
+    projected = of_zz / residual - of_zx @ c @ of_zx.T
+    parts = np.split(np.arange(q), np.cumsum(sizes)[:-1])
+    k = len(parts)
+    information = np.empty((k + 1, k + 1))
+    for i, a in enumerate(parts):
+        for j, b in enumerate(parts):
+            information[i, j] = (projected[np.ix_(a, b)] ** 2).sum()
+    traces = np.array([np.trace(projected[np.ix_(a, a)]) for a in parts])
+    with_rest = (traces - information[:k, :k] @ variances) / residual
+    trace = (n - p - traces @ variances) / residual
+    information[:k, k] = information[k, :k] = with_rest
+    information[k, k] = (trace - with_rest @ variances) / residual
+    slopes = np.stack([((of_zx[a] @ c) ** 2).sum(axis=0) for a in parts])
+    own = np.diag(c)
+    slopes = np.vstack([slopes, (own - variances @ slopes) / residual])
+    spread = (slopes * np.linalg.solve(information / 2, slopes)).sum(axis=0)
+    return 2 * own**2 / spread
+
+
 def _least(function: Callable[[np.ndarray], float], start: np.ndarray, bound: float) -> np.ndarray:
     found = optimize.minimize(
         function,
