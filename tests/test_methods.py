@@ -350,7 +350,7 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (mixed, "random intercepts of subject and stimulus (5 and 6) and random effects of the condition by subject"),
         (mixed, "Intervals at the level 0.95 and p values are those of Student's t with 4 degrees of freedom."),
         (lambda: mixed(df=np.inf), "are those of Wald's z."),
-        (lambda: mixed(df=None), "are those of Student's t with each term's own degrees of freedom (Satterthwaite 1946)."),
+        (lambda: mixed(df=None), "Student's t with each term's own degrees of freedom (Satterthwaite 1946)."),
         (encoded, "The responses of 1 subject were predicted from each of the feature spaces c (3 features) and z (3"),
         (encoded, "The encoder was ridge regression (Hoerl & Kennard 1970) of every response on its own, with the pen"),
         (encoded, 'Encoders were fitted on the samples of the split "train" and tested on'),

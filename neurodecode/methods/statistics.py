@@ -214,6 +214,7 @@ def _mixed(made: Made) -> list[str]:
     df, level = made.get("df"), made.get("level")
     against = f" against {reference}" if reference is not None else ""
     sizes = f" ({number(people)} and {number(shown)})" if people is not None and shown is not None else ""
+    by: str | None
     if df == "Satterthwaite":
         by = "Student's t with each term's own degrees of freedom (Satterthwaite 1946)"
     elif df in ("inf", float("inf")):
