@@ -12,7 +12,7 @@ import xarray as xr
 from mne.stats import fdr_correction
 
 import neurodecode as nd
-from neurodecode.spatial._exchange import exchangeable, shuffled
+from neurodecode.inference.blocks import exchangeable, shuffled
 from neurodecode.spatial.permutation import _Comparison
 
 NAMES = [f"img_{i:02d}" for i in range(24)]

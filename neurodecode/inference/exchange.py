@@ -22,19 +22,17 @@ from ..labels import (
     STIMULUS,
     groups,
     listed,
-    quoted,
     require_array,
     require_coord,
     require_dims,
 )
+from .blocks import distinct, drawn, members, places
 
 Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
 Features = xr.DataArray | Mapping[str, xr.DataArray]
 Given = TypeVar("Given", xr.DataArray, Mapping[str, xr.DataArray])
 # A side that is neither training nor test.
 REST = "neither"
-# More orders than so many are not counted.
-MANY = 10**15
 
 
 def shuffles(
@@ -94,22 +92,21 @@ def shuffles(
     keys: dict[Any, list[Any]] = {}
     for i, (subject, array) in enumerate(arrays.items()):
         sides = sides_of(array, train=train, test=test, folds=folds)
-        for stimulus, key in _places(array, names, sides, who=f"responses of subject {subject!r}").items():
+        for stimulus, key in places(array, names, sides, who=f"responses of subject {subject!r}").items():
             keys.setdefault(stimulus, [None] * len(arrays))[i] = key
     stimuli = list(keys)
-    number, first = groups(np.array([repr(k) for k in keys.values()]))
-    members = [np.flatnonzero(number == i) for i in range(first.size)]
-    distinct = _distinct(members)
-    _require_enough(distinct, members, names, alpha, n)
-    every = distinct - 1 <= n
-    rows = np.array(list(_all(members) if every else _drawn(members, n, seed)))
+    among = members(keys.values())
+    orders = distinct(among)
+    _require_enough(orders, among, names, alpha, n)
+    every, random = orders - 1 <= n, np.random.default_rng(seed)
+    rows = np.array(list(_all(among)) if every else [drawn(among, random) for _ in range(n)])
     labels = np.array(stimuli)
     found = xr.DataArray(
         labels[rows],
         dims=("permutation", STIMULUS),
         coords={"permutation": np.arange(len(rows)), STIMULUS: labels},
         name="shuffle",
-        attrs={"distinct": distinct, "all": int(every), "blocks": ", ".join(names)},
+        attrs={"distinct": orders, "all": int(every), "blocks": ", ".join(names)},
     )
     parameters = {
         "n": int(n),
@@ -215,87 +212,37 @@ def sides_of(responses: xr.DataArray, *, train: Any, test: Any, folds: Any) -> n
     return sides
 
 
-def _places(array: xr.DataArray, names: list[str], sides: np.ndarray, *, who: str) -> dict[Any, tuple]:
-    """Side and blocks of every stimulus; refused if one has several."""
-    labels = require_coord(array, STIMULUS, who=who, dim=SAMPLE).values
-    columns = {name: require_coord(array, name, who=who, dim=SAMPLE).values for name in names}
-    table = pd.DataFrame({"stimulus": labels, "side": sides, **{f"block {k}": v for k, v in columns.items()}})
-    table = table.drop_duplicates()
-    torn = table[table["stimulus"].duplicated(keep=False)]
-    if len(torn):
-        _refuse(torn, names, table["stimulus"].nunique(), who)
-    return {row[0]: tuple(row[1:]) for row in table.itertuples(index=False, name=None)}
-
-
-def _refuse(torn: pd.DataFrame, names: list[str], total: int, who: str) -> None:
-    one = torn["stimulus"].iloc[0]
-    own = torn[torn["stimulus"] == one]
-    stimuli = torn["stimulus"].unique()
-    if own["side"].nunique() > 1:
-        raise ValueError(
-            f"{len(stimuli)} of {total} stimuli in {who} are on several sides of the split, first {quoted(one)} in "
-            f"{listed(own['side'].unique())}: exchanged as wholes they would carry test features into training. Name "
-            "them apart (neurodecode.inference.by_block with the coordinate that parts the sides)"
-        )
-    name = next(k for k in names if own[f"block {k}"].nunique() > 1)
-    raise ValueError(
-        f"{len(stimuli)} of {total} stimuli in {who} lie in several blocks of {name!r}, first {quoted(one)} in "
-        f"{listed(own[f'block {name}'].unique())}: stimuli change places within blocks, as wholes. Take wider blocks, "
-        "average repeats within them, or, where few conditions recur in each block by design, name them apart with "
-        "neurodecode.inference.by_block"
-    )
-
-
-def _distinct(members: list[np.ndarray]) -> int:
-    """How many orders there are, :data:`MANY` or fewer."""
-    found = 1
-    for m in members:
-        for i in range(2, len(m) + 1):
-            found = min(found * i, MANY)
-    return found
-
-
-def _require_enough(distinct: int, members: list[np.ndarray], names: list[str], alpha: float, n: int) -> None:
-    sizes = [len(m) for m in members]
+def _require_enough(orders: int, among: list[np.ndarray], names: list[str], alpha: float, n: int) -> None:
+    sizes = [len(m) for m in among]
     where = f"blocks of {listed(names)} and sides of the split" if names else "sides of the split"
-    if distinct < 2:
+    if orders < 2:
         raise ValueError(
             f"nothing can change places: each of the {len(sizes)} groups of stimuli ({where}) has one stimulus; take "
             "wider blocks"
         )
-    if distinct > n and (n + 1) * alpha < 1:
+    if orders > n and (n + 1) * alpha < 1:
         warnings.warn(
             f"with n = {n} orders the smallest possible p is {1 / (n + 1):.3g}: nothing can be significant at "
             f"{alpha:g}; take more",
             UserWarning,
             stacklevel=3,
         )
-    if distinct * alpha < 1:
+    if orders * alpha < 1:
         warnings.warn(
-            f"only {distinct} orders exist in {len(sizes)} group(s) of {listed(sorted(sizes))} stimuli ({where}): the "
-            f"smallest possible p is {1 / distinct:.3g}, nothing can be significant at {alpha:g}; take wider blocks",
+            f"only {orders} orders exist in {len(sizes)} group(s) of {listed(sorted(sizes))} stimuli ({where}): the "
+            f"smallest possible p is {1 / orders:.3g}, nothing can be significant at {alpha:g}; take wider blocks",
             UserWarning,
             stacklevel=3,
         )
 
 
-def _all(members: list[np.ndarray]) -> Iterator[np.ndarray]:
+def _all(among: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Every order but the one that is there."""
-    orders = itertools.product(*(itertools.permutations(m) for m in members))
+    orders = itertools.product(*(itertools.permutations(m) for m in among))
     next(orders)
-    rows = np.arange(sum(map(len, members)))
+    rows = np.arange(sum(map(len, among)))
     for order in orders:
         new = rows.copy()
-        for m, own in zip(members, order, strict=True):
+        for m, own in zip(among, order, strict=True):
             new[m] = own
-        yield new
-
-
-def _drawn(members: list[np.ndarray], n: int, seed: int) -> Iterator[np.ndarray]:
-    random = np.random.default_rng(seed)
-    rows = np.arange(sum(map(len, members)))
-    for _ in range(n):
-        new = rows.copy()
-        for m in members:
-            new[m] = random.permutation(m)
         yield new

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from .. import inference, store
 from ..crossval import fits_several
+from ..inference.blocks import exchangeable, shuffled
 from ..labels import (
     FEATURE,
     LAYER,
@@ -25,7 +26,6 @@ from ..labels import (
 from ..maps import FORWARD, mapped, require_options, training
 from ..solve import Streamed
 from . import _pieces
-from ._exchange import exchangeable, shuffled
 
 # Bytes of weights and targets that are fitted at a time, and the most fits that are.
 ROOM, MOST = 2**28, 32
@@ -62,7 +62,7 @@ def map_permutation(
     features : (stimulus, feature)
     kind, reduce, units, by : see :func:`weight_map`
     blocks : str, optional
-        Sample coordinate: only stimuli that were shown in the same of its values change places (sessions, runs).
+        Sample coordinate within whose values stimuli change places (sessions, runs); each stimulus lies in one of them.
     n_permutations : int
         The least p is 1 / (n_permutations + 1).
     n_pilot : int
@@ -91,7 +91,7 @@ def map_permutation(
     Raises
     ------
     ValueError
-        Bad data or names, features per sample, stimuli of which none may change places.
+        Bad data or names, features per sample, stimuli that lie in several blocks or of which none may change places.
     """
     require_options(kind=kind, reduce=reduce, units=units)
     for name, n, least in (("n_permutations", n_permutations, 1), ("n_pilot", n_pilot, 20)):
