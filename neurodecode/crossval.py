@@ -22,7 +22,6 @@ from .labels import (
     SAMPLE,
     listed,
     match,
-    require_array,
     require_dims,
     require_finite,
     require_real,
@@ -311,7 +310,7 @@ def checked(
         require_dims(space, [FEATURE], who=f"features {name!r}")
         require_real(space, who=f"features {name!r}")
         require_finite(space, who=f"features {name!r}")
-    arrays = by_subject(responses)
+    arrays = brain.by_subject(responses)
     for subject, array in arrays.items():
         who = f"responses of subject {subject!r}"
         require_dims(array, [SAMPLE], who=who)
@@ -393,29 +392,6 @@ def _loaded(pieces: store.Pieces | None, name: str) -> Any:
     if pieces is None:
         raise AssertionError("without a store every job was done")
     return pieces.load(name)
-
-
-def by_subject(responses: Responses) -> dict[str, xr.DataArray]:
-    """Name every array by its subject: the mapping's key, else attrs["subject"], else its number from 1."""
-    if isinstance(responses, xr.Dataset | np.ndarray):
-        raise TypeError(
-            f"give labelled arrays by subject, not a {type(responses).__name__}: one DataArray (of a Dataset one "
-            "variable), several, or a mapping of subject to DataArray; neurodecode.brain.fmri and meeg make them"
-        )
-    if isinstance(responses, Mapping):
-        arrays, names = list(responses.values()), [str(k) for k in responses]
-    else:
-        arrays, names = ([responses] if isinstance(responses, xr.DataArray) else list(responses)), []
-    if not arrays:
-        raise ValueError("there is no subject: give at least one labelled array")
-    for array in arrays:
-        require_array(array, who="the data of every subject")
-    if isinstance(responses, Mapping):
-        return dict(zip(names, arrays, strict=True))
-    names = [str(a.attrs.get("subject", i + 1)) for i, a in enumerate(arrays)]
-    if len(set(names)) < len(names):
-        raise ValueError(f"subjects are not unique: {listed(names)}; give a mapping of subject to responses")
-    return dict(zip(names, arrays, strict=True))
 
 
 def by_space(decoder: Any, spaces: list[str]) -> dict[str, Any]:

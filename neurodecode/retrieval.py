@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from . import score, store
+from . import brain, score, store
 from .labels import (
     FEATURE,
     LAYER,
@@ -178,7 +178,7 @@ def identify(
     if n_bootstrap < 1:
         raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap}")
     ks = _several(k)
-    arrays = _by_subject(predictions)
+    arrays = brain.by_subject(predictions)
     by = answer if over is None else over
 
     def top(array: xr.DataArray) -> np.ndarray:
@@ -308,16 +308,6 @@ def _several(k: int | Sequence[int]) -> list[int]:
     ):
         raise ValueError(f"k must be a whole number or several different ones, got {k!r}")
     return [int(v) for v in values]
-
-
-def _by_subject(predictions: xr.DataArray | Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Name every array by its subject: the mapping's key, else attrs["subject"], else 1."""
-    if not isinstance(predictions, Mapping):
-        array = require_array(predictions, who="predictions")
-        return {str(array.attrs.get("subject", 1)): array}
-    if not predictions:
-        raise ValueError("there is no subject: give at least one labelled array of predictions")
-    return {str(k): require_array(v, who=f"predictions of subject {k!r}") for k, v in predictions.items()}
 
 
 def _require_one_space(predictions: xr.DataArray, candidates: xr.DataArray) -> None:

@@ -14,10 +14,12 @@ from .arrays import features, fmri, images, meeg, spaces, stack, units
 from .categories import one_hot
 from .regions import GROUPS, regions
 from .repeats import average_repeats
+from .subjects import by_subject
 
 __all__ = [
     "GROUPS",
     "average_repeats",
+    "by_subject",
     "features",
     "fmri",
     "images",

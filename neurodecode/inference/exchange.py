@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .. import store
+from .. import brain, store
 from ..folds import select
 from ..labels import (
     SAMPLE,
@@ -88,7 +88,9 @@ def shuffles(
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")
     names = [blocks] if isinstance(blocks, str) else list(blocks or ())
-    arrays = by_subject(responses)
+    arrays = brain.by_subject(responses)
+    for subject, array in arrays.items():
+        require_dims(array, [SAMPLE], who=f"responses of subject {subject!r}")
     keys: dict[Any, list[Any]] = {}
     for i, (subject, array) in enumerate(arrays.items()):
         sides = sides_of(array, train=train, test=test, folds=folds)
@@ -181,20 +183,6 @@ def permuted(space: xr.DataArray, order: xr.DataArray, *, who: str = "features")
     rows = np.arange(labels.size)
     rows[to] = source
     return space.copy(data=space.data[rows])
-
-
-def by_subject(responses: Responses) -> dict[str, xr.DataArray]:
-    """Name arrays by subject: the mapping's keys, or numbers from 1."""
-    if isinstance(responses, Mapping):
-        found = {str(k): v for k, v in responses.items()}
-    else:
-        arrays = [responses] if isinstance(responses, xr.DataArray) else list(responses)
-        found = {str(i + 1): a for i, a in enumerate(arrays)}
-    if not found:
-        raise ValueError("there is no subject: give at least one labelled array")
-    for subject, array in found.items():
-        require_dims(array, [SAMPLE], who=f"responses of subject {subject!r}")
-    return found
 
 
 def sides_of(responses: xr.DataArray, *, train: Any, test: Any, folds: Any) -> np.ndarray:

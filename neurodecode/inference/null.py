@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from .. import brain, store
 from ..labels import LAYER, listed, require_array
-from .exchange import Features, Responses, by_subject, permuted, shuffles
+from .exchange import Features, Responses, permuted, shuffles
 
 PERMUTATION = "permutation"
 # Settings of an analysis that say which samples train and which test.
@@ -121,7 +121,7 @@ def _parts(analysis: Analysis, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hashes(responses: Responses, features: Features) -> dict[str, str]:
-    arrays = {f"subject {k}": v for k, v in by_subject(responses).items()}
+    arrays = {f"subject {k}": v for k, v in brain.by_subject(responses).items()}
     spaces = {f"features {k}": v for k, v in brain.spaces(features).items()}
     return {k: store.data_hash(v) for k, v in (arrays | spaces).items()}
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .. import brain, ceilings, store
-from ..crossval import Features, Responses, Task, View, by_subject, describe, finite_mean, tasks
+from ..crossval import Features, Responses, Task, View, describe, finite_mean, tasks
 from ..folds import Fold
 from ..labels import LAYER, SAMPLE, STIMULUS, listed, require_coord
 from .decode import inside
@@ -56,7 +56,7 @@ def ceiling(
         As :func:`decode`; where no test stimulus was repeated, naming the subject.
     """
     todo = tasks(responses, features, decoder, train=train, test=test, split_by=folds, shared=shared)
-    given = {t.subject: t.responses for t in todo} if trials is None else by_subject(trials)
+    given = {t.subject: t.responses for t in todo} if trials is None else brain.by_subject(trials)
     lacking = [t.subject for t in todo if t.subject not in given]
     if lacking:
         raise ValueError(f"there are no trials of {listed(lacking)}; there are those of {listed(given)}")

@@ -10,7 +10,6 @@ import xarray as xr
 from scipy import stats
 
 from .. import brain, store
-from ..crossval import by_subject
 from ..labels import LAYER, listed, require_choice, require_dims, require_finite
 from ..solve.variogram import Variogram, degrees_of_freedom
 
@@ -68,7 +67,7 @@ def region_profile(
     """
     _require_count(n_permutations, "n_permutations")
     _require_count(n_bootstrap, "n_bootstrap")
-    maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
+    maps = {s: _checked(m) for s, m in brain.by_subject(weight_map).items()}
     noise = _noise(maps, noise)
     masks = {s: brain.regions(m, regions) for s, m in maps.items()}
     _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
@@ -129,7 +128,7 @@ def contrast(
     both regions are refused.
     """
     _require_count(n_permutations, "n_permutations")
-    maps = {s: _checked(m) for s, m in by_subject(weight_map).items()}
+    maps = {s: _checked(m) for s, m in brain.by_subject(weight_map).items()}
     noise = _noise(maps, noise)
     _require_alike({s: m.coords[LAYER] for s, m in maps.items()}, "layers")
     random = np.random.default_rng(seed)

@@ -1,0 +1,43 @@
+"""Whose data these are: one array, several, or a mapping, named by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..labels import listed, require_array
+
+
+def by_subject(
+    responses: xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray],
+) -> dict[str, xr.DataArray]:
+    """Name every array by its subject: the mapping's key, else attrs["subject"], else its number from 1.
+
+    Raises
+    ------
+    TypeError
+        For anything but labelled arrays.
+    ValueError
+        If there is none, or two of one subject.
+    """
+    if isinstance(responses, xr.Dataset | np.ndarray):
+        raise TypeError(
+            f"give labelled arrays by subject, not a {type(responses).__name__}: one DataArray (of a Dataset one "
+            "variable), several, or a mapping of subject to DataArray; neurodecode.brain.fmri and meeg make them"
+        )
+    if isinstance(responses, Mapping):
+        arrays, names = list(responses.values()), [str(k) for k in responses]
+    else:
+        arrays, names = ([responses] if isinstance(responses, xr.DataArray) else list(responses)), []
+    if not arrays:
+        raise ValueError("there is no subject: give at least one labelled array")
+    for array in arrays:
+        require_array(array, who="the data of every subject")
+    if isinstance(responses, Mapping):
+        return dict(zip(names, arrays, strict=True))
+    names = [str(a.attrs.get("subject", i + 1)) for i, a in enumerate(arrays)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"subjects are not unique: {listed(names)}; give a mapping of subject to responses")
+    return dict(zip(names, arrays, strict=True))
