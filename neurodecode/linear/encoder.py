@@ -79,7 +79,8 @@ class RidgeEncoder(Ridge):
         Raises
         ------
         ValueError
-            As :meth:`RidgeDecoder.fit`; bands that are not there, or with ``intercept="penalised"``.
+            As :meth:`RidgeDecoder.fit`; bands that are not there, or with ``intercept="penalised"``, ``all_errors`` or
+            ``device``.
         ModuleNotFoundError
             With ``bands`` but without himalaya, naming the extra.
         """
@@ -185,6 +186,12 @@ class RidgeEncoder(Ridge):
             return
         if self.intercept != "centre":
             raise ValueError(f"bands need intercept='centre', got {self.intercept!r}")
+        for name, off in (("all_errors", False), ("device", None)):
+            if getattr(self, name) != off:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} goes with one penalty for all features; the search among bands "
+                    f"runs on the CPU and keeps no errors. Leave {name} out, or bands"
+                )
         for name in ("n_candidates", "seed"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < (name == "n_candidates"):
