@@ -21,7 +21,8 @@ def best_layer(
 
     The largest of several noisy scores is always there, and always too large: of a voxel that nothing predicts it names
     a layer by chance, and the map of such names looks like a map. A voxel is named only where its best score is above
-    ``least`` and passes the second by ``margin``, and where ``where`` allows it.
+    ``least`` and passes the second by ``margin``, and where ``where`` allows it: never where one layer alone has a
+    score. Of equal scores the first layer's is the best, as in every fold.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def best_layer(
     Dataset (voxel)
         ``best``: position in ``layer``, NaN where masked; attrs ``levels``, the layers' names, by which
         :func:`neurodecode.plot.cortex` draws it in as many colours. ``score`` of the best and ``margin`` to the second,
-        of all voxels; ``agreement``, the share of folds whose best layer it is (1 of one fold).
+        of all voxels, NaN where there is no second; ``agreement``, the share of folds whose best layer it is (1 of one
+        fold).
 
     Raises
     ------
@@ -50,12 +52,11 @@ def best_layer(
     allowed = _allowed(mean, where)
     floor = least if isinstance(least, int | float) else _like(least, mean, "least").values
     values = np.nan_to_num(mean.values, nan=-np.inf)
-    order = np.argsort(values, axis=0, kind="stable")
-    best, second = order[-1], order[-2]
+    best, second = np.argsort(-values, axis=0, kind="stable")[:2]
     top = np.take_along_axis(values, best[None], 0)[0]
     with np.errstate(invalid="ignore"):
         ahead = top - np.take_along_axis(values, second[None], 0)[0]
-        clear = np.isfinite(top) & (top > floor) & (ahead >= margin) & allowed
+        clear = np.isfinite(ahead) & (top > floor) & (ahead >= margin) & allowed
     scored = np.isfinite(folded.values).any(axis=0)
     same = folded.fillna(-np.inf).values.argmax(axis=0) == best[..., None]
     agree = (same & scored).sum(axis=-1) / np.maximum(scored.sum(axis=-1), 1)
