@@ -35,6 +35,8 @@ UNITS = {
     "crossnobis": "cross-validated squared Mahalanobis distance per predictor",
 }
 TIME = "time"
+# What stimuli are called while rsatoolbox has them; no coordinate of the data bears this name.
+NUMBER = "number in order of appearance"
 
 
 def dataset(responses: xr.DataArray) -> Any:
@@ -131,7 +133,8 @@ def rdm(
     ImportError
         Without rsatoolbox.
     ValueError
-        Fewer than 2 stimuli, a stimulus that a value of ``cv`` lacks, options that the method does not take.
+        Fewer than 2 stimuli, a stimulus that a value of ``cv`` lacks, options that the method does not take, a
+        constant pattern, which correlates with nothing.
     """
     require_choice(method, METHODS, what="method")
     ordered, dim = _ordered(responses)
@@ -146,17 +149,19 @@ def rdm(
         what=f"dissimilarities of {first.size} {by!r} at {times} times",
         remedy="take fewer stimuli or times, or averages of categories",
     )
+    if method == "correlation":
+        _require_patterns(ordered, number, labels[first], by=by, dim=dim)
     # Numbers instead of names: what is sorted inside comes back in order of appearance.
     bare = ordered.drop_vars(str(k) for k in ordered.coords if k not in (TIME, cv)).assign_coords(
-        number=(SAMPLE, number)
+        {NUMBER: (SAMPLE, number)}
     )
-    options = {"method": method, "descriptor": "number", "cv_descriptor": cv, "noise": noise}
+    options = {"method": method, "descriptor": NUMBER, "cv_descriptor": cv, "noise": noise}
     calc = _toolbox().rdm
     if TIME in ordered.dims:
         found = calc.calc_rdm_movie(temporal_dataset(bare), **options)
     else:
         found = calc.calc_rdm(dataset(bare), **options)
-    order = np.asarray(found.pattern_descriptors["number"])
+    order = np.asarray(found.pattern_descriptors[NUMBER])
     values = found.get_matrices()[:, np.argsort(order)][:, :, np.argsort(order)]
     coords = {by: labels[first], f"{by}_2": labels[first]}
     result = xr.DataArray(
@@ -290,6 +295,23 @@ def _require_options(
         raise ValueError(
             f"{lacks.sum()} of {names.size} {by!r} were not measured in every {cv!r}: {listed(names[lacks])}; "
             "crossnobis compares what each has, so leave them out, or give a coarser cv"
+        )
+
+
+def _require_patterns(
+    responses: xr.DataArray, number: np.ndarray, names: np.ndarray, *, by: str, dim: str
+) -> None:
+    """Refuse averages that are the same at all predictors, of which there is no correlation."""
+    sums = np.zeros((names.size, *responses.shape[1:]))
+    for i, row in zip(number, responses.values, strict=True):
+        sums[i] += row
+    flat = np.ptp(sums, axis=1) <= 1e-12 * np.abs(sums).max(axis=1)
+    flat = flat.reshape(names.size, -1).any(axis=1)
+    if flat.any():
+        raise ValueError(
+            f"{flat.sum()} of {names.size} {by!r} have the same response at all {responses.sizes[dim]} {dim}s, so that "
+            f"nothing correlates with them: {listed(names[flat])}; leave them (or those times) out, or use "
+            "method='euclidean'"
         )
 
 
