@@ -33,14 +33,21 @@ class Variogram:
 
     Parameters
     ----------
-    places : (n, axes), n >= 2
+    places : (n, axes), at least two of them apart
     rng : draws the places that stand for all, where there are many
+
+    Raises
+    ------
+    ValueError
+        If all places are one.
     """
 
     def __init__(self, places: np.ndarray, rng: np.random.Generator) -> None:
         self._places, self._rng = places, rng
-        nearest = KDTree(places).query(places, k=2)[0][:, 1]
-        step = float(np.median(nearest[nearest > 0])) if nearest.any() else 1.0
+        apart = np.unique(places, axis=0)
+        if len(apart) < 2:
+            raise ValueError(f"a variogram needs places that lie apart; all {len(places)} are one")
+        step = float(np.median(KDTree(apart).query(apart, k=2)[0][:, 1]))
         far = max(float(np.linalg.norm(np.ptp(places, axis=0))), 4 * step)
         self._near, self._least = 1e-6 * step, float(np.log(0.8 * step))
         self._width = (float(np.log(far)) - self._least) / BINS
@@ -48,10 +55,10 @@ class Variogram:
         everywhere = np.arange(len(places))
         most = min(max(COMPARED, PAIRS // len(places)), max(BLOCK // len(places), 40))
         self._compared = self._some(everywhere, most)
-        apart = cdist(places[self._compared], places)
-        self._bins = self._binned(apart)
+        distances = cdist(places[self._compared], places)
+        self._bins = self._binned(distances)
         self._pairs = self._totals(self._bins)
-        self._distance = self._totals(self._bins, apart) / np.maximum(self._pairs, 1)
+        self._distance = self._totals(self._bins, distances) / np.maximum(self._pairs, 1)
         self._used = (self._pairs > 0) & (self._distance > self._near) & (self._distance <= far / 2)
 
     def covariance(self, values: np.ndarray) -> np.ndarray:

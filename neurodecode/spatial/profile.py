@@ -58,7 +58,8 @@ def region_profile(
     Raises
     ------
     ValueError
-        Another ``noise``, "smooth" without positions, layers or regions that differ between subjects, NaN.
+        Another ``noise``, "smooth" without positions or with one for all voxels, layers or regions that differ between
+        subjects, NaN.
 
     Notes
     -----
@@ -247,6 +248,11 @@ def _places(m: xr.DataArray) -> np.ndarray:
         raise ValueError(
             f"{int((~np.isfinite(places)).any(axis=1).sum())} of {len(places)} voxels have no finite x, y, z; give "
             "their positions, or noise='white'"
+        )
+    if (np.ptp(places, axis=0) == 0).all():
+        raise ValueError(
+            f"all {len(places)} voxels lie at one x, y, z ({', '.join(f'{v:g}' for v in places[0])}): nothing says how "
+            "smooth the map is; give each voxel its position, or noise='white'"
         )
     return places
 
