@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -382,14 +382,10 @@ class NetworkDecoder(BaseEstimator):
         first = responses.dims[0]
         n, q = len(responses), outer.size
         require_memory(4 * n * q, what=f"predictions ({n} x {q})", remedy="predict fewer samples at a time")
-        found, subject = np.empty((n, q), np.float32), self._numbers(responses)
-        device = self._device()
-        module = self.module().to(device)
+        found = np.empty((n, q), np.float32)
         with torch().no_grad():
-            for rows in in_batches(np.arange(n), int(self.batch)) if n else []:
-                x = torch().as_tensor(np.asarray(responses[rows].values, np.float64), device=device)
-                who = () if subject is None else (torch().as_tensor(subject[rows], device=device),)
-                found[rows] = module(x, *who).cpu().numpy()
+            for rows, _, predicted in self._by_batch(responses):
+                found[rows] = predicted.cpu().numpy()
         coords = {k: v for k, v in responses.coords.items() if v.dims == (first,)}
         return xr.DataArray(
             found,
@@ -425,17 +421,22 @@ class NetworkDecoder(BaseEstimator):
         require_finite(direction, who="direction")
         if SAMPLE in responses.coords or SAMPLE in direction.coords:
             require_same(responses, direction, SAMPLE, who=("responses", "direction"))
-        found, subject = np.empty(responses.shape), self._numbers(responses)
-        device = self._device()
-        module = self.module().to(device)
-        for rows in in_batches(np.arange(len(responses)), int(self.batch)) if len(responses) else []:
-            x = torch().as_tensor(np.asarray(responses[rows].values, np.float64), device=device)
-            along = torch().as_tensor(np.asarray(direction[rows].values, np.float64), device=device)
-            who = () if subject is None else (torch().as_tensor(subject[rows], device=device),)
-            (gradient,) = torch().autograd.grad((module(x.requires_grad_(), *who) * along).sum(), x)
+        found = np.empty(responses.shape)
+        for rows, x, predicted in self._by_batch(responses):
+            along = torch().as_tensor(np.asarray(direction[rows].values, np.float64), device=x.device)
+            (gradient,) = torch().autograd.grad((predicted * along).sum(), x)
             found[rows] = gradient.cpu().numpy()
         coords = {k: v for k, v in responses.coords.items() if v.dims == (responses.dims[0],)}
         return xr.DataArray(found, dims=responses.dims, coords={**coords, **inner.coords})
+
+    def _by_batch(self, responses: xr.DataArray) -> Iterator[tuple[np.ndarray, Any, Any]]:
+        """Yield positions of some samples, their responses as a tensor, and the predictions of these."""
+        device, subject = self._device(), self._numbers(responses)
+        module = self.module().to(device)
+        for rows in in_batches(np.arange(len(responses)), int(self.batch)) if len(responses) else []:
+            x = torch().as_tensor(np.asarray(responses[rows].values, np.float64), device=device)
+            who = () if subject is None else (torch().as_tensor(subject[rows], device=device),)
+            yield rows, x, module(x.requires_grad_(), *who)
 
     def module(self) -> Any:
         """Return the fitted map as a torch module, for gradients and other programs.
