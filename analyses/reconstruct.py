@@ -74,7 +74,7 @@ def main() -> None:
 def table(result: xr.Dataset) -> xr.Dataset:
     """Stage 1 against stage 2, over subjects."""
     means = result["value"].mean("sample")
-    return nd.metrics.compare(means.sel(stage=1), means.sel(stage=2), over="subject")
+    return nd.metrics.gains(means.sel(stage=1), means.sel(stage=2), over="subject")
 
 
 def arguments() -> argparse.Namespace:

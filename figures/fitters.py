@@ -67,7 +67,7 @@ def compared(before: xr.DataArray, after: xr.DataArray, systems) -> xr.Dataset:
     def one(values: xr.DataArray, system: str) -> xr.DataArray:
         return values.sel(system=system, drop=True).dropna("picture", how="all")
 
-    found = [nd.metrics.compare(one(before, s), one(after, s), over="picture") for s in systems]
+    found = [nd.metrics.gains(one(before, s), one(after, s), over="picture") for s in systems]
     counts = sorted({int(f.attrs["n"]) for f in found})
     several = xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="override")
     return several.assign_attrs(n="-".join(map(str, counts)))

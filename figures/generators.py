@@ -58,7 +58,7 @@ def gains(result: xr.Dataset) -> xr.Dataset:
     flat = flat.drop_vars(["stimulus"], errors="ignore").assign_coords(
         picture=np.arange(flat.sizes["picture"])
     )
-    return nd.metrics.compare(flat.sel(stage=1), flat.sel(stage=2), over="picture")
+    return nd.metrics.gains(flat.sel(stage=1), flat.sel(stage=2), over="picture")
 
 
 def iterations(results: dict[str, xr.Dataset]):

@@ -66,7 +66,7 @@ def gains(result: xr.Dataset):
     value = result["value"].mean("sample") if several else result["value"].isel(subject=0, drop=True)
     over = "subject" if several else "picture"
     both = (value.sel(stage=k).rename({} if several else {"sample": over}) for k in (1, 2))
-    table = nd.metrics.compare(*both, over=over).expand_dims(system=["stage 1 → 2"])
+    table = nd.metrics.gains(*both, over=over).expand_dims(system=["stage 1 → 2"])
     said = f"protocol {result.attrs['protocol']}; referee: an independent network, centre and size in % of the width"
     return nd.plot.metric_table(table, title=inputs.titled("Stage 2 against stage 1", result), note_text=said)
 

@@ -158,7 +158,7 @@ def compared(before, after):
     }
     stages = ((before, 1), (after, 2))
     made = (xr.DataArray(v, dims=("metric", "subject"), coords={**coords, "stage": k}) for v, k in stages)
-    return nd.metrics.compare(*made, over="subject")
+    return nd.metrics.gains(*made, over="subject")
 
 
 @quick
@@ -197,7 +197,7 @@ def test_one_subject_has_no_error() -> None:
     coords = {"metric": ["PixCorr"], "better": ("metric", ["higher"]), "subject": ["a"]}
     one = xr.DataArray([[1.0]], dims=("metric", "subject"), coords=coords)
     with pytest.raises(ValueError, match="at least 2 values along 'subject', got 1"):
-        nd.metrics.compare(one, one, over="subject")
+        nd.metrics.gains(one, one, over="subject")
 
 
 def test_tables_say_the_same_in_every_form() -> None:

@@ -51,7 +51,7 @@ def test_curves_show_mean_and_error_of_every_line() -> None:
 def test_a_table_shows_every_gain_with_its_sign_and_colour() -> None:
     coords = {"metric": ["PixCorr", "Eff"], "better": ("metric", ["higher", "lower"]), "subject": list("abc")}
     before = xr.DataArray([[0.2, 0.3, 0.4], [0.5, 0.6, 0.7]], dims=("metric", "subject"), coords=coords)
-    one = nd.metrics.compare(before, before + 0.1, over="subject")
+    one = nd.metrics.gains(before, before + 0.1, over="subject")
     table = one.expand_dims(system=["lab"])
     figure = nd.plot.metric_table(table, title="Table", note_text="simulated")
     texts = {t.get_text(): t for t in figure.axes[0].texts}

@@ -22,15 +22,15 @@ from . import networks
 from .identification import correlations, distance, top, two_way
 from .pixels import pixcorr, resized, ssim
 from .protocols import DISTANCES, PROTOCOLS, Protocol, better, chance, named, units
-from .tables import compare, written
+from .tables import gains, written
 
 __all__ = [
     "PROTOCOLS",
     "Protocol",
-    "compare",
     "correlations",
     "distance",
     "evaluate",
+    "gains",
     "pixcorr",
     "ssim",
     "top",

@@ -15,8 +15,8 @@ CLEAR = 2.0
 _WORDS = {1: "better", -1: "worse", 0: ""}
 
 
-def compare(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset:
-    """Compare two sets of values, pair by pair.
+def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset:
+    """Gains from one set of values to another, pair by pair.
 
     ``gain = 100 s (mean(after) - mean(before)) / |mean(before)|``, s = 1 where higher is better, else -1; its standard
     error is that of the paired differences, in the same units.
@@ -76,7 +76,7 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
 
     Parameters
     ----------
-    table : Dataset from :func:`compare`, with the dimension ``rows`` (several comparisons, concatenated) or without
+    table : Dataset from :func:`gains`, with the dimension ``rows`` (several comparisons, concatenated) or without
     form : "markdown", "latex" or "csv"
         Means and standard errors; under a refined row its gains. LaTeX colours them by ``\better{}`` and ``\worse{}``,
         two commands that its first lines define. CSV has a line a value.

@@ -32,7 +32,7 @@ def metric_table(
 
     Parameters
     ----------
-    table : Dataset from :func:`neurodecode.metrics.compare`, with the dimension ``rows``
+    table : Dataset from :func:`neurodecode.metrics.gains`, with the dimension ``rows``
     rows : str
     figure : optional
         A Figure or SubFigure to draw on; by default a new one.
