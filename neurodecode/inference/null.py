@@ -140,13 +140,8 @@ def _pieced(
     results: list[xr.DataArray] = []
     with tqdm(total=orders.sizes[PERMUTATION], desc="permutations", disable=None, leave=False) as bar:
         for first in range(0, orders.sizes[PERMUTATION], size):
-            some, name = orders[first : first + size], f"{first:06d}"
-            if pieces is not None and name in pieces:
-                found = pieces.load(name)
-            else:
-                found = work(some)
-                if pieces is not None:
-                    pieces.save(name, found)
+            some = orders[first : first + size]
+            found = store.kept(pieces, f"{first:06d}", functools.partial(work, some))
             results.append(xr.DataArray(found))
             bar.update(some.sizes[PERMUTATION])
     return [r.drop_attrs() if i else r for i, r in enumerate(results)], results[0].attrs.pop(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,6 @@ def done(
 ) -> Iterator[Any]:
     """Yield what ``make`` returns of every batch; kept ones are loaded."""
     for part in parts:
-        piece = f"{name}-{part.start:06d}"
-        if pieces is not None and piece in pieces:
-            found = pieces.load(piece)
-        else:
-            found = make(part)
-            if pieces is not None:
-                pieces.save(piece, found)
+        found = store.kept(pieces, f"{name}-{part.start:06d}", partial(make, part))
         bar.update(len(part))
         yield found

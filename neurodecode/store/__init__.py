@@ -9,6 +9,7 @@ from neurodecode.store.atomic import write_text
 from neurodecode.store.files import load, save
 from neurodecode.store.folders import open_blocks
 from neurodecode.store.hashes import data_hash
+from neurodecode.store.kept import kept
 from neurodecode.store.pieces import Pieces
 from neurodecode.store.stamps import provenance, stamp
 from neurodecode.store.values import describe, fingerprint
@@ -18,6 +19,7 @@ __all__ = [
     "data_hash",
     "describe",
     "fingerprint",
+    "kept",
     "load",
     "open_blocks",
     "provenance",

@@ -154,15 +154,16 @@ class _Run:
         """Scores (permutation, window, layer, fold) of one subject."""
         parts: list[xr.DataArray] = []
         nulls: _Nulls | None = None
+
+        def scored(part: slice) -> xr.DataArray:
+            # Nothing is fitted for pieces that are all there.
+            nonlocal nulls
+            nulls = nulls or _Nulls(task, self.spans, self.refit)
+            return nulls.scores(self.orders[part])
+
         for part in slices(self.orders.sizes["permutation"], PIECE):
             name = f"{task.subject}-{part.start:06d}"
-            if self.pieces is not None and name in self.pieces:
-                found = xr.DataArray(self.pieces.load(name))
-            else:
-                nulls = nulls or _Nulls(task, self.spans, self.refit)
-                found = nulls.scores(self.orders[part])
-                if self.pieces is not None:
-                    self.pieces.save(name, found)
+            found = xr.DataArray(store.kept(self.pieces, name, partial(scored, part)))
             parts.append(found)
             bar.update(found.sizes["permutation"])
         return xr.concat(parts, dim="permutation", join="exact")
