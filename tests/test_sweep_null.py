@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from functools import partial
 
@@ -172,6 +173,29 @@ def test_kept_decoders_are_scored_on_test_stimuli_that_changed_places(score):
             assert quick.sel(layer="c").values[p, w, 0, 0] == pytest.approx(expected, abs=1e-9)
     refitted = nd.temporal.sweep_null(epochs, features, nd.RidgeDecoder(3.0), n=5, score=score, **WINDOWS)
     assert (refitted.values != quick.values).any()
+
+
+def test_of_kept_decoders_the_test_stimulis_orders_alone_count():
+    epochs, features = people_of([1, 2] * 5, [0] * 7 + [1] * 3, [0] * 10)
+    call = partial(nd.temporal.sweep_null, epochs, features, nd.RidgeDecoder(3.0), refit=False, **WINDOWS)
+    with pytest.warns(UserWarning, match=r"only 6 orders exist .* smallest possible p is 0\.167"):
+        found = call(n=30)
+    assert (found.attrs["distinct"], found.attrs["all"], found.sizes["permutation"]) == (6, 1, 5)
+    one = epochs["s0"]
+    train, test = (one[one["split"].values == side] for side in ("train", "test"))
+    a, b = found.start.values[0], found.stop.values[0]
+    cut = [part.sel(time=slice(a - 1e-6, b + 1e-6)) for part in (train, test)]
+    predicted = nd.RidgeDecoder(3.0).fit(cut[0], features["c"]).predict(cut[1])
+    shown = np.unique(test.stimulus.values)
+    every = []
+    for order in list(itertools.permutations(shown))[1:]:
+        moved = features["c"].sel(stimulus=list(order)).assign_coords(stimulus=shown)
+        every.append(float(nd.score.named("top1").function(predicted, nd.labels.match(moved, test)).mean()))
+    np.testing.assert_allclose(sorted(found.sel(layer="c").values[:, 0].ravel()), sorted(every))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="only 6 orders exist")
+        few = call(n=4)
+    assert (few.attrs["distinct"], few.attrs["all"], few.sizes["permutation"]) == (6, 0, 4)
 
 
 def test_what_cannot_be_is_refused_before_work():

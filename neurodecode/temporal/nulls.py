@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def sweep_null(
     Returns
     -------
     (permutation, window, layer, subject, fold)
-        Attrs score, units, ``all`` and ``distinct`` of the shuffles, provenance.
+        Attrs score, units, ``all`` and ``distinct`` of the shuffles (with refit=False of the test stimuli's alone),
+        provenance.
 
     Raises
     ------
@@ -90,15 +92,41 @@ def sweep_null(
         )
     responses = {t.subject: t.responses for t in todo}
     laid = windows(common_time(responses), width=width, step=step, scheme=scheme, tmin=tmin, tmax=tmax)
-    orders = shuffles(
-        responses, n=n, blocks=blocks, train=train, test=test, folds=folds, seed=seed, alpha=alpha
-    )
+    drawn = partial(shuffles, n=n, blocks=blocks, seed=seed, alpha=alpha)
+    parts = {"train": train, "test": test, "folds": folds}
+    orders = drawn(responses, **parts) if refit else _of_tests(todo, drawn, parts)
     run = _Run(todo, laid, orders, refit, seed, resume)
     total = len(todo) * orders.sizes["permutation"]
     with tqdm(total=total, desc="permutations", disable=None, leave=False) as bar:
-        parts = [run.of(task, bar) for task in todo]
+        found = [run.of(task, bar) for task in todo]
     subjects = xr.Variable("subject", [t.subject for t in todo])
-    return run.finish(xr.concat(parts, dim=subjects, join="outer"))
+    return run.finish(xr.concat(found, dim=subjects, join="outer"))
+
+
+def _of_tests(
+    todo: Sequence[Task], drawn: Callable[..., xr.DataArray], parts: dict[str, Any]
+) -> xr.DataArray:
+    """Orders of which those of the test stimuli alone count: where decoders stay, the others change nothing.
+
+    Where the test stimuli have no more than n orders, those are all that there are, and the training stimuli stay.
+    """
+    tested = {t.subject: t.responses.isel({SAMPLE: t.folds[0].test}) for t in todo}
+    few = drawn({k: v.drop_vars("split", errors="ignore") for k, v in tested.items()})
+    with warnings.catch_warnings():
+        # Of the test stimuli's orders it was said.
+        warnings.simplefilter("ignore", UserWarning)
+        orders = drawn({t.subject: t.responses for t in todo}, **parts)
+    if not few.attrs["all"]:
+        return orders.assign_attrs(distinct=few.attrs["distinct"])
+    still = orders[STIMULUS].values
+    whole = xr.DataArray(
+        np.tile(still, (few.sizes["permutation"], 1)),
+        {"permutation": few["permutation"].values, STIMULUS: still},
+        few.dims,
+        attrs=few.attrs,
+    )
+    whole.loc[{STIMULUS: few[STIMULUS].values}] = few.values
+    return whole
 
 
 def _require_ridge(todo: Sequence[Task]) -> None:
