@@ -227,6 +227,8 @@ def test_channels_and_times_are_targets():
         ({"bands": ["a", "b"]}, "one name for each of 10 features, got the shape"),
         ({"intercept": "penalised"}, "bands need intercept='centre'"),
         ({"n_candidates": 0}, "n_candidates must be a whole number"),
+        ({"all_errors": True}, "all_errors=True goes with one penalty for all features"),
+        ({"device": "cuda"}, "device='cuda' goes with one penalty for all features"),
         ({"bands": None}, "this encoder has one penalty for all"),
     ],
 )

@@ -439,6 +439,15 @@ def test_the_best_layer_is_named_where_it_is_clear():
     )
 
 
+def test_ties_go_to_the_first_layer_and_a_lone_score_names_none():
+    values = np.array([[0.5, 0.3, np.nan], [0.5, 0.4, 0.6], [0.1, 0.4, np.nan]])
+    found = nd.encoding.best_layer(scores(values))
+    np.testing.assert_array_equal(found["best"], [0, 1, np.nan])
+    np.testing.assert_allclose(found["agreement"], 1)
+    np.testing.assert_allclose(found["margin"], [0, 0, np.nan])
+    np.testing.assert_allclose(found["score"], [0.5, 0.4, 0.6])
+
+
 def test_folds_that_agree_are_counted():
     values = np.array(
         [[[0.5, 0.5, 0.5, 0.5], [0.9, 0.1, 0.1, 0.1]], [[0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.2, 0.2]]]

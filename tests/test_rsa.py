@@ -121,6 +121,30 @@ def test_dissimilarities_equal_the_toolbox_called_directly(toolbox):
     np.testing.assert_allclose(over_time.time.values, np.arange(6) / 10)
 
 
+def test_a_coordinate_may_be_called_number(toolbox):
+    responses = voxels()
+    named = responses.assign_coords(number=responses.run).drop_vars("run")
+    options = {"method": "crossnobis"}
+    found = nd.rsa.rdm(named, cv="number", **options)
+    np.testing.assert_array_equal(found.values, nd.rsa.rdm(responses, cv="run", **options).values)
+    by_number = nd.rsa.rdm(responses.assign_coords(number=responses.stimulus), by="number")
+    np.testing.assert_array_equal(by_number.values, nd.rsa.rdm(responses).values)
+
+
+def test_constant_patterns_are_refused_by_name(toolbox):
+    responses = voxels()
+    flat = responses.where(responses.stimulus != "cat", 0.1)
+    with pytest.raises(
+        ValueError, match=r"1 of 4 'stimulus' have the same response at all 7 voxels.*: 'cat'"
+    ):
+        nd.rsa.rdm(flat)
+    assert np.isfinite(nd.rsa.rdm(flat, method="euclidean")).all()
+    over_time = epochs()
+    at_once = over_time.where((over_time.stimulus != "zebra") | (over_time.time < 0.45), -1.0)
+    with pytest.raises(ValueError, match="all 5 channels.*'zebra'"):
+        nd.rsa.rdm(at_once)
+
+
 def test_another_coordinate_and_the_stamp(toolbox, tmp_path):
     responses = voxels().assign_coords(kind=("sample", ["fruit", "fruit", "animal", "animal"] * 3))
     found = nd.rsa.rdm(responses, by="kind")

@@ -146,6 +146,15 @@ def test_smooth_is_the_default_where_there_are_positions_and_is_said():
         spatial.region_profile(without, noise="smooth")
     with pytest.raises(ValueError, match="unknown noise 'pink'"):
         spatial.region_profile(without, noise="pink")
+    at_one = with_places.assign_coords({c: ("voxel", np.full(len(GRID), 7.5)) for c in "xyz"})
+    for call in (spatial.region_profile, lambda m: spatial.contrast(m, ["V1", "LO"], pair=("V1", "LO"))):
+        with pytest.raises(ValueError, match=r"all 720 voxels lie at one x, y, z \(7.5, 7.5, 7.5\)"):
+            call(at_one)
+    # Pairs of voxels in one place, far from all others, have no nearest neighbour but each other.
+    twins = with_places.assign_coords(
+        {c: ("voxel", GRID[np.arange(len(GRID)) // 2 * 2, i]) for i, c in enumerate("xyz")}
+    )
+    assert np.isfinite(spatial.region_profile(twins)["p"]).all()
     where = with_places.assign_coords(x=with_places.x.where(with_places.voxel != 2))
     with pytest.raises(ValueError, match="1 of 720 voxels have no finite x, y, z"):
         spatial.region_profile(where)
