@@ -13,7 +13,6 @@ comes close to such a one. Order within a run and fatigue count as noise; 8 cate
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -28,25 +27,13 @@ PERFECT = "planted signal"
 ALPHAS = tuple(10.0**e for e in range(1, 8))
 # Planted ceilings above which a voxel counts as driven by the pictures.
 DRIVEN = 0.3
-SEED = 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--haxby", type=Path, metavar="FOLDER", help="the slice's folder, instead of the lab")
-    parser.add_argument("--subjects", type=int, default=4, metavar="N", help="how many the lab simulates")
-    parser.add_argument("--size", choices=lab.SIZES, default="small", help="how much the lab simulates")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the lab, splits and bootstrap samples")
+    parser = inputs.lab_or_haxby(__doc__, subjects=4, seed="the lab, splits and bootstrap samples")
     args = inputs.parsed(parser)
-    name = "lab" if args.haxby is None else "haxby"
     result = of_lab(args) if args.haxby is None else of_slice(args)
-    stated = {k: v for k, v in vars(args).items() if k not in ("out", "haxby")}
-    stamped = nd.store.stamp(result, what="ceilings", parameters=stated, seed=args.seed)
-    path = args.out / f"ceilings_{name}.nc"
-    nd.save(stamped.assign_attrs(simulated=args.haxby is None), path, overwrite=True)
-    print(f"wrote {path}")
+    inputs.write_lab_or_haxby(result, "ceilings", args)
 
 
 # ------------------------------------------------------------------------------------------------ the lab

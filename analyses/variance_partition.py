@@ -15,7 +15,6 @@ R2 of a block, beside the ceiling of every voxel. Animacy lies within category: 
 
 import argparse
 import warnings
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -31,28 +30,16 @@ LAYERS = ("c", "Linear-2", "Linear-4", "Linear-6", "Linear-8", "Linear-10", "Lin
 ALPHAS = tuple(10.0**e for e in range(1, 8))
 # Divisions of the penalty among bands that are tried.
 CANDIDATES = 15
-SEED = 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--haxby", type=Path, metavar="FOLDER", help="the slice's folder, instead of the lab")
-    parser.add_argument("--subjects", type=int, default=3, metavar="N", help="how many the lab simulates")
-    parser.add_argument("--size", choices=lab.SIZES, default="small", help="how much the lab simulates")
+    parser = inputs.lab_or_haxby(__doc__, subjects=3, seed="the lab, the search and bootstrap samples")
     parser.add_argument("--candidates", type=int, default=CANDIDATES, help="of the search among bands")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the lab, the search and bootstrap samples")
     args = inputs.parsed(parser)
-    name = "lab" if args.haxby is None else "haxby"
     # Of voxels that nothing drives the largest penalty is right.
     warnings.filterwarnings("ignore", message="the best alpha lies on the grid's edge")
     result = of_lab(args) if args.haxby is None else of_slice(args)
-    stated = {k: v for k, v in vars(args).items() if k not in ("out", "haxby")}
-    stamped = nd.store.stamp(result, what="variance_partition", parameters=stated, seed=args.seed)
-    path = args.out / f"variance_partition_{name}.nc"
-    nd.save(stamped.assign_attrs(simulated=args.haxby is None), path, overwrite=True)
-    print(f"wrote {path}")
+    inputs.write_lab_or_haxby(result, "variance_partition", args)
 
 
 def encoder(args: argparse.Namespace) -> nd.RidgeEncoder:

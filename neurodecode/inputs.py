@@ -19,6 +19,7 @@ from .lazy import has_dask
 from .store.folders import is_blocks, require_undamaged
 
 MODALITIES = ("fmri", "eeg", "meg")
+SIZES = ("small", "full")
 # How many subjects of the embedded lab an analysis takes unless told otherwise.
 LAB_SUBJECTS = {"fmri": 4, "eeg": 10, "meg": 4}
 
@@ -63,9 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--modality", choices=MODALITIES, default="fmri", help="what the lab simulates")
     parser.add_argument("--subjects", type=int, metavar="N", help="how many subjects the lab simulates")
-    parser.add_argument(
-        "--size", choices=("small", "full"), default="small", help="how much the lab simulates"
-    )
+    parser.add_argument("--size", choices=SIZES, default="small", help="how much the lab simulates")
     parser.add_argument("--seed", type=int, default=0, help="seed of the lab and of permutations")
 
 
@@ -80,6 +79,34 @@ def arguments(question: str | None, *, modality: str, subjects: int | None = Non
     add_arguments(parser)
     parser.set_defaults(modality=modality, subjects=subjects)
     return parsed(parser)
+
+
+def lab_or_haxby(question: str | None, *, subjects: int, seed: str) -> argparse.ArgumentParser:
+    """Begin the command line of a script that takes the lab's fMRI or the Haxby slice.
+
+    It has ``--haxby``, and of the lab ``--subjects`` (by default so many), ``--size`` and ``--seed``, which is of
+    what ``seed`` says.
+    """
+    parser = argparse.ArgumentParser(
+        description=question, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--haxby", type=Path, metavar="FOLDER", help="the slice's folder, instead of the lab")
+    parser.add_argument(
+        "--subjects", type=int, default=subjects, metavar="N", help="how many the lab simulates"
+    )
+    parser.add_argument("--size", choices=SIZES, default="small", help="how much the lab simulates")
+    parser.add_argument("--seed", type=int, default=0, help=f"of {seed}")
+    return parser
+
+
+def write_lab_or_haxby(result: xr.Dataset, what: str, args: argparse.Namespace) -> None:
+    """Stamp a result of such a script with its settings and save it, named by what it is of."""
+    of_lab = args.haxby is None
+    stated = {k: v for k, v in vars(args).items() if k not in ("out", "haxby")}
+    stamped = store.stamp(result, what=what, parameters=stated, seed=args.seed)
+    path = args.out / f"{what}_{'lab' if of_lab else 'haxby'}.nc"
+    store.save(stamped.assign_attrs(simulated=of_lab), path, overwrite=True)
+    print(f"wrote {path}")
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
