@@ -8,6 +8,7 @@ to netCDF and NIfTI. Preprocessing (trend and SD of every run) uses that run's v
 """
 
 import argparse
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,13 @@ def main() -> None:
 
     blocks = nd.brain.average_repeats(haxby.load(args.data), by=("stimulus", "run"))
     pair = blocks.isel(sample=np.isin(blocks.stimulus, PAIR))
-    rng = np.random.default_rng(SEED)
+    eight, null = accuracy(blocks), permuted(blocks)
     result = xr.Dataset(
         {
-            "accuracy": accuracy(blocks),
-            "accuracy_pair": accuracy(pair),
-            "accuracy_permuted": permuted(blocks, rng),
+            "accuracy": by_run(eight, blocks),
+            "accuracy_pair": by_run(accuracy(pair), pair),
+            "accuracy_permuted": by_run(null, blocks),
+            "p": nd.inference.permutation(eight, null)["p"].squeeze(drop=True),
             **maps(blocks, args.out),
         },
         attrs={
@@ -50,7 +52,6 @@ def main() -> None:
             "voxels": blocks.sizes["voxel"],
         },
     )
-    result["p"] = p_value(result)
     report(result)
     parameters = {"decoder": decoder(), "n_permutations": N_PERMUTATIONS, "folds": "run", "kinds": KINDS}
     stamped = nd.store.stamp(
@@ -64,25 +65,26 @@ def decoder() -> nd.RidgeDecoder:
 
 
 def accuracy(blocks: xr.DataArray) -> xr.DataArray:
-    """Share of the left-out run's blocks whose category is found: (run). The eight categories recur by design."""
-    found = nd.spatial.decode(
+    """Share of the left-out run's blocks whose category is found. The eight categories recur by design."""
+    return nd.spatial.decode(
         blocks, nd.brain.one_hot(blocks), decoder(), folds="run", score="accuracy", shared="stimulus"
     )
-    scores = found.isel(region=0, layer=0, subject=0, drop=True).drop_vars("chance")
+
+
+def by_run(found: xr.DataArray, blocks: xr.DataArray) -> xr.DataArray:
+    """Scores (..., run) of the one region, feature space and subject."""
+    scores = found.isel(region=0, layer=0, subject=0, drop=True).drop_vars("chance", errors="ignore")
     return scores.rename(fold="run").assign_coords(run=list(dict.fromkeys(blocks.run.values.tolist())))
 
 
-def permuted(blocks: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
-    """Accuracy with labels permuted within every run: (permutation, run)."""
-    run, labels = blocks.run.values, blocks.stimulus.values
-
-    def once() -> xr.DataArray:
-        shuffled = labels.copy()
-        for r in np.unique(run):
-            shuffled[run == r] = rng.permutation(labels[run == r])
-        return accuracy(blocks.assign_coords(stimulus=("sample", shuffled)))
-
-    return xr.concat([once() for _ in range(N_PERMUTATIONS)], dim="permutation")
+def permuted(blocks: xr.DataArray) -> xr.DataArray:
+    """Accuracy with categories exchanged within every run: (permutation, ...)."""
+    # Exchanged as wholes, over all runs at once, categories would only swap names.
+    apart, categories = nd.inference.by_block(blocks, nd.brain.one_hot(blocks), blocks="run")
+    analysis = functools.partial(nd.spatial.decode, decoder=decoder(), folds="run", score="accuracy")
+    return nd.inference.null(
+        analysis, apart, categories, n=N_PERMUTATIONS, blocks="run", seed=SEED, batch=N_PERMUTATIONS
+    )
 
 
 def maps(blocks: xr.DataArray, out: Path) -> dict[str, xr.DataArray]:
@@ -95,12 +97,6 @@ def maps(blocks: xr.DataArray, out: Path) -> dict[str, xr.DataArray]:
         found[kind] = values.rename(unit="category")
         nd.spatial.to_volume(values).to_filename(out / f"haxby_categories_{kind}.nii.gz")
     return found
-
-
-def p_value(result: xr.Dataset) -> xr.DataArray:
-    """Share of permutations, the true order among them, at least as accurate as the true labels."""
-    null = result["accuracy_permuted"].mean("run")
-    return (1 + (null >= result["accuracy"].mean()).sum()) / (1 + null.size)
 
 
 def report(result: xr.Dataset) -> None:
