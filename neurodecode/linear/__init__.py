@@ -4,7 +4,7 @@ An estimator knows labels and no linear algebra: it checks, unfolds arrays to ma
 :func:`neurodecode.solve.fit_ridge` (with bands :mod:`neurodecode.solve.banded`), and puts the labels back.
 """
 
+from .decoder import RidgeDecoder
 from .encoder import RidgeEncoder
-from .ridge import RidgeDecoder
 
 __all__ = ["RidgeDecoder", "RidgeEncoder"]

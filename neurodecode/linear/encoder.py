@@ -15,7 +15,8 @@ from .. import folds as folding
 from ..labels import as_fitted, listed, require_finite, require_memory
 from ..solve import Fitted
 from ..solve.banded import BandSettings, bytes_banded, fit_banded, require_himalaya
-from .ridge import Ridge, checked_alphas, matrix_of, of_samples, same_rows, samples_first
+from .matrices import matrix_of, of_samples, same_rows, samples_first
+from .ridge import Ridge, checked_alphas
 
 
 class RidgeEncoder(Ridge):

@@ -1,4 +1,4 @@
-"""What decoders and encoders share, and the decoder: ridge of labelled arrays, by scikit-learn's conventions.
+"""What decoder and encoder share: ridge of labelled arrays, by scikit-learn's conventions.
 
 An estimator knows labels and no linear algebra: it checks, unfolds arrays to matrices, calls
 :func:`neurodecode.solve.fit_ridge`, and puts the labels back.
@@ -7,37 +7,32 @@ An estimator knows labels and no linear algebra: it checks, unfolds arrays to ma
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 from scipy import sparse
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import folds as folding
 from .. import lazy
 from ..labels import (
-    FEATURE,
     SAMPLE,
     as_fitted,
     axes_of,
     listed,
     match,
-    require_array,
-    require_axis,
     require_choice,
-    require_dims,
     require_finite,
     require_memory,
-    require_same,
-    require_unique,
 )
-from ..solve import Beside, Fitted, Settings, fit_ridge
+from ..solve import Fitted, Settings, fit_ridge
 from ..solve.fit import CENTRED_BYTES, TARGETS
 from ..solve.room import bytes_on_all, bytes_on_selected
+from .matrices import dense_of, labelled, matrix_of, same_rows
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
@@ -157,7 +152,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         both = {**targets.attrs, **predictors.attrs}
         self._attrs = {k: v for k, v in both.items() if k in ("subject", "space", "affine", "shape")}
         self._axes = (axes_of(predictors).assign_attrs(self._attrs), outer)
-        self.alpha_ = _labelled(self.alpha_, None, outer)
+        self.alpha_ = labelled(self.alpha_, outer)
         return self
 
     # --- using -------------------------------------------------------------------------------------------------
@@ -236,7 +231,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 what=f"dense weights ({p} x {q})",
                 remedy="stream them with .weight_blocks(), or reduce them with neurodecode.spatial.weight_map",
             )
-        dense = _dense(self._fitted.weights)
+        dense = dense_of(self._fitted.weights)
         if self._axes is None:
             return dense
         return self._with_labels(dense, self._axes[1])
@@ -285,7 +280,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         x_sd, y_sd = self.scales()
         for first in range(0, outer.size, size):
             part = slice(first, first + size)
-            dense = _dense(self._fitted.weights[:, part])
+            dense = dense_of(self._fitted.weights[:, part])
             block = self._with_labels(dense, outer.isel({outer.dims[0]: part}))
             if units == "standardised":
                 ratio = x_sd[:, None] / y_sd[None, part]
@@ -315,154 +310,6 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
 
 
-class RidgeDecoder(Ridge):
-    """Decode features from brain responses by ridge regression, every feature on its own.
-
-    Minimises ``|Y - X W|^2 + alpha |W|^2`` over the training samples (un-averaged Gram matrix; Hoerl & Kennard 1970),
-    optionally with, for every feature, only the ``n_voxels`` responses that correlate most with it (MindDiffuser 2025,
-    eq. 1).
-
-    Parameters
-    ----------
-    alpha : float or sequence of float
-        Penalty. A grid chooses one alpha per feature by exact leave-one-out, or by ``folds``.
-    n_voxels : int, optional
-        Number of predictors per feature, those with the largest ``|r|`` on training data; weights are kept sparse.
-        A grid of alphas then needs ``folds``, inside which the selection is made again.
-    standardise : bool
-        Z-score both sides with training statistics; weights are still reported in original units.
-    intercept : {"centre", "penalised"}
-        "centre" leaves the intercept unpenalised. "penalised" adds a column of ones that is penalised like every
-        predictor; with ``standardise=False`` that is the model of the published library (fastl2lir).
-    folds : int, str or splitter, optional
-        How to choose alpha: K folds, a sample coordinate's name (leave one value out), or a scikit-learn splitter.
-    all_errors : bool
-        Leave-one-out computes the errors of all alphas, not only those around each feature's least.
-    device : str, optional
-        torch's name of an accelerator, for instance "cuda": selections and fits under one alpha run there; without
-        such a device a warning says so, and the CPU does it.
-
-    Attributes
-    ----------
-    weights_ : (voxel, feature) or (channel, time, feature)
-        Dense, in feature units per response unit, built on demand.
-    alpha_ : (feature)
-        The penalty of every feature.
-    errors_ : (alpha, feature)
-        Mean squared errors, in units of the feature's variance with ``standardise``, by which leave-one-out chose
-        alpha, infinite where it needed none; those on held-out folds in squared units of the feature.
-
-    Examples
-    --------
-    >>> import numpy as np, neurodecode as nd
-    >>> rng = np.random.default_rng(0)
-    >>> names = [f"img_{i}" for i in range(40)]
-    >>> true = rng.normal(size=(40, 3))
-    >>> features = nd.brain.features(true, stimulus=names)
-    >>> values = true @ rng.normal(size=(3, 20)) + rng.normal(size=(40, 20))
-    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names)
-    >>> decoder = nd.RidgeDecoder(alpha=10.0).fit(responses[:30], features)
-    >>> decoder.predict(responses[30:]).dims
-    ('sample', 'feature')
-    """
-
-    _who = ("responses", "features")
-
-    def fit(self, responses: Any, features: Any) -> Self:
-        """Learn features from responses.
-
-        Parameters
-        ----------
-        responses : (sample, voxel) or (sample, channel, time), or NumPy (n, p), or a torch tensor
-        features : (stimulus, feature) matched by label, or (sample, feature), or NumPy (n, q), or a torch tensor
-            Tensors on an accelerator are fitted there; predictions from tensors are tensors.
-
-        Raises
-        ------
-        ValueError
-            NaN or infinite values, unequal or duplicate labels, a stimulus without features, alpha <= 0, or
-            ``n_voxels`` above the number of voxels that vary.
-        """
-        self._check_settings()
-        if not isinstance(responses, xr.DataArray):
-            return self._fit_numpy(responses, features)
-        responses = samples_first(responses)
-        return self._fit_labelled(responses, of_samples(features, responses))
-
-    def input_gradients(self, responses: xr.DataArray, direction: xr.DataArray) -> xr.DataArray:
-        """Gradient by every response of ``sum over features of direction x prediction``: what ridge has weights for.
-
-        Parameters
-        ----------
-        responses : (sample, voxel) or (sample, channel, time)
-        direction : (sample, feature)
-            Of the same samples; 1 at one feature and 0 elsewhere gives that feature's weights.
-
-        Returns
-        -------
-        (sample, voxel) or (sample, channel, time): ``direction @ weights^T``, wherever the responses lie.
-
-        Raises
-        ------
-        ValueError
-            Other samples, channels, times or features than those of the fit.
-        """
-        inner, outer = self.axes()
-        require_dims(responses, [SAMPLE, *map(str, inner.dims)], who="responses")
-        require_dims(direction, [SAMPLE, *map(str, outer.dims)], who="direction")
-        require_same(responses, direction, SAMPLE, who=("responses", "direction"))
-        for axes, array, who in ((inner, responses, "responses"), (outer, direction, "direction")):
-            for dim in axes.dims:
-                require_axis(axes, array, str(dim), who=who)
-        require_finite(direction, who="direction")
-        along = matrix_of(direction.transpose(SAMPLE, *outer.dims))
-        weights = self._fitted.weights
-        require_memory(
-            weights.dtype.itemsize * len(along) * inner.size,
-            what=f"gradients ({len(along)} x {inner.size})",
-            remedy="take fewer samples at a time",
-        )
-        values = np.asarray((weights @ along.T).T)
-        coords = {k: v for k, v in responses.coords.items() if v.dims == (SAMPLE,)}
-        return xr.DataArray(
-            values.reshape(len(values), *inner.shape),
-            dims=(SAMPLE, *inner.dims),
-            coords={**coords, **inner.coords},
-            attrs={"units": f"{self._units[1]} per {self._units[0]}"},
-        )
-
-    def fit_spaces(
-        self, responses: xr.DataArray, spaces: Mapping[str, xr.DataArray]
-    ) -> dict[str, RidgeDecoder]:
-        """Fit one decoder a feature space, as :meth:`fit` would; what depends on responses alone is computed once.
-
-        Parameters
-        ----------
-        responses : (sample, voxel) or (sample, channel, time)
-        spaces : feature spaces by name, each (stimulus, feature) or (sample, feature)
-
-        Returns
-        -------
-        New decoders by name; this one stays as it is.
-        """
-        self._check_settings()
-        responses = samples_first(responses)
-        require_finite(responses, who="responses")
-        targets = {name: of_samples(space, responses) for name, space in spaces.items()}
-        for name, space in targets.items():
-            require_finite(space, who=f"features {name!r}")
-        x = matrix_of(responses)
-        sides = [matrix_of(space).astype(x.dtype, copy=False) for space in targets.values()]
-        together = self._solved(x, Beside(sides), self._pairs(responses))
-        found, first = {}, 0
-        for (name, space), side in zip(targets.items(), sides, strict=True):
-            decoder = clone(self)
-            decoder._take(together.of(slice(first, first + side.shape[1])))
-            found[name] = decoder._label(responses, space)
-            first += side.shape[1]
-        return found
-
-
 def _is_tensor(array: Any) -> bool:
     """Whether an array is one of torch's, which is not imported for that."""
     return type(array).__module__ == "torch" and hasattr(array, "detach")
@@ -471,19 +318,6 @@ def _is_tensor(array: Any) -> bool:
 def _device_of(array: Any) -> str | None:
     """Return the accelerator on which a tensor lies; None for anything else."""
     return str(array.device) if _is_tensor(array) and array.device.type != "cpu" else None
-
-
-def samples_first(responses: xr.DataArray) -> xr.DataArray:
-    """Responses (sample, ...) with unique samples."""
-    require_dims(responses, [SAMPLE], who="responses")
-    require_unique(responses, SAMPLE, who="responses")
-    return responses.transpose(SAMPLE, ...)
-
-
-def of_samples(features: Any, responses: xr.DataArray) -> xr.DataArray:
-    """Features (sample, feature) of the responses' samples."""
-    require_dims(require_array(features, who="features"), [FEATURE], who="features")
-    return match(features, responses).transpose(SAMPLE, ...)
 
 
 def checked_alphas(alpha: Any) -> np.ndarray:
@@ -515,18 +349,6 @@ def _require_room(shape: tuple[int, int], q: int, settings: Settings, itemsize: 
     )
 
 
-def same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (n, q) of predictions and true values, once both are known to bear the same labels."""
-    first, *rest = map(str, predicted.dims)
-    if first == SAMPLE:
-        true = match(true, predicted, who=("true values", "predictions"))
-    require_dims(true, [first, *rest], who="true values")
-    for dim in (first, *rest):
-        if dim in predicted.coords and dim in true.coords:
-            require_same(predicted, true, dim, who=("predictions", "true values"))
-    return matrix_of(predicted), matrix_of(true.transpose(first, *rest))
-
-
 def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | None) -> None:
     # A constant target is predicted equally well by every alpha: it says nothing about the grid.
     if errors is not None:
@@ -540,13 +362,6 @@ def _warn_at_edge(chosen: np.ndarray, grid: np.ndarray, errors: np.ndarray | Non
             UserWarning,
             stacklevel=6,
         )
-
-
-def matrix_of(array: xr.DataArray) -> Any:
-    """Floating values (n, p) of (n, ...); a dask array stays one."""
-    values = array.data if lazy.is_dask(array) else array.values
-    values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
-    return values.reshape(len(values), -1)
 
 
 def _predict_lazily(fitted: Fitted, x: Any) -> Any:
@@ -573,12 +388,3 @@ def _predict_lazily(fitted: Fitted, x: Any) -> Any:
 
 def _predict_rows(x: np.ndarray, fitted: Fitted) -> np.ndarray:
     return fitted.predict(x)
-
-
-def _labelled(values: np.ndarray, units: str | None, axes: xr.DataArray) -> xr.DataArray:
-    attrs = {} if units is None else {"units": units}
-    return xr.DataArray(values.reshape(axes.shape), dims=axes.dims, coords=axes.coords, attrs=attrs)
-
-
-def _dense(weights: Any) -> np.ndarray:
-    return weights.toarray() if sparse.issparse(weights) else np.asarray(weights)
