@@ -7,10 +7,11 @@ bars and n are written on the figure. matplotlib, nilearn, mne and pycortex are 
 from __future__ import annotations
 
 from .bars import profile, regions
-from .curves import generalisation, generalisation_panels, time_course
+from .curves import time_course
 from .histograms import selection, selection_panels
 from .intervals import intervals
 from .look import COLUMN, LAYER_COLOURS, PAGE, save, spell_layers, style
+from .matrices import generalisation, generalisation_panels
 from .pictures import iterations, reconstructions
 from .sensors import topographies
 from .surface import cortex

@@ -1,4 +1,4 @@
-"""Accuracy over time (Fig. 9e-f) and its generalisation from one time to another."""
+"""Accuracy over time (Fig. 9e-f)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ import xarray as xr
 
 from ..labels import require_coord, require_dims
 from .look import (
-    PAGE,
     axes_or_new,
     by_window,
     chance_of,
     chances_of,
     counted,
-    figure_or_new,
     group_variables,
     layer_colours,
     legend_above,
-    lines,
     note,
     over_dim,
     probability,
     score_label,
-    slim_colour_bar,
     style,
     subjects_words,
     y_label,
@@ -32,9 +28,8 @@ from .look import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
-_MS = 1000.0
+MS = 1000.0
 
 
 def time_course(
@@ -86,8 +81,8 @@ def time_course(
     over = over_dim(data)
     with style():
         ax = axes_or_new(ax)
-        time = require_coord(data["mean"], "window", who="summary").values * _MS
-        ax.axvline(onset * _MS, color="#999999", lw=0.7, zorder=1)
+        time = require_coord(data["mean"], "window", who="summary").values * MS
+        ax.axvline(onset * MS, color="#999999", lw=0.7, zorder=1)
         for layer, colour in zip(layers, layer_colours(layers), strict=True):
             mean, sem = (data[k].sel(layer=layer).values for k in ("mean", "sem"))
             ax.fill_between(time, mean - sem, mean + sem, color=colour, alpha=0.22, lw=0, zorder=2)
@@ -103,13 +98,13 @@ def time_course(
         if significant is not None and significant.any():
             _cluster_bars(ax, time, significant, layer_colours(layers), data)
         pad = (time[-1] - time[0]) * 0.01 if len(time) > 1 else 1.0
-        ax.set_xlim(min(time[0], onset * _MS) - pad, time[-1] + pad)
+        ax.set_xlim(min(time[0], onset * MS) - pad, time[-1] + pad)
         y_label(ax, score_label(data.attrs))
         ax.set_xlabel("Time from onset (ms)" if single else "Centre of the window, from onset (ms)")
         if found is not None:
-            _intervals(ax, found * _MS, None if peaks is None else peaks * _MS, layer_colours(layers))
+            _intervals(ax, found * MS, None if peaks is None else peaks * MS, layer_colours(layers))
         elif peaks is not None:
-            _triangles(ax, peaks * _MS, layer_colours(layers))
+            _triangles(ax, peaks * MS, layer_colours(layers))
         legend_above(ax, *ax.get_legend_handles_labels())
         drawn = "line: mean, band: ±1 SEM" if int(data["n"].max()) > 1 else "no error band, no test"
         tested = (
@@ -120,212 +115,6 @@ def time_course(
         timed = [] if latencies is None else [_latency_words(latencies, over)]
         note(ax, subjects_words(data["n"], over), drawn, *_reach_words(data), *tested, *timed)
     return ax
-
-
-def generalisation(
-    matrix: xr.DataArray,
-    *,
-    ax: Axes | None = None,
-    clusters: xr.Dataset | None = None,
-    vmax: float | None = None,
-    colour_bar: bool = True,
-    onset: float = 0.0,
-) -> Axes:
-    """Draw scores of decoders trained in one window and tested in another.
-
-    Parameters
-    ----------
-    matrix : (train_window, test_window)
-        Windows in seconds; attrs `score`, `units`, and `chance`, which takes the middle of the colours. Without it the
-        mean of the coordinate `chance` does, and without either 0.
-    ax : optional
-        Axes to draw on; by default those of a new figure.
-    clusters : Dataset with boolean significant (train_window, test_window), optional
-        From neurodecode.inference.clusters: outlined in black; attrs `alpha`, `n`, `over`, `family`.
-    vmax : optional
-        The score at the strongest red; the strongest blue is as far below chance. By default the farthest score.
-    colour_bar : bool
-        Whether to add one beside the axes; see :func:`generalisation_panels` for one of several panels.
-    onset : float
-        Of the stimulus, in seconds: two thin lines.
-
-    Returns
-    -------
-    The axes, times in ms, training upwards and test to the right.
-
-    Raises
-    ------
-    ValueError
-        Other dimensions (average subjects and select a layer first), no finite value, or vmax not above chance.
-    """
-    require_dims(matrix, ["train_window", "test_window"], who="matrix")
-    if matrix.ndim != 2:
-        others = [str(d) for d in matrix.dims if d not in ("train_window", "test_window")]
-        raise ValueError(
-            f"matrix must be (train_window, test_window) but also has {others}; select a layer and average subjects "
-            f"first, e.g. .mean({others[0]!r})"
-        )
-    from matplotlib.ticker import MaxNLocator
-
-    shown = matrix.transpose("train_window", "test_window")
-    middle, reach = middle_and_reach(shown, vmax)
-    with style():
-        ax = axes_or_new(ax, height=7.6)
-        x, y = (edges(shown[d].values * _MS) for d in ("test_window", "train_window"))
-        image = ax.pcolormesh(
-            x, y, shown.values, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, rasterized=True
-        )
-        inside = None if clusters is None else _inside(clusters, shown)
-        if inside is not None:
-            _outline(ax, x, y, inside)
-        span = [max(x[0], y[0]), min(x[-1], y[-1])]
-        ax.plot(span, span, color="black", lw=0.7, ls=(0, (4, 2.5)), label="diagonal")
-        ax.axvline(onset * _MS, color="#606060", lw=0.7)
-        ax.axhline(onset * _MS, color="#606060", lw=0.7)
-        ax.set_xlim(x[0], x[-1])
-        ax.set_ylim(y[0], y[-1])
-        ax.set_aspect("equal")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        ax.set_xlabel("Test window (ms)")
-        ax.set_ylabel("Training window (ms)")
-        if colour_bar:
-            _score_bar(ax.figure, [ax], image, shown)
-            note(ax, *_matrix_words(matrix), *_outline_words(clusters))
-    return ax
-
-
-def generalisation_panels(
-    matrices: xr.DataArray,
-    *,
-    clusters: xr.Dataset | None = None,
-    figure: Figure | SubFigure | None = None,
-    onset: float = 0.0,
-) -> Figure | SubFigure:
-    """Draw a matrix of :func:`generalisation` a layer, side by side under one colour scale.
-
-    Parameters
-    ----------
-    matrices : (layer, train_window, test_window)
-        Windows in seconds; attrs `score`, `units` and `chance`.
-    clusters : Dataset with boolean significant (layer, train_window, test_window), optional
-        From neurodecode.inference.clusters: outlined in black, as by :func:`generalisation`.
-    figure : optional
-        A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
-    onset : float
-        Of the stimulus, in seconds.
-
-    Returns
-    -------
-    The figure: panels titled with their layer, and one colour bar.
-
-    Raises
-    ------
-    ValueError
-        Other dimensions (average subjects first), or no finite value.
-    """
-    require_dims(matrices, ["layer", "train_window", "test_window"], who="matrices")
-    require_coord(matrices, "layer", who="matrices")
-    middle, reach = middle_and_reach(matrices, None)
-    layers = matrices["layer"].values.tolist()
-    # Panels share one middle, even where each has a chance of its own.
-    alike = matrices if _middle(matrices) is None else matrices.assign_attrs(chance=middle)
-    with style():
-        fig = figure_or_new(figure, width=PAGE, height=0.8 + (PAGE - 1.1) / max(len(layers), 2))
-        axes = list(fig.subplots(1, len(layers), squeeze=False, sharey=True)[0])
-        for ax, layer in zip(axes, layers, strict=True):
-            one = alike.sel(layer=layer, drop=True)
-            found = None if clusters is None else clusters.sel(layer=layer, drop=True)
-            generalisation(one, ax=ax, clusters=found, vmax=middle + reach, colour_bar=False, onset=onset)
-            ax.set_title(str(layer), loc="left")
-            ax.label_outer()
-        _score_bar(fig, axes, axes[0].collections[0], matrices)
-        words = lines([*_matrix_words(matrices), *_outline_words(clusters)], int(PAGE * 25))
-        fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
-    return fig
-
-
-def _middle(scores: xr.DataArray) -> float | None:
-    """Chance: the one level, or the mean of those that the cells bear, if they bear any."""
-    one = chance_of(scores.attrs)
-    if one is not None or "chance" not in scores.coords:
-        return one
-    mean = float(scores.coords["chance"].mean())
-    return mean if np.isfinite(mean) else None
-
-
-def middle_and_reach(scores: xr.DataArray, vmax: float | None) -> tuple[float, float]:
-    """The score that is white, and how far the strongest colours lie from it."""
-    middle = _middle(scores) or 0.0
-    if not np.isfinite(scores.values).any():
-        raise ValueError("matrix has no finite value to draw")
-    if vmax is not None and not vmax > middle:
-        raise ValueError(
-            f"vmax must be above chance ({middle:g}), got {vmax}; leave it out to take the farthest score"
-        )
-    reach = float(np.nanmax(np.abs(scores.values - middle))) if vmax is None else vmax - middle
-    return middle, reach or 1.0
-
-
-def _score_bar(fig: Any, axes: list[Axes], image: Any, scores: xr.DataArray) -> None:
-    """Colours are symmetric about chance; the bar shows those that occur."""
-    bar = fig.colorbar(image, ax=axes, fraction=0.05, pad=0.02, aspect=18)
-    bar.ax.set_ylim(float(np.nanmin(scores.values)), float(np.nanmax(scores.values)))
-    slim_colour_bar(bar, score_label(scores.attrs))
-
-
-def _matrix_words(scores: xr.DataArray) -> list[str]:
-    middle, mean = _middle(scores), "" if chance_of(scores.attrs) is not None else "mean "
-    return [
-        *([] if middle is None else [f"white: {mean}chance ({middle:.3g})"]),
-        "times: centres of the windows",
-        "dashed: trained and tested in the same window",
-        "grey: onset",
-    ]
-
-
-def _inside(clusters: xr.Dataset, shown: xr.DataArray) -> np.ndarray:
-    """Boolean (train_window, test_window) of the windows that are shown."""
-    found = _require_significant(clusters)
-    require_dims(found, ["train_window", "test_window"], who="clusters")
-    for dim in ("train_window", "test_window"):
-        if not np.array_equal(found[dim].values, shown[dim].values):
-            raise ValueError(
-                f"clusters have {found.sizes[dim]} labels of {dim!r} and the matrix {shown.sizes[dim]}, or other ones; "
-                "compute both from the same scores"
-            )
-    if found.ndim != 2:
-        raise ValueError(
-            f"clusters of one matrix are needed, got {tuple(map(str, found.dims))}; select a layer first"
-        )
-    return np.asarray(found.transpose("train_window", "test_window").values, dtype=bool)
-
-
-def _outline(ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
-    """Black lines along the borders of cells (row, column) that are inside; x and y are the borders of cells."""
-    from matplotlib.collections import LineCollection
-
-    padded = np.pad(inside, 1)
-    segments = []
-    for row, column in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1]):
-        segments.append([(x[column], y[row]), (x[column + 1], y[row])])
-    for row, column in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1]):
-        segments.append([(x[column], y[row]), (x[column], y[row + 1])])
-    # The frame cuts off half of a line that lies on it.
-    ax.add_collection(
-        LineCollection(segments, colors="black", linewidths=1.0, label="_clusters", zorder=4, clip_on=False)
-    )
-
-
-def _outline_words(clusters: xr.Dataset | None) -> list[str]:
-    if clusters is None:
-        return []
-    marks = "black outlines:" if bool(clusters["significant"].any()) else "there are no"
-    return [
-        _tested_words(
-            clusters, marks, int(clusters.attrs.get("n", 2)), str(clusters.attrs.get("over", "subject"))
-        )
-    ]
 
 
 def _peaks(planted: xr.DataArray, layers: list[Any], *, who: str = "planted") -> np.ndarray:
@@ -424,17 +213,17 @@ def _reach_words(data: xr.Dataset) -> list[str]:
     """How far windows reach around their centres: why scores rise before the stimulus does anything."""
     if not {"start", "stop"} <= set(data.coords):
         return []
-    before, after = ((data[k] - data["window"]).values * _MS for k in ("start", "stop"))
+    before, after = ((data[k] - data["window"]).values * MS for k in ("start", "stop"))
     return [f"windows reach {-before.min():.0f} ms before and {after.max():.0f} ms after their centre"]
 
 
 def _cluster_words(clusters: xr.Dataset, significant: np.ndarray, data: xr.Dataset, over: str) -> str:
     """What the bars are; with so few subjects that none can be, that there are none."""
     marks = "bars below:" if significant.any() else "there are no"
-    return _tested_words(clusters, marks, int(data["n"].min()), over)
+    return tested_words(clusters, marks, int(data["n"].min()), over)
 
 
-def _tested_words(clusters: xr.Dataset, marks: str, n: int, over: str) -> str:
+def tested_words(clusters: xr.Dataset, marks: str, n: int, over: str) -> str:
     """What is marked, by which test, corrected for what."""
     alpha, n = float(clusters.attrs.get("alpha", 0.05)), int(clusters.attrs.get("n", n))
     tail = int(clusters.attrs.get("tail", 1))
@@ -458,7 +247,7 @@ def edges(centres: np.ndarray) -> np.ndarray:
 
 def _significant(clusters: xr.Dataset, data: xr.Dataset) -> np.ndarray:
     """Boolean (layer, window), matched by label."""
-    found = _require_significant(clusters)
+    found = require_significant(clusters)
     require_dims(found, ["window"], who="clusters")
     if "layer" not in found.dims:
         found = found.expand_dims(layer=data["layer"].values)
@@ -473,7 +262,8 @@ def _significant(clusters: xr.Dataset, data: xr.Dataset) -> np.ndarray:
     return found.sel(layer=data["layer"].values).transpose("layer", "window").values.astype(bool)
 
 
-def _require_significant(clusters: object) -> xr.DataArray:
+def require_significant(clusters: object) -> xr.DataArray:
+    """Which windows clusters hold; refused if they say nothing of it."""
     if not isinstance(clusters, xr.Dataset) or "significant" not in clusters:
         raise ValueError(
             "clusters must be the Dataset of neurodecode.inference.clusters, with the variable 'significant'"

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from ..labels import require_coord, require_dims
-from .curves import middle_and_reach
 from .look import (
     PAGE,
     axes_or_new,
@@ -20,6 +19,7 @@ from .look import (
     slim_colour_bar,
     style,
 )
+from .matrices import middle_and_reach
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
