@@ -178,7 +178,7 @@ def identify(
     if n_bootstrap < 1:
         raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap}")
     ks = _several(k)
-    arrays = brain.by_subject(predictions)
+    arrays = brain.by_subject(predictions, who="predictions")
     by = answer if over is None else over
 
     def top(array: xr.DataArray) -> np.ndarray:

@@ -11,7 +11,7 @@ from ..labels import listed, require_array
 
 
 def by_subject(
-    responses: xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray],
+    responses: xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray], *, who: str = "responses"
 ) -> dict[str, xr.DataArray]:
     """Name every array by its subject: the mapping's key, else attrs["subject"], else its number from 1.
 
@@ -33,8 +33,8 @@ def by_subject(
         arrays, names = ([responses] if isinstance(responses, xr.DataArray) else list(responses)), []
     if not arrays:
         raise ValueError("there is no subject: give at least one labelled array")
-    for array in arrays:
-        require_array(array, who="the data of every subject")
+    for name, array in zip(names or range(1, len(arrays) + 1), arrays, strict=True):
+        require_array(array, who=f"{who} of subject {name!r}")
     if isinstance(responses, Mapping):
         return dict(zip(names, arrays, strict=True))
     names = [str(a.attrs.get("subject", i + 1)) for i, a in enumerate(arrays)]
