@@ -102,9 +102,7 @@ def map_bootstrap(
     fitted = clone(decoder).fit(responses, features)
     options = {"kind": kind, "reduce": reduce, "units": units, "by": by}
     found = reduced(fitted, responses=responses if kind in FORWARD else None, **options)
-    drawn = _refitted if refit else _held
-    of_draw = drawn(fitted, responses, features, options)
-
+    of_draw = (_refitted if refit else _held)(fitted, responses, features, options)
     scaled = _scale(kind, reduce, units)
 
     def batch(part: range) -> xr.Dataset:
@@ -132,20 +130,31 @@ def map_bootstrap(
         parts = _pieces.batches(n_bootstrap, BATCH)
         for part in _pieces.done(batch, parts, name="draws", pieces=pieces, bar=bar):
             total += part["sums"].values
-    bias = total[0] / n_bootstrap
-    se = np.sqrt(np.maximum(total[1] - n_bootstrap * bias**2, 0.0) / (n_bootstrap - 1))
-    half = stats.t.ppf(0.5 + level / 2, first.size - 1) * se[1]
+    attrs = {**found.attrs, "level": level, "over": over, "n_over": first.size, "n_bootstrap": n_bootstrap}
+    reach = stats.t.ppf(0.5 + level / 2, first.size - 1)
+    result = _limits(found, total, n_bootstrap, scaled, reach).assign_attrs(attrs)
+    return store.stamp(result, what="spatial.map_bootstrap", parameters=parameters, seed=seed, data=data)
+
+
+def _limits(
+    found: xr.DataArray,
+    total: np.ndarray,
+    n: int,
+    scaled: Callable[[np.ndarray], np.ndarray],
+    reach: float,
+) -> xr.Dataset:
+    """Bias, SD and limits from sums of n draws and of their squares (moment, scale, ...), about the map."""
+    bias = total[0] / n
+    se = np.sqrt(np.maximum(total[1] - n * bias**2, 0.0) / (n - 1))
     back = np.tanh if scaled is _fisher else np.asarray
     values = {
         "value": found.values,
         "se": se[0],
         "bias": bias[0],
-        "low": back(scaled(found.values) - half),
-        "high": back(scaled(found.values) + half),
+        "low": back(scaled(found.values) - reach * se[1]),
+        "high": back(scaled(found.values) + reach * se[1]),
     }
-    attrs = {**found.attrs, "level": level, "over": over, "n_over": first.size, "n_bootstrap": n_bootstrap}
-    result = xr.Dataset({k: found.copy(data=v) for k, v in values.items()}, attrs=attrs)
-    return store.stamp(result, what="spatial.map_bootstrap", parameters=parameters, seed=seed, data=data)
+    return xr.Dataset({k: found.copy(data=v) for k, v in values.items()})
 
 
 def _scale(kind: str, reduce: str, units: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +95,7 @@ def map_permutation(
         Bad data or names, features per sample, stimuli that lie in several blocks or of which none may change places.
     """
     require_options(kind=kind, reduce=reduce, units=units)
-    for name, n, least in (("n_permutations", n_permutations, 1), ("n_pilot", n_pilot, 20)):
-        if n < least:
-            raise ValueError(f"{name} must be at least {least}, got {n}")
-    require_dims(responses, [SAMPLE], who="responses")
-    require_dims(features, [STIMULUS, FEATURE], who="features")
-    require_finite(responses, who="responses")
-    match(features, responses)
+    _require(responses, features, n_permutations=n_permutations, n_pilot=n_pilot)
     stimuli, group = exchangeable(responses, blocks, n_permutations)
     shown = features.sel({STIMULUS: stimuli})
     require_finite(shown, who="features")
@@ -128,22 +123,20 @@ def map_permutation(
     key = {"what": "spatial.map_permutation", "parameters": parameters, "seed": seed, "data": data}
     pieces = _pieces.folder(resume, key | {"batch": size})
     with tqdm(total=n_pilot + n_permutations, desc="permutations", disable=None, leave=False) as bar:
-        pilot = _Sums(found)
+        done = partial(_pieces.done, pieces=pieces, bar=bar)
         parts = _pieces.batches(n_pilot, size)
-        for part in _pieces.done(
-            lambda p: _sums(maps(p, 0), found), parts, name="pilot", pieces=pieces, bar=bar
-        ):
-            pilot.add(part)
+        pilot = _Sums(found, done(lambda p: _sums(maps(p, 0), found), parts, name="pilot"))
         compare = _Comparison(found.values, *pilot.moments(), two_sided=two_sided)
-        null = _Sums(found)
-        beaten, largest = np.zeros(found.shape), []
         parts = _pieces.batches(n_permutations, size)
-        for part in _pieces.done(
-            lambda p: _sums(maps(p, 1), found, compare), parts, name="shuffles", pieces=pieces, bar=bar
-        ):
-            null.add(part)
-            beaten += part["beaten"].values
-            largest.append(part["largest"].values)
+        null = _Sums(found, done(lambda p: _sums(maps(p, 1), found, compare), parts, name="shuffles"))
+    kept = ("tail", "n_permutations", "n_pilot")
+    attrs = {**found.attrs, **{k: parameters[k] for k in kept}, "blocks": blocks or "none"}
+    result = _tested(found, null, compare, by).assign_attrs(attrs)
+    return store.stamp(result, what="spatial.map_permutation", parameters=parameters, seed=seed, data=data)
+
+
+def _tested(found: xr.DataArray, null: _Sums, compare: _Comparison, by: str) -> xr.Dataset:
+    """The map, what shuffles of it are like, and p of every voxel."""
     mean, sd = null.moments()
     varies = sd > 0
     values = {
@@ -151,18 +144,25 @@ def map_permutation(
         "null_mean": mean,
         "null_sd": sd,
         "z_score": np.where(varies, (found.values - mean) / np.where(varies, sd, 1.0), 0.0),
-        "p": (beaten + 1) / (n_permutations + 1),
-        "p_max": compare.corrected(np.concatenate(largest)),
+        "p": (null.beaten + 1) / (null.n + 1),
+        "p_max": compare.corrected(np.concatenate(null.largest)),
     }
     result = xr.Dataset({k: found.copy(data=v) for k, v in values.items()})
     by_layer = [inference.fdr(result["p"].isel({by: [i]}))["p"] for i in range(found.sizes[by])]
     result["p_fdr"] = found.copy(data=np.concatenate([layer.values for layer in by_layer]))
     for name in ("z_score", "p", "p_max", "p_fdr"):
         result[name].attrs = {"units": "null SD" if name == "z_score" else "probability"}
-    kept = ("tail", "n_permutations", "n_pilot")
-    attrs = {**found.attrs, **{k: parameters[k] for k in kept}, "blocks": blocks or "none"}
-    stamped = result.assign_attrs(attrs)
-    return store.stamp(stamped, what="spatial.map_permutation", parameters=parameters, seed=seed, data=data)
+    return result
+
+
+def _require(responses: xr.DataArray, features: xr.DataArray, *, n_permutations: int, n_pilot: int) -> None:
+    for name, n, least in (("n_permutations", n_permutations, 1), ("n_pilot", n_pilot, 20)):
+        if n < least:
+            raise ValueError(f"{name} must be at least {least}, got {n}")
+    require_dims(responses, [SAMPLE], who="responses")
+    require_dims(features, [STIMULUS, FEATURE], who="features")
+    require_finite(responses, who="responses")
+    match(features, responses)
 
 
 def _batch(responses: xr.DataArray, features: xr.DataArray) -> int:
@@ -234,17 +234,19 @@ def _sums(maps: Iterator[np.ndarray], like: xr.DataArray, compare: _Comparison |
 
 
 class _Sums:
-    """Sums over batches, and the mean and SD that follow."""
+    """Sums over batches, and the mean and SD that follow; of compared ones also counts and largest values."""
 
-    def __init__(self, like: xr.DataArray) -> None:
+    def __init__(self, like: xr.DataArray, parts: Iterable[xr.Dataset]) -> None:
         self.like, self.n = like.values, 0
-        self.sums, self.squares = np.zeros((2, *like.shape))
-
-    def add(self, part: xr.Dataset) -> None:
-        """Add a batch."""
-        self.n += int(part["n"])
-        self.sums += part["sum"].values
-        self.squares += part["squares"].values
+        self.sums, self.squares, self.beaten = np.zeros((3, *like.shape))
+        self.largest: list[np.ndarray] = []
+        for part in parts:
+            self.n += int(part["n"])
+            self.sums += part["sum"].values
+            self.squares += part["squares"].values
+            if "beaten" in part:
+                self.beaten += part["beaten"].values
+                self.largest.append(part["largest"].values)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and SD (n - 1) of all maps added."""
