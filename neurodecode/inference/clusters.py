@@ -152,18 +152,7 @@ def clusters(
         values, names = _difference(scores, against, over, chance)
         level = xr.DataArray(0.0)
     n = values.sizes[over]
-    if n_permutations < 1 or not 0 < alpha < 1:
-        raise ValueError(
-            f"n_permutations is at least 1 and alpha between 0 and 1; got {n_permutations!r} and {alpha!r}"
-        )
-    smallest = max(0.5 ** (n - (tail == 0)), 1 / n_permutations)
-    if smallest > alpha:
-        cause = f"{n} {over}s" if smallest > 1 / n_permutations else f"{n_permutations} permutations"
-        warnings.warn(
-            f"with {cause} the smallest possible p is {smallest:.3g}: nothing can be significant at {alpha:g}",
-            UserWarning,
-            stacklevel=2,
-        )
+    _require_enough(n, over, alpha=alpha, n_permutations=n_permutations, two_sided=tail == 0)
     time, space = _neighbourly(values, scores, over, adjacency)
     ordered = values.transpose(..., over, *time, *space)
     stacked = ordered if LAYER in ordered.dims else ordered.expand_dims(LAYER)
@@ -193,6 +182,22 @@ def clusters(
     return store.stamp(
         result.assign_attrs(attrs), what="inference.clusters", parameters=parameters, seed=seed, data=hashed
     )
+
+
+def _require_enough(n: int, over: str, *, alpha: float, n_permutations: int, two_sided: bool) -> None:
+    """Refuse settings out of range; say so where so few subjects or flips are there that nothing can be found."""
+    if n_permutations < 1 or not 0 < alpha < 1:
+        raise ValueError(
+            f"n_permutations is at least 1 and alpha between 0 and 1; got {n_permutations!r} and {alpha!r}"
+        )
+    smallest = max(0.5 ** (n - two_sided), 1 / n_permutations)
+    if smallest > alpha:
+        cause = f"{n} {over}s" if smallest > 1 / n_permutations else f"{n_permutations} permutations"
+        warnings.warn(
+            f"with {cause} the smallest possible p is {smallest:.3g}: nothing can be significant at {alpha:g}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def cluster_table(found: xr.Dataset) -> xr.Dataset:

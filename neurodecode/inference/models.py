@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -101,8 +101,6 @@ def mixed(
     UserWarning
         If the fit did not converge, and if fewer than 20 subjects or stimuli make Wald's z (df=numpy.inf) too sure.
     """
-    from scipy import stats
-
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if df is not None and not df >= 1:
@@ -116,16 +114,8 @@ def mixed(
     _require_room(table, words)
     estimate, se, variances, converged = _fitted(table, list(words))
     by_term = _freedom(table, variances) if df is None else np.full(len(estimate), float(df))
-    scale = table.attrs["sd"]
-    estimate, se = estimate * scale, se * scale
-    estimate[0] += table.attrs["mean"]
-    half = stats.t.ppf(0.5 + level / 2, by_term) * se
-    words["residual"] = "residual"
+    terms = _Terms(["intercept", *(f"{name} - {names[0]}" for name in names[1:])], estimate, se, by_term)
     _warn(converged, sizes, called, df)
-    terms = ["intercept", *(f"{name} - {names[0]}" for name in names[1:])]
-    n_levels = [*(int(table[k].nunique()) for k in words if k != "residual"), len(table)]
-    units = {"units": str(scores.attrs["units"])} if "units" in scores.attrs else {}
-    squared = {"units": f"({units['units']})^2"} if units else {}
     parameters = {
         "fixed": fixed,
         "subjects": subjects,
@@ -147,23 +137,52 @@ def mixed(
         "at_zero": [words[k] for k, v in variances.items() if v == 0],
         "method": "REML",
     }
+    found = _told(table, terms, variances, words | {"residual": "residual"}, attrs)
+    return store.stamp(found, what="inference.mixed", parameters=parameters, data=scores)
+
+
+class _Terms(NamedTuple):
+    """Fixed effects of scaled scores: name, estimate, standard error and degrees of freedom of each."""
+
+    names: list[str]
+    estimate: np.ndarray
+    se: np.ndarray
+    df: np.ndarray
+
+
+def _told(
+    table: pd.DataFrame,
+    terms: _Terms,
+    variances: dict[str, float],
+    words: dict[str, str],
+    attrs: dict[str, Any],
+) -> xr.Dataset:
+    """Terms and components in the units of the scores, which the table has centred and scaled."""
+    from scipy import stats
+
+    scale = table.attrs["sd"]
+    estimate, se = terms.estimate * scale, terms.se * scale
+    estimate[0] += table.attrs["mean"]
     z = estimate / se
-    found = xr.Dataset(
+    half = stats.t.ppf(0.5 + attrs["level"] / 2, terms.df) * se
+    units = {"units": str(attrs["units"])} if "units" in attrs else {}
+    squared = {"units": f"({units['units']})^2"} if units else {}
+    n_levels = [*(int(table[k].nunique()) for k in words if k != "residual"), len(table)]
+    return xr.Dataset(
         {
             "estimate": ("term", estimate, units),
             "se": ("term", se, units),
             "low": ("term", estimate - half, units),
             "high": ("term", estimate + half, units),
             "z": ("term", z),
-            "df": ("term", by_term),
-            "p": ("term", 2 * stats.t.sf(np.abs(z), by_term)),
+            "df": ("term", terms.df),
+            "p": ("term", 2 * stats.t.sf(np.abs(z), terms.df)),
             "variance": ("component", [variances[k] * scale**2 for k in words], squared),
             "n_levels": ("component", n_levels),
         },
-        coords={"term": terms, "component": list(words.values())},
+        coords={"term": terms.names, "component": list(words.values())},
         attrs=attrs,
     )
-    return store.stamp(found, what="inference.mixed", parameters=parameters, data=scores)
 
 
 def _trials(
