@@ -80,32 +80,7 @@ def regions(
     with style():
         ax = axes_or_new(ax, width=PAGE if len(names) * len(layers) > 9 else PAGE / 2)
         spots = _spots(len(names), len(layers))
-        looks = zip(names, region_colours(names), region_hatches(names), spots, strict=True)
-        for name, colour, hatch, x in looks:
-            one = data.sel(region=name)
-            ax.bar(
-                x,
-                one["mean"].values,
-                width=_width(len(names)),
-                facecolor=colour,
-                edgecolor="white",
-                linewidth=0,
-                hatch=hatch,
-                alpha=0.85,
-                label=str(name),
-                zorder=2,
-            )
-            if "values" in data:
-                _dots(ax, x, one["values"].transpose("layer", over).values, width=_width(len(names)))
-            ax.errorbar(
-                x,
-                one["mean"].values,
-                yerr=one["sem"].values,
-                fmt="none",
-                ecolor="black",
-                elinewidth=0.9,
-                zorder=4,
-            )
+        _bars(ax, data, spots, over)
         if ceiling is not None:
             _ceilings(ax, spots, _like(ceiling, data, who="ceiling"), width=_width(len(names)))
         if marks is not None:
@@ -200,6 +175,39 @@ def profile(profile: xr.Dataset, *, ax: Axes | None = None, contrast: xr.DataArr
             *([] if contrast is None else _bracket_words(contrast)),
         )
     return ax
+
+
+def _bars(ax: Axes, data: xr.Dataset, spots: np.ndarray, over: str) -> None:
+    """A bar a region at its spots (region, layer), its standard error, and a dot a subject."""
+    names, values = data["region"].values.tolist(), "values" in data
+    width = _width(len(names))
+    for name, colour, hatch, x in zip(
+        names, region_colours(names), region_hatches(names), spots, strict=True
+    ):
+        one = data.sel(region=name)
+        ax.bar(
+            x,
+            one["mean"].values,
+            width=width,
+            facecolor=colour,
+            edgecolor="white",
+            linewidth=0,
+            hatch=hatch,
+            alpha=0.85,
+            label=str(name),
+            zorder=2,
+        )
+        if values:
+            _dots(ax, x, one["values"].transpose("layer", over).values, width=width)
+        ax.errorbar(
+            x,
+            one["mean"].values,
+            yerr=one["sem"].values,
+            fmt="none",
+            ecolor="black",
+            elinewidth=0.9,
+            zorder=4,
+        )
 
 
 def _profile_words(data: xr.Dataset) -> str:
