@@ -70,6 +70,15 @@ def time_course(
     ------
     TypeError, ValueError
         Anything but such a Dataset, or clusters, latencies or planted peaks of other windows or layers.
+
+    Examples
+    --------
+    >>> import matplotlib, neurodecode as nd, numpy as np, xarray as xr
+    >>> matplotlib.use("Agg")
+    >>> coords = {"window": [0.0, 0.1, 0.2], "layer": ["c"]}
+    >>> scores = xr.DataArray(np.ones((3, 1, 2)), coords, ("window", "layer", "subject"), attrs={"chance": 0.0})
+    >>> nd.plot.time_course(nd.inference.group(scores)).get_xlabel()
+    'Centre of the window, from onset (ms)'
     """
     single = isinstance(summary, xr.Dataset) and "time" in summary.dims
     summary, clusters = (by_window(a) for a in (summary, clusters))
@@ -220,10 +229,10 @@ def _reach_words(data: xr.Dataset) -> list[str]:
 def _cluster_words(clusters: xr.Dataset, significant: np.ndarray, data: xr.Dataset, over: str) -> str:
     """What the bars are; with so few subjects that none can be, that there are none."""
     marks = "bars below:" if significant.any() else "there are no"
-    return tested_words(clusters, marks, int(data["n"].min()), over)
+    return words_of_test(clusters, marks, int(data["n"].min()), over)
 
 
-def tested_words(clusters: xr.Dataset, marks: str, n: int, over: str) -> str:
+def words_of_test(clusters: xr.Dataset, marks: str, n: int, over: str) -> str:
     """What is marked, by which test, corrected for what."""
     alpha, n = float(clusters.attrs.get("alpha", 0.05)), int(clusters.attrs.get("n", n))
     tail = int(clusters.attrs.get("tail", 1))

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..labels import require_coord, require_dims
-from .curves import MS, edges, require_significant, tested_words
+from .curves import MS, edges, require_significant, words_of_test
 from .look import (
     PAGE,
     axes_or_new,
@@ -226,7 +226,7 @@ def _outline_words(clusters: xr.Dataset | None) -> list[str]:
         return []
     marks = "black outlines:" if bool(clusters["significant"].any()) else "there are no"
     return [
-        tested_words(
+        words_of_test(
             clusters, marks, int(clusters.attrs.get("n", 2)), str(clusters.attrs.get("over", "subject"))
         )
     ]
