@@ -108,6 +108,17 @@ def ncsnr(
     ValueError
         No stimulus with two samples, fewer than 3 stimuli, NaN or infinite values, splits and no ``samples``, averages
         of unequal numbers of trials, unknown names.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> stimulus = np.repeat(np.arange(50), 3)
+    >>> values = rng.normal(size=(50, 2))[stimulus] + rng.normal(size=(150, 2)) * [0.1, 10.0]
+    >>> responses = nd.brain.fmri(values, sample=range(150), stimulus=stimulus)
+    >>> ceiling = nd.ceilings.ncsnr(responses)["ceiling"]
+    >>> bool(ceiling[0] > 0.95), bool(ceiling[1] < 0.7)
+    (True, True)
     """
     trials = _trials(responses, samples, by=by, n=n)
     _require_settings(level, n_bootstrap)
@@ -180,6 +191,16 @@ def split_half(
     ------
     ValueError
         As :func:`ncsnr`, with fewer than 3 repeated stimuli.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> stimulus = np.repeat(np.arange(50), 2)
+    >>> values = rng.normal(size=(50, 1))[stimulus] + 0.1 * rng.normal(size=(100, 1))
+    >>> responses = nd.brain.fmri(values, sample=range(100), stimulus=stimulus)
+    >>> bool(nd.ceilings.split_half(responses)["ceiling"] > 0.95)
+    True
     """
     trials = _trials(responses, samples, by=by, n=n)
     _require_settings(level, n_bootstrap)

@@ -67,6 +67,13 @@ def splits(
     ------
     ValueError
         If training and test share a sample or, unless asked for, a stimulus; if a part is empty; if names are unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri(np.zeros((4, 1)), sample=range(4), stimulus=list("abcd"), run=[1, 1, 2, 2])
+    >>> [(fold.name, fold.test.tolist()) for fold in nd.folds.splits(betas, folds="run")]
+    [('run=1', [0, 1]), ('run=2', [2, 3])]
     """
     require_dims(responses, [SAMPLE], who="responses")
     if folds is None:
@@ -93,6 +100,18 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
     ------
     ValueError
         Naming the fold, the coordinate, how many values are shared, some of them, and the remedy.
+
+    Parameters
+    ----------
+    responses : (sample, ...)
+    fold : Fold
+    shared : str or names
+        Sample coordinates whose values may be on both sides.
+
+    Raises
+    ------
+    ValueError
+        As said.
     """
     for part, rows in (("training", fold.train), ("test", fold.test)):
         if not len(rows):
@@ -156,6 +175,13 @@ def hold_out(
     ValueError
         If the split, the coordinate or so many values are not there, ``name`` is taken, a stimulus would be held out
         in some of its trials only (by="session"), or, by stimulus, one is in other splits too.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri(np.zeros((4, 1)), sample=range(4), stimulus=list("abcd"), split=["train"] * 3 + ["test"])
+    >>> nd.folds.hold_out(betas, 1, seed=0).split.values.tolist().count("validation")
+    1
     """
     rows = select(responses, of, who="of")
     split = responses.coords["split"].values.astype(object)
@@ -201,6 +227,26 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     ------
     ValueError
         If the name is no value of ``split``, the mask has another length, or an id is not there.
+
+    Parameters
+    ----------
+    responses : (sample, ...)
+    which : ids, boolean (sample), or str
+        A str is a value of the coordinate ``split``.
+    who : str
+        What an error calls them.
+
+    Raises
+    ------
+    ValueError
+        Unknown or repeated ids, a mask of another length, no such split, or no sample.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri(np.zeros((3, 1)), sample=range(3), stimulus=list("abc"), split=["train", "test", "train"])
+    >>> nd.folds.select(betas, "train", who="train")
+    array([0, 2])
     """
     n = responses.sizes[SAMPLE]
     if isinstance(which, str):

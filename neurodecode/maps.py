@@ -78,6 +78,17 @@ def weight_map(
         joint patterns of decoded features that are not independent of each other.
     MemoryError
         If a block of targets, or for joint patterns a matrix feature x feature, would not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> decoder = nd.RidgeDecoder(1.0).fit(responses, features)
+    >>> nd.spatial.weight_map(decoder, kind="pattern", responses=responses).dims
+    ('layer', 'voxel')
     """
     found = reduced(decoder, kind=kind, reduce=reduce, responses=responses, by=by, units=units)
     parameters = {"kind": kind, "reduce": reduce, "units": units, "by": by, "decoder": decoder}
@@ -138,7 +149,20 @@ def require_options(*, kind: str, reduce: str, units: str) -> None:
 
 
 def unit_range(values: xr.DataArray, *, by: str = LAYER) -> xr.DataArray:
-    """Scale each layer of a map (layer, ...) by its largest absolute value: 0 to 1 where it is unsigned."""
+    """Scale each layer of a map (layer, ...) by its largest absolute value: 0 to 1 where it is unsigned.
+
+    Parameters
+    ----------
+    values : (layer, ...)
+    by : str
+        The dimension whose members are scaled on their own.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> nd.spatial.unit_range(xr.DataArray([[1.0, -4.0]], {"layer": ["c"]}, ("layer", "voxel"))).values
+    array([[ 0.25, -1.  ]])
+    """
     largest = abs(values).max([d for d in values.dims if d != by])
     scaled = values / largest.where(largest > 0, 1.0)
     return scaled.assign_attrs(

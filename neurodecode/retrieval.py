@@ -171,6 +171,15 @@ def identify(
     -----
     UserWarning
         Wilson's interval for samples that share their answer.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> names = [f"img_{i}" for i in range(20)]
+    >>> candidates = nd.brain.features(np.random.default_rng(0).normal(size=(20, 6)), stimulus=names)
+    >>> predictions = (candidates + 0.01).rename(stimulus="sample").assign_coords(stimulus=("sample", names))
+    >>> nd.retrieval.identify(predictions, candidates, k=1)["chance"].values.tolist()
+    [0.05]
     """
     require_choice(interval, tuple(INTERVALS), what="interval")
     if not 0 < level < 1:

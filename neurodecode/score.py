@@ -73,6 +73,23 @@ def profile(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     A feature that is constant over the samples has no correlation (NaN); a constant prediction of one that varies
     carries nothing (0).
+
+    Parameters
+    ----------
+    predicted, true : (sample, feature)
+        Of the same samples and features; labels are compared where both have them.
+
+    Raises
+    ------
+    ValueError
+        Other labels on the two sides, NaN, or too few samples or features.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> true = xr.DataArray([[1.0, 2.0], [2.0, 1.0], [3.0, 0.0]], dims=("sample", "feature"))
+    >>> nd.score.profile(2 * true + 1, true).values
+    array([1., 1.])
     """
     if lazy.is_dask(predicted) or lazy.is_dask(true):
         return _by_feature(profile, predicted, true)
@@ -91,6 +108,23 @@ def pattern(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     Features share a mean pattern that any prediction has, so chance is not 0: it is the mean r of every prediction with
     the true patterns of the other stimuli.
+
+    Parameters
+    ----------
+    predicted, true : (sample, feature)
+        Of the same samples and features; labels are compared where both have them.
+
+    Raises
+    ------
+    ValueError
+        Other labels on the two sides, NaN, or too few samples or features.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> true = xr.DataArray([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]], dims=("sample", "feature"))
+    >>> nd.score.pattern(true + 5, true).values
+    array([1., 1.])
     """
     p, _ = _checked(predicted, true, least_features=3)
     values, chance = _pattern_of(true)(p)
@@ -115,6 +149,23 @@ def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     """Coefficient of determination of every feature, 1 - SS_res / SS_tot over the samples scored; (feature).
 
     NaN for a feature that is constant over the samples.
+
+    Parameters
+    ----------
+    predicted, true : (sample, feature)
+        Of the same samples and features; labels are compared where both have them.
+
+    Raises
+    ------
+    ValueError
+        Other labels on the two sides, NaN, or too few samples or features.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> true = xr.DataArray([[1.0], [2.0], [3.0]], dims=("sample", "feature"))
+    >>> nd.score.r2(true.mean("sample") + 0 * true, true).values
+    array([0.])
     """
     if lazy.is_dask(predicted) or lazy.is_dask(true):
         return _by_feature(r2, predicted, true)
@@ -258,6 +309,25 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     """Pairwise identification: share of other stimuli that the prediction resembles less than its own; (sample).
 
     Resemblance is Pearson r over features; ties count half; chance .5.
+
+    Parameters
+    ----------
+    predicted, true : (sample, feature)
+        Of the same samples and features; ``true`` has the sample coordinate ``stimulus``. Labels are compared where
+        both have them.
+
+    Raises
+    ------
+    ValueError
+        Other labels on the two sides, NaN, or fewer than two different stimuli.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> names = {"sample": [0, 1, 2], "stimulus": ("sample", ["cat", "cup", "car"])}
+    >>> true = xr.DataArray([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0], [2.0, 2.0, 0.0]], names, ("sample", "feature"))
+    >>> nd.score.pairwise(true, true).values
+    array([1., 1., 1.])
     """
     _checked(predicted, true)
     candidates = _candidates(true)
@@ -280,6 +350,25 @@ def auc(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     """Area under the ROC curve of every feature with two values (the larger is positive); (feature); chance .5.
 
     The probability that a positive sample is ranked above a negative one, ties half (Mann & Whitney 1947).
+
+    Parameters
+    ----------
+    predicted, true : (sample, feature)
+        Of the same samples and features; each feature of ``true`` has two values. Labels are compared where both have
+        them.
+
+    Raises
+    ------
+    ValueError
+        Other labels on the two sides, NaN, or a feature of more or fewer than two values.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> true = xr.DataArray([[0.0], [0.0], [1.0], [1.0]], dims=("sample", "feature"))
+    >>> predicted = true.copy(data=[[0.1], [0.6], [0.5], [0.9]])
+    >>> nd.score.auc(predicted, true).values
+    array([0.75])
     """
     if lazy.is_dask(predicted) or lazy.is_dask(true):
         return _by_feature(auc, predicted, true)
@@ -304,6 +393,23 @@ def accuracy(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 
     True features are one-hot, one a class (:func:`neurodecode.brain.one_hot`). Chance is the share of the commonest
     class among the samples scored: what always naming it would reach.
+
+    Parameters
+    ----------
+    predicted, true : (sample, feature)
+        Of the same samples and features; ``true`` is one-hot; labels are compared where both have them.
+
+    Raises
+    ------
+    ValueError
+        Other labels on the two sides, NaN, or true features that are not one-hot.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> true = xr.DataArray([[1.0, 0.0], [0.0, 1.0]], dims=("sample", "feature"))
+    >>> nd.score.accuracy(true.copy(data=[[0.7, 0.2], [0.6, 0.5]]), true).values
+    array([1., 0.])
     """
     p, t = _checked(predicted, true, least_features=2)
     low, high = t.min(), t.max()
@@ -323,6 +429,23 @@ def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.D
     """Largest reachable r of a voxel whose responses average ``n`` trials: sqrt(s^2 / (s^2 + 1/n)).
 
     ``ncsnr`` s is the ratio of signal to noise SD over single trials (Allen et al. 2022).
+
+    Parameters
+    ----------
+    ncsnr : float or array
+    n : float
+        Trials that responses average, at least 1.
+
+    Raises
+    ------
+    ValueError
+        For fewer than one trial.
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> round(float(nd.score.noise_ceiling(0.5, n=3)), 3)
+    0.655
     """
     if n < 1:
         raise ValueError(f"n must be at least 1 trial, got {n}")

@@ -73,6 +73,19 @@ def best_features(
     ValueError
         A share outside (0, 1], unknown names, folds that share stimuli, a block for a decoder whose dimensions
         depend on each other, before the first fit; a space whose dimensions are all constant, after it.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> noise = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names)
+    >>> both = nd.brain.stack({"c": features.drop_vars("layer"), "noise": noise})
+    >>> keep = nd.selection.best_features(responses, both, nd.RidgeDecoder(1.0), train=names, keep=0.34)
+    >>> keep.dims, int(keep.sum())
+    (('feature',), 2)
     """
     require_array(responses, who="responses")
     require_dims(responses, [SAMPLE], who="responses")

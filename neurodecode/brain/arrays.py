@@ -67,6 +67,15 @@ def fmri(
     ValueError
         Wrong number of axes or labels, no values, missing or duplicate ids, labels that differ from those that
         ``values`` bear themselves, an image without mask or on another grid.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri(
+    ...     np.zeros((4, 3)), sample=range(4), stimulus=["cat", "cat", "cup", "cup"], roi=["V1", "V1", "LO"]
+    ... )
+    >>> betas.dims, betas.roi.values.tolist()
+    (('sample', 'voxel'), ['V1', 'V1', 'LO'])
     """
     attrs: dict[str, Any] = {"units": units}
     if isinstance(values, str | Path) or hasattr(values, "affine"):
@@ -141,6 +150,15 @@ def meeg(
         Wrong number of axes or labels, no values, missing labels, duplicates, labels that differ from those that an
         array bears itself, times that are not increasing, uneven or in milliseconds, other units than those of the
         Epochs.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> epochs = nd.brain.meeg(
+    ...     np.zeros((2, 2, 5)), sample=[0, 1], stimulus=["cat", "cup"], channel=["O1", "O2"], time=np.arange(5) / 100
+    ... )
+    >>> epochs.dims, round(float(epochs.time[-1]), 2)
+    (('sample', 'channel', 'time'), 0.04)
     """
     extra: dict[str, Any] = {}
     if hasattr(values, "get_data") and hasattr(values, "ch_names"):
@@ -194,6 +212,13 @@ def features(values: Any, *, stimulus: Any, layer: Any = None, unit: Any = None)
     ValueError
         Wrong number of axes or labels, duplicate stimuli, stimuli that differ from those that ``values`` bear
         themselves.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> space = nd.brain.features(np.zeros((2, 3)), stimulus=["cat", "cup"], layer="c")
+    >>> space.dims, space.layer.values.tolist()
+    (('stimulus', 'feature'), ['c', 'c', 'c'])
     """
     require_own(values, {STIMULUS: stimulus, LAYER: layer, "unit": unit}, who="features")
     values = _numbers(values, (STIMULUS, FEATURE), who="features")
@@ -217,6 +242,18 @@ def images(values: Any, *, stimulus: Any) -> xr.DataArray:
     ValueError
         Values outside 0-1, another number of axes, a last axis that is not 3 colours, duplicate stimuli, or stimuli
         that differ from those that ``values`` bear themselves.
+
+    Parameters
+    ----------
+    values : (stimulus, row, column, colour)
+    stimulus : ids, one an image
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> pictures = nd.brain.images(np.full((2, 8, 8, 3), 255, dtype=np.uint8), stimulus=["a", "b"])
+    >>> float(pictures.max()), pictures.dims
+    (1.0, ('stimulus', 'row', 'column', 'colour'))
     """
     require_own(values, {STIMULUS: stimulus}, who="images")
     dims = (STIMULUS, "row", "column", "colour")
@@ -238,7 +275,24 @@ def images(values: Any, *, stimulus: Any) -> xr.DataArray:
 
 
 def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
-    """Join feature spaces {name: (stimulus, feature)} of the same stimuli; the names become ``layer``."""
+    """Join feature spaces {name: (stimulus, feature)} of the same stimuli; the names become ``layer``.
+
+    Parameters
+    ----------
+    mapping : of space to (stimulus, feature)
+
+    Raises
+    ------
+    ValueError
+        For spaces of other stimuli, or the same in another order.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> c, z = (nd.brain.features(np.zeros((2, q)), stimulus=["a", "b"]) for q in (2, 1))
+    >>> nd.brain.stack({"c": c, "z": z}).layer.values.tolist()
+    ['c', 'c', 'z']
+    """
     if not mapping:
         raise ValueError("stack needs at least one feature space")
     first_name, first = next(iter(mapping.items()))
@@ -254,7 +308,24 @@ def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
 
 
 def spaces(given: xr.DataArray | Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Split features into {space: array}: a mapping as it is, an array by ``layer``, else under its own name."""
+    """Split features into {space: array}: a mapping as it is, an array by ``layer``, else under its own name.
+
+    Parameters
+    ----------
+    given : (stimulus, feature) with or without ``layer`` on feature, or a mapping of space to such arrays
+
+    Raises
+    ------
+    ValueError
+        For a mapping of nothing, or layers of which some features have none.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> both = nd.brain.features(np.zeros((2, 3)), stimulus=["a", "b"], layer=["c", "c", "z"])
+    >>> {name: space.sizes["feature"] for name, space in nd.brain.spaces(both).items()}
+    {'c': 2, 'z': 1}
+    """
     if isinstance(given, Mapping):
         if not given:
             raise ValueError("features are empty: give at least one feature space")
@@ -270,7 +341,18 @@ def spaces(given: xr.DataArray | Mapping[str, xr.DataArray]) -> dict[str, xr.Dat
 
 
 def units(space: xr.DataArray) -> np.ndarray:
-    """Return the ``unit`` of every feature, counted where it has none."""
+    """Return the ``unit`` of every feature, counted where it has none.
+
+    Parameters
+    ----------
+    space : (stimulus, feature)
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> nd.brain.units(nd.brain.features(np.zeros((2, 3)), stimulus=["a", "b"])).tolist()
+    [0, 1, 2]
+    """
     return space.coords["unit"].values if "unit" in space.coords else np.arange(space.sizes[FEATURE])
 
 

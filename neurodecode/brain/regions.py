@@ -38,6 +38,13 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
     ValueError
         Unknown names (listing the known ones), a region without a voxel, labels that differ, or a coordinate that is
         called ``region`` already.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri(np.zeros((1, 4)), sample=[0], stimulus=["cat"], roi=["V1", "V2", "LO", "hV4"])
+    >>> nd.brain.regions(betas, ["V1", "LVC"]).sum("voxel").to_series().to_dict()
+    {'V1': 1, 'LVC': 2}
     """
     dim = "voxel" if "voxel" in responses.dims else "channel"
     if dim not in responses.dims:

@@ -38,6 +38,13 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     ------
     ValueError
         NaN or infinite values; a group in more than one ``split``, whose mean would leak test data into training.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri([[1.0], [3.0], [5.0]], sample=range(3), stimulus=["cat", "cat", "cup"])
+    >>> nd.brain.average_repeats(betas).values.ravel().tolist()
+    [2.0, 5.0]
     """
     require_dims(responses, [SAMPLE], who="responses")
     require_finite(responses, who="responses")

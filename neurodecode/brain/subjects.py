@@ -21,6 +21,19 @@ def by_subject(
         For anything but labelled arrays.
     ValueError
         If there is none, or two of one subject.
+
+    Parameters
+    ----------
+    responses : (sample, ...), several of them, or a mapping of subject to array
+    who : str
+        What an error calls them.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri(np.zeros((1, 2)), sample=[0], stimulus=["cat"], subject="s7")
+    >>> list(nd.brain.by_subject(betas))
+    ['s7']
     """
     if isinstance(responses, xr.Dataset | np.ndarray):
         raise TypeError(

@@ -47,6 +47,13 @@ def best_layer(
     ------
     ValueError
         Fewer than 2 layers, several subjects, labels that differ, no margin of at least 0.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> scores = xr.DataArray([[0.4, 0.1], [0.2, 0.3]], {"layer": ["c", "z"]}, ("layer", "voxel"))
+    >>> nd.encoding.best_layer(scores, margin=0.1)["best"].values.tolist()
+    [0.0, 1.0]
     """
     mean, folded = _checked(scores, margin)
     allowed = _allowed(mean, where)

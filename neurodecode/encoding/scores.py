@@ -57,6 +57,17 @@ def score(
     ValueError
         For bad data, names or folds before the first fit; subjects with other voxels or channels; a score without a
         value for every target.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> scores = nd.encoding.score(responses, features, nd.RidgeEncoder(1.0), folds=4)
+    >>> bool((scores > 0.9).all())
+    True
     """
     todo = plans(responses, features, train=train, test=test, folds=folds, shared=shared)
     _require_same_axes(todo)

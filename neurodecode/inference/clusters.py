@@ -141,6 +141,16 @@ def clusters(
     -----
     UserWarning
         If there are so few subjects, or permutations, that no cluster can reach ``alpha``.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> values = 0.05 * rng.normal(size=(12, 20)) + np.where(np.arange(20) > 9, 0.3, 0.0)
+    >>> scores = xr.DataArray(values, {"window": np.arange(20) / 50}, ("subject", "window"), attrs={"chance": 0.0})
+    >>> found = nd.inference.clusters(scores, n_permutations=200)
+    >>> bool(found["significant"][10:].all())
+    True
     """
     require_choice(family, (LAYER, "all"), what="family of clusters")
     tail = (1 if against is None else 0) if tail is None else tail
@@ -219,6 +229,16 @@ def cluster_table(found: xr.Dataset) -> xr.Dataset:
     ------
     ValueError
         Anything but such a Dataset.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> values = 0.05 * rng.normal(size=(12, 20)) + np.where(np.arange(20) > 9, 0.3, 0.0)
+    >>> scores = xr.DataArray(values, {"window": np.arange(20) / 50}, ("subject", "window"), attrs={"chance": 0.0})
+    >>> table = nd.inference.cluster_table(nd.inference.clusters(scores, n_permutations=200))
+    >>> round(float(table["stop"][0]), 2)
+    0.38
     """
     lacking = [
         k for k in ("p", "cluster", "statistic") if not isinstance(found, xr.Dataset) or k not in found

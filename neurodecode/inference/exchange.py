@@ -84,6 +84,17 @@ def shuffles(
     -----
     UserWarning
         If there are so few orders that no p can reach ``alpha``.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> orders = nd.inference.shuffles(responses, n=99)
+    >>> orders.sizes["permutation"], sorted(orders[0].values.tolist()) == sorted(names)
+    (99, True)
     """
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")

@@ -25,6 +25,14 @@ def group(scores: xr.DataArray, *, over: str = "subject") -> xr.Dataset:
     -------
     Dataset: ``mean``, ``sem`` (SD / sqrt(n), n - 1 in the SD; NaN for one subject), ``n``, ``values`` (..., subject)
     and, where it is known, ``chance``; attrs of the scores, with chance where it is the same everywhere.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> scores = xr.DataArray([[0.2, 0.4, 0.6]], {"region": ["V1"]}, ("region", "subject"), attrs={"chance": 0.0})
+    >>> found = nd.inference.group(scores)
+    >>> round(float(found["mean"][0]), 2), round(float(found["sem"][0]), 3)
+    (0.4, 0.115)
     """
     values = by_subject(scores, over)
     n = values.notnull().sum(over)
@@ -55,6 +63,17 @@ def fdr(p: xr.DataArray, *, alpha: float = 0.05, method: str = "bh") -> xr.Datas
     Returns
     -------
     Dataset: ``significant`` (boolean) and ``p`` corrected, of the dims of ``p``.
+
+    Raises
+    ------
+    ValueError
+        If p is not between 0 and 1, or NaN.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> nd.inference.fdr(xr.DataArray([0.01, 0.02, 0.5], dims="region"))["p"].values
+    array([0.03, 0.03, 0.5 ])
     """
     from mne.stats import fdr_correction
 

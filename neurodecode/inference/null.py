@@ -74,6 +74,19 @@ def null(
     See Also
     --------
     neurodecode.temporal.sweep_null : the same numbers for a sweep of ridges, at a fraction of the work.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> from functools import partial
+    >>> analysis = partial(nd.spatial.decode, decoder=nd.RidgeDecoder(1.0), folds=4)
+    >>> null = nd.inference.null(analysis, responses, features, n=19, batch=19)
+    >>> null.dims
+    ('permutation', 'region', 'layer', 'subject', 'fold')
     """
     if not isinstance(batch, int | np.integer) or batch < 1:
         raise ValueError(f"batch is a number of permutations, at least 1; got {batch!r}")

@@ -83,6 +83,16 @@ def compare(
     -----
     UserWarning
         If so few subjects are there that no p_flip can reach 1 - level, and for subjects left out.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> labels = {"subject": [f"s{i}" for i in range(8)]}
+    >>> first = xr.DataArray(0.5 + 0.1 * rng.normal(size=8), labels, "subject")
+    >>> found = nd.inference.compare(first + 0.2 + 0.01 * rng.normal(size=8), first, n_bootstrap=200)
+    >>> round(float(found["difference"]), 2), bool(found["significant"])
+    (0.2, True)
     """
     require_choice(correction, tuple(CORRECTIONS), what="correction")
     require_choice(missing, ("raise", "omit"), what="way with missing values")

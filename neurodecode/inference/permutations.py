@@ -79,6 +79,15 @@ def permutation(
     ------
     ValueError
         If labels of both differ, values are missing, or names are unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> null = xr.DataArray(rng.normal(size=(99, 2)), {"permutation": np.arange(99)}, ("permutation", "region"))
+    >>> found = nd.inference.permutation(xr.DataArray([5.0, 0.0], dims="region"), null)
+    >>> float(found["p"][0]), bool(found["p"][1] > 0.1)
+    (0.01, True)
     """
     require_choice(tail, TAILS, what="tail")
     require_choice(correction, tuple(CORRECTIONS), what="correction")

@@ -55,6 +55,17 @@ def paragraph(result: Result, *, form: str = "text") -> str:
         A result without provenance (selections and arithmetic may drop attributes), or another form.
     TypeError
         What is neither a result nor a path.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> scores = nd.spatial.decode(responses, features, nd.RidgeDecoder(1.0), folds=4)
+    >>> "ridge regression" in nd.methods.paragraph(scores)
+    True
     """
     require_choice(form, TEXTS, what="form")
     return escaped(" ".join(sentences(_made(result))), form=form)

@@ -39,6 +39,15 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
     ------
     ValueError
         Without the dimensions, with fewer than 2 units, or units that differ between the two.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> better = ("metric", ["higher"])
+    >>> coords = {"metric": ["PixCorr"], "subject": [1, 2, 3], "better": better}
+    >>> before = xr.DataArray([[0.4, 0.5, 0.6]], coords, ("metric", "subject"))
+    >>> round(float(nd.metrics.gains(before, 1.1 * before, over="subject")["gain"][0]), 1)
+    10.0
     """
     for who, values in (("before", before), ("after", after)):
         require_dims(values, (METRIC, over), who=who)

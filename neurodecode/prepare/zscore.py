@@ -42,6 +42,13 @@ class ZScore(TransformerMixin, BaseEstimator):
         the training data. ``sd_`` is 0 for constant columns.
     units_ : str or None
         Of the training data.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> betas = nd.brain.fmri([[1.0], [3.0], [10.0], [30.0]], sample=range(4), stimulus=list("abcd"), run=[1, 1, 2, 2])
+    >>> nd.prepare.ZScore(by="run").fit(betas).transform(betas).values.ravel()
+    array([-1.,  1., -1.,  1.])
     """
 
     def __init__(self, *, by: str | None = None) -> None:

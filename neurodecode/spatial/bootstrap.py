@@ -88,6 +88,17 @@ def map_bootstrap(
     ValueError
         Bad data or names; ``refit=False`` for a map without responses in it; ``refit=True`` with a penalty chosen by
         leave-one-out, which would leave out one of several copies.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> found = nd.spatial.map_bootstrap(nd.RidgeDecoder(1.0), responses, features, n_bootstrap=10)
+    >>> bool((found["low"] <= found["value"]).all())
+    True
     """
     require_options(kind=kind, reduce=reduce, units=units)
     _require_settings(decoder, kind=kind, refit=refit, n_bootstrap=n_bootstrap, level=level)

@@ -67,6 +67,17 @@ def decode(
     ------
     ValueError
         For bad data or names, before the first fit.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> scores = nd.spatial.decode(responses, features, nd.RidgeDecoder(1.0), regions=["V1", "LO"], folds=4)
+    >>> scores.dims, bool((scores > 0.9).all())
+    (('region', 'layer', 'subject', 'fold'), True)
     """
     require_choice(by, (LAYER, FEATURE), what="by")
     todo = tasks(

@@ -93,6 +93,19 @@ def map_permutation(
     ------
     ValueError
         Bad data or names, features per sample, stimuli that lie in several blocks or of which none may change places.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> found = nd.spatial.map_permutation(
+    ...     nd.RidgeDecoder(1.0), responses, features, n_permutations=19, n_pilot=20
+    ... )
+    >>> found["p"].dims, bool(found["p"].min() >= 0.05)
+    (('layer', 'voxel'), True)
     """
     require_options(kind=kind, reduce=reduce, units=units)
     _require(responses, features, n_permutations=n_permutations, n_pilot=n_pilot)

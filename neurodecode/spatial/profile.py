@@ -65,6 +65,15 @@ def region_profile(
     -----
     All this is about these subjects' maps. For a claim about people give ``above`` to
     :func:`neurodecode.inference.above_chance`.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> roi = ("voxel", ["V1"] * 30 + ["LO"] * 30)
+    >>> weights = xr.DataArray([np.r_[np.ones(30), np.zeros(30)]], {"layer": ["c"], "roi": roi}, ("layer", "voxel"))
+    >>> found = nd.spatial.region_profile(weights, ["V1", "LO"], n_permutations=99, n_bootstrap=99)
+    >>> found["mean"].sel(layer="c").to_series().to_dict(), float(found["p"].sel(region="V1", layer="c"))
+    ({'V1': 1.0, 'LO': 0.0}, 0.01)
     """
     _require_count(n_permutations, "n_permutations")
     _require_count(n_bootstrap, "n_bootstrap")
@@ -127,6 +136,20 @@ def contrast(
     Dataset over (layer): ``difference`` (mean over subjects), two-sided ``p``, by Student's t ("smooth") or
     (b + 1) / (m + 1) ("white"), and ``values`` (layer, subject). Its provenance holds the maps'. Voxels that lie in
     both regions are refused.
+
+    Raises
+    ------
+    ValueError
+        "smooth" without positions, names that are no regions, regions that share voxels, layers that differ, NaN.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> roi = ("voxel", ["V1"] * 30 + ["LO"] * 30)
+    >>> weights = xr.DataArray([np.r_[np.ones(30), np.zeros(30)]], {"layer": ["c"], "roi": roi}, ("layer", "voxel"))
+    >>> found = nd.spatial.contrast(weights, pair=("V1", "LO"), n_permutations=99)
+    >>> found["difference"].values.tolist(), found["p"].values.tolist()
+    ([1.0], [0.01])
     """
     _require_count(n_permutations, "n_permutations")
     maps = {s: _checked(m) for s, m in brain.by_subject(weight_map).items()}

@@ -42,6 +42,13 @@ def stamp(
     -------
     A shallow copy of the same type with the attribute ``provenance``, one JSON string that survives netCDF;
     :func:`provenance` reads it. An older stamp is replaced.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> found = nd.store.stamp(xr.DataArray([0.1]), what="my.analysis", parameters={"alpha": 10.0}, seed=0)
+    >>> nd.store.provenance(found)["parameters"]
+    {'alpha': 10.0}
     """
     arrays = data if isinstance(data, Mapping) else {} if data is None else {"data": data}
     record = {

@@ -81,6 +81,20 @@ def sweep_null(
     ------
     ValueError
         See :func:`sweep` and :func:`neurodecode.inference.shuffles`; for another decoder; for refit=False with folds.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = rng.normal(size=(40, 5, 30))
+    >>> values[:, :, 15:] += (features.values @ rng.normal(size=(3, 5)))[:, :, None]
+    >>> epochs = nd.brain.meeg(
+    ...     values, sample=names, stimulus=names, channel=list("abcde"), time=np.arange(30) / 100, subject="s1"
+    ... )
+    >>> null = nd.temporal.sweep_null(epochs, features, nd.RidgeDecoder(1.0), n=19, folds=4, score="profile")
+    >>> null.sizes["permutation"]
+    19
     """
     todo = tasks(epochs, features, decoder, train=train, test=test, split_by=folds, score=score)
     _require_ridge(todo)

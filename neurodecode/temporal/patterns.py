@@ -43,6 +43,24 @@ def patterns(
     (window, channel, layer, subject)
         Mean over the samples of the window, with the channels' kinds and positions; attrs kind, reduce, units and
         provenance.
+
+    Raises
+    ------
+    ValueError
+        Other windows than the epochs hold, bad data or names.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = rng.normal(size=(40, 5, 30))
+    >>> values[:, :, 15:] += (features.values @ rng.normal(size=(3, 5)))[:, :, None]
+    >>> epochs = nd.brain.meeg(
+    ...     values, sample=names, stimulus=names, channel=list("abcde"), time=np.arange(30) / 100, subject="s1"
+    ... )
+    >>> nd.temporal.patterns(epochs, features, nd.RidgeDecoder(1.0), train=names).dims
+    ('window', 'channel', 'layer', 'subject')
     """
     require_options(kind=kind, reduce=reduce, units=units)
     arrays, spaces = checked(epochs, features)

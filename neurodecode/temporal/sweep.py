@@ -74,6 +74,23 @@ def sweep(
     ------
     ValueError
         For bad data, names or windows, before the first fit.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = rng.normal(size=(40, 5, 30))
+    >>> values[:, :, 15:] += (features.values @ rng.normal(size=(3, 5)))[:, :, None]
+    >>> epochs = nd.brain.meeg(
+    ...     values, sample=names, stimulus=names, channel=list("abcde"), time=np.arange(30) / 100, subject="s1"
+    ... )
+    >>> scores = nd.temporal.sweep(epochs, features, nd.RidgeDecoder(1.0), folds=4, score="profile")
+    >>> scores.dims
+    ('window', 'layer', 'subject', 'fold')
+    >>> curve = scores.mean("fold").sel(layer="c", subject="s1")
+    >>> bool(curve[0] < 0.5 < curve[-1])
+    True
     """
     todo = tasks(
         epochs, features, decoder, train=train, test=test, split_by=folds, score=score, shared=shared
