@@ -263,6 +263,13 @@ def by_region(ceilings: Labelled, *, regions: Any = None) -> Labelled:
     ------
     ValueError
         As :func:`neurodecode.brain.regions`.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> ceiling = xr.DataArray([0.2, 0.4, 0.9], {"roi": ("voxel", ["V1", "V1", "LO"])}, "voxel")
+    >>> nd.ceilings.by_region(ceiling, regions=["V1", "LO"]).values.round(2).tolist()
+    [0.3, 0.9]
     """
     one = ceilings if isinstance(ceilings, xr.DataArray) else next(iter(ceilings.data_vars.values()))
     masks = brain.regions(one, regions)
@@ -299,6 +306,13 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     -----
     UserWarning
         How many ceilings are too low or NaN.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> score, ceiling = (xr.DataArray(v, dims="voxel", attrs={"units": "Pearson r"}) for v in ([0.2, 0.3], [0.4, 0.5]))
+    >>> nd.ceilings.normalise(score, ceiling)["normalised"].values.round(2).tolist()
+    [0.5, 0.6]
     """
     _require_matching(scores, ceiling)
     if not 0 < least < 1:

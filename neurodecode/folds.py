@@ -96,11 +96,6 @@ def splits(
 def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = ()) -> None:
     """Refuse a fold whose training and test part share a sample, or a stimulus that was not asked for by name.
 
-    Raises
-    ------
-    ValueError
-        Naming the fold, the coordinate, how many values are shared, some of them, and the remedy.
-
     Parameters
     ----------
     responses : (sample, ...)
@@ -111,7 +106,7 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
     Raises
     ------
     ValueError
-        As said.
+        Naming the fold, the coordinate, how many values are shared, some of them, and the remedy.
     """
     for part, rows in (("training", fold.train), ("test", fold.test)):
         if not len(rows):
@@ -223,11 +218,6 @@ def _require_whole_stimuli(responses: xr.DataArray, taken: np.ndarray, left: np.
 def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     """Positions of the samples meant by ids, a boolean mask, or the name of a split.
 
-    Raises
-    ------
-    ValueError
-        If the name is no value of ``split``, the mask has another length, or an id is not there.
-
     Parameters
     ----------
     responses : (sample, ...)
@@ -239,7 +229,7 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        Unknown or repeated ids, a mask of another length, no such split, or no sample.
+        If the name is no value of ``split``, the mask has another length, or an id is not there.
 
     Examples
     --------

@@ -64,6 +64,14 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
     ------
     ValueError
         A stimulus of two concepts or without features, NaN or infinite values.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> space = nd.brain.features([[0.0], [2.0], [5.0]], stimulus=["cat_1", "cat_2", "cup_1"])
+    >>> shown = space.assign_coords(concept=("stimulus", ["cat", "cat", "cup"]))
+    >>> nd.retrieval.concept_centres(space, shown).values.ravel().tolist()
+    [1.0, 5.0]
     """
     require_dims(require_array(features, who="features"), [STIMULUS, FEATURE], who="features")
     dim = SAMPLE if SAMPLE in require_array(shown, who="shown").dims else STIMULUS
@@ -102,6 +110,20 @@ def classify(
     candidates : (stimulus, feature)
         Images or concept centres; of candidates that tie, the first by name is taken.
     metric : see :func:`neurodecode.score.similarity`
+
+    Raises
+    ------
+    ValueError
+        Features of another space, order or number, NaN.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> names = [f"img_{i}" for i in range(20)]
+    >>> candidates = nd.brain.features(np.random.default_rng(0).normal(size=(20, 6)), stimulus=names)
+    >>> predictions = (candidates + 0.01).rename(stimulus="sample").assign_coords(stimulus=("sample", names))
+    >>> nd.retrieval.classify(predictions, candidates)[:2].values.tolist()
+    ['img_0', 'img_1']
     """
     _require_one_space(predictions, candidates)
     alike = score.similarity(predictions, candidates, metric=metric)

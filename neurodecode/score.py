@@ -198,6 +198,10 @@ def top_k(
         With a coordinate ``answer`` on sample: the label of the right candidate.
     candidates : (stimulus, feature)
         Any set of labelled candidates, for instance images or concept centres.
+    k : int
+        How many guesses count.
+    answer : str
+        Sample coordinate that names the right candidate.
     n_way : int, optional
         Identify among so many: the right candidate and n_way - 1 drawn at random from the others. Nothing is drawn: it
         is the probability over all such draws. With b others more alike than the right one, so many of them are drawn
@@ -211,6 +215,22 @@ def top_k(
     -------
     (sample) of 0 and 1, with ``n_way`` of probabilities; chance is k / number of candidates (k / n_way). Equal
     candidates share the places that they tie for.
+
+    Raises
+    ------
+    ValueError
+        A right candidate that is not there, candidates that are there twice, ``k`` or ``n_way`` above their number,
+        NaN.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> names = [f"img_{i}" for i in range(20)]
+    >>> candidates = nd.brain.features(np.random.default_rng(0).normal(size=(20, 6)), stimulus=names)
+    >>> predictions = (candidates + 0.01).rename(stimulus="sample").assign_coords(stimulus=("sample", names))
+    >>> found = nd.score.top_k(predictions, candidates, k=1)
+    >>> float(found.mean()), found.attrs["chance"]
+    (1.0, 0.05)
     """
     answers = require_coord(predicted, answer, who="predictions", dim=SAMPLE).values
     p = _comparing(predicted, candidates)
@@ -230,6 +250,16 @@ def similarity(
     candidates : (stimulus, feature)
     metric : {"correlation", "cosine"}
         0 where a pattern does not vary, for a cosine where it is 0. Rounded to 12 digits: equal candidates tie.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> names = [f"img_{i}" for i in range(20)]
+    >>> candidates = nd.brain.features(np.random.default_rng(0).normal(size=(20, 6)), stimulus=names)
+    >>> predictions = (candidates + 0.01).rename(stimulus="sample").assign_coords(stimulus=("sample", names))
+    >>> alike = nd.score.similarity(predictions, candidates)
+    >>> alike.dims, bool((alike.argmax("stimulus") == np.arange(20)).all())
+    (('sample', 'stimulus'), True)
     """
     p = _comparing(predicted, candidates)
     coords = {k: v for k, v in predicted.coords.items() if v.dims == (SAMPLE,) and k != STIMULUS}
@@ -455,10 +485,20 @@ def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.D
 def named(score: str | Function) -> Score:
     """Return the score of that name, or wrap a function(predicted, true) -> (feature), (sample) or a number.
 
+    Parameters
+    ----------
+    score : "profile", "pattern", "r2", "top1", "top5", "pairwise", "auc", "accuracy", or a function
+
     Raises
     ------
     ValueError
         If there is no such score, naming those that there are.
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> nd.score.named("r2").name
+    'r2'
     """
     if callable(score):
         return Score(getattr(score, "__name__", type(score).__name__), score)
@@ -501,6 +541,21 @@ def against(
     answer : str
         Sample coordinate that names the right candidate, for instance "concept".
     n_way, metric : see :func:`top_k`
+
+    Raises
+    ------
+    ValueError
+        ``answer`` or ``n_way`` without candidates that they fit.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> names = [f"img_{i}" for i in range(20)]
+    >>> candidates = nd.brain.features(np.random.default_rng(0).normal(size=(20, 6)), stimulus=names)
+    >>> predictions = (candidates + 0.01).rename(stimulus="sample").assign_coords(stimulus=("sample", names))
+    >>> score = nd.score.against(candidates, k=5)
+    >>> float(score(predictions, candidates).mean())
+    1.0
     """
 
     def top(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:

@@ -122,6 +122,22 @@ def keep_share(kept: xr.DataArray, keep: float) -> xr.DataArray:
     Returns
     -------
     As :func:`best_features`, with its attrs but for ``keep``
+
+    Raises
+    ------
+    ValueError
+        For a share that is not above 0 and at most 1.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> quarter = nd.selection.best_features(responses, features, nd.RidgeDecoder(1.0), train=names, keep=0.3)
+    >>> int(quarter.sum()), int(nd.selection.keep_share(quarter, 0.7).sum())
+    (1, 2)
     """
     _require_share(keep)
     return _kept(kept["r"].values, kept.coords, keep).assign_attrs(kept.attrs | {"keep": float(keep)})

@@ -237,16 +237,16 @@ def features(values: Any, *, stimulus: Any, layer: Any = None, unit: Any = None)
 def images(values: Any, *, stimulus: Any) -> xr.DataArray:
     """Make images (stimulus, row, column, colour) with values from 0 to 1; uint8 is divided by 255.
 
+    Parameters
+    ----------
+    values : (stimulus, row, column, colour)
+    stimulus : ids, one an image
+
     Raises
     ------
     ValueError
         Values outside 0-1, another number of axes, a last axis that is not 3 colours, duplicate stimuli, or stimuli
         that differ from those that ``values`` bear themselves.
-
-    Parameters
-    ----------
-    values : (stimulus, row, column, colour)
-    stimulus : ids, one an image
 
     Examples
     --------

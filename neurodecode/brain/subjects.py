@@ -15,18 +15,18 @@ def by_subject(
 ) -> dict[str, xr.DataArray]:
     """Name every array by its subject: the mapping's key, else attrs["subject"], else its number from 1.
 
+    Parameters
+    ----------
+    responses : (sample, ...), several of them, or a mapping of subject to array
+    who : str
+        What an error calls them.
+
     Raises
     ------
     TypeError
         For anything but labelled arrays.
     ValueError
         If there is none, or two of one subject.
-
-    Parameters
-    ----------
-    responses : (sample, ...), several of them, or a mapping of subject to array
-    who : str
-        What an error calls them.
 
     Examples
     --------

@@ -107,6 +107,8 @@ def clusters(
     against : of the same dims, labels and units, optional
         Another condition or feature space of the same subjects: their difference, subject by subject, is tested. What
         tells the two apart may stay as a coordinate without dimension (``.sel(layer="c")``, ``.sel(layer="z")``).
+    over : str
+        The dimension of what was drawn at random: subjects.
     chance : float, optional
         Default: the coordinate ``chance`` of the scores, each against its own, or attrs["chance"].
     tail : 1, 0 or -1, optional

@@ -142,6 +142,8 @@ def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[
     ----------
     responses : (sample, ...) with ``stimulus`` and the coordinate ``blocks``
     features : (stimulus, feature), or a mapping of space to such arrays
+    blocks : str
+        Sample coordinate, such as "run".
 
     Returns
     -------
@@ -151,6 +153,14 @@ def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[
     ------
     ValueError
         If a coordinate is missing or a stimulus has no features.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> bold = nd.brain.fmri(np.zeros((4, 1)), sample=range(4), stimulus=["cat", "cup"] * 2, run=[1, 1, 2, 2])
+    >>> apart, one_hot = nd.inference.by_block(bold, nd.brain.one_hot(bold), blocks="run")
+    >>> apart.stimulus.values.tolist()
+    ['1/cat', '1/cup', '2/cat', '2/cup']
     """
     require_dims(require_array(responses, who="responses"), [SAMPLE], who="responses")
     old, block = (require_coord(responses, c, who="responses", dim=SAMPLE).values for c in (STIMULUS, blocks))

@@ -94,10 +94,26 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     ----------
     scores : (..., subject) with the coordinate ``chance`` or attrs["chance"] (else 0)
         Folds, if any, are averaged first within each subject. A subject without a score is left out of that test.
+    over : str
+        The dimension of what was drawn at random.
+    alpha : float
 
     Returns
     -------
     Dataset: ``score`` (the input), ``p`` corrected, and ``significant``; attrs of the scores.
+
+    Raises
+    ------
+    ValueError
+        Without the dimension ``over``.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> values = [[0.3, 0.4, 0.5, 0.4], [0.2, -0.3, 0.1, 0.0]]
+    >>> scores = xr.DataArray(values, {"region": ["V1", "LO"]}, ("region", "subject"), attrs={"chance": 0.0})
+    >>> nd.inference.above_chance(scores)["significant"].values
+    array([ True, False])
     """
     from scipy.stats import ttest_1samp
 

@@ -80,6 +80,17 @@ def latency(
     -----
     UserWarning
         For percentiles over fewer than 8 subjects.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> time = np.arange(-5, 25) / 50
+    >>> values = 0.02 * rng.normal(size=(12, 30)) + 0.3 * np.exp(-(((time - 0.2) / 0.05) ** 2))
+    >>> scores = xr.DataArray(values, {"window": time}, ("subject", "window"), attrs={"chance": 0.0})
+    >>> found = nd.inference.latency(scores, n_bootstrap=200)
+    >>> round(float(found["estimate"].sel(measure="peak")), 1)
+    0.2
     """
     values, time, level_ = _curves(scores, over, chance, within)
     _require_settings(share, interval, level, n_bootstrap)
@@ -131,6 +142,19 @@ def latency_difference(
     -----
     UserWarning
         As :func:`latency`.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> time = np.arange(-5, 25) / 50
+    >>> values = 0.02 * rng.normal(size=(12, 30)) + 0.3 * np.exp(-(((time - 0.2) / 0.05) ** 2))
+    >>> coords = {"subject": np.arange(12), "window": time}
+    >>> scores = xr.DataArray(values, coords, ("subject", "window"), attrs={"chance": 0.0})
+    >>> later = scores.copy(data=np.roll(scores.values, 3, axis=1))
+    >>> found = nd.inference.latency_difference(later, scores, n_bootstrap=200)
+    >>> round(float(found["estimate"].sel(measure="peak")), 2)
+    0.06
     """
     first, time, level_a = _curves(a, over, chance, within, who="a")
     second, _, level_b = _curves(b, over, chance, within, who="b")

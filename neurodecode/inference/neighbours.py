@@ -48,6 +48,15 @@ def neighbours(
     ------
     ValueError
         No position, vertices outside of the mesh or twice on it, voxels off the grid, a radius that joins nobody.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, numpy as np, xarray as xr
+    >>> places = {c: ("voxel", np.array([0.0, 2.0, 4.0]) * (c == "x")) for c in "xyz"}
+    >>> nd.inference.neighbours(xr.DataArray(np.zeros(3), places, "voxel"), radius=2.5).toarray().astype(int)
+    array([[0, 1, 0],
+           [1, 0, 1],
+           [0, 1, 0]])
     """
     require_array(values, who="values")
     dim = "voxel" if "voxel" in values.dims else "channel"

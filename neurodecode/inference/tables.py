@@ -32,6 +32,15 @@ def written(result: xr.Dataset, *, form: str = "markdown") -> str:
     ------
     ValueError
         For another form, naming the three, or a result of another call.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> first = xr.DataArray(0.5 + 0.1 * rng.normal(size=8), {"subject": [f"s{i}" for i in range(8)]}, "subject")
+    >>> found = nd.inference.compare(first + 0.2 + 0.01 * rng.normal(size=8), first, n_bootstrap=200)
+    >>> "p" in nd.inference.written(found)
+    True
     """
     require_choice(form, tables.FORMS, what="form")
     if "d_z" in result:

@@ -46,6 +46,22 @@ def with_tests(
         regions those of
         :func:`above_chance`, and ``contrast_p`` (layer), Student's t of :func:`compare` between the ``pair``, by Holm.
         Each says in its attrs how it was made. Of windows with missing scores nothing is tested.
+
+    Raises
+    ------
+    ValueError
+        Without the dimension ``over``; see the calls named.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> time = np.arange(-5, 25) / 50
+    >>> values = 0.02 * rng.normal(size=(12, 30)) + 0.3 * np.exp(-(((time - 0.2) / 0.05) ** 2))
+    >>> scores = xr.DataArray(values, {"window": time}, ("subject", "window"), attrs={"chance": 0.0})
+    >>> found = nd.inference.with_tests(scores, n_permutations=200)
+    >>> sorted(map(str, found.data_vars))
+    ['latency', 'latency_high', 'latency_low', 'p', 'score', 'significant']
     """
     values = by_subject(require_array(scores, who="scores"), over)
     result = scores.to_dataset(name="score").assign_attrs(scores.attrs)

@@ -144,6 +144,11 @@ class RidgeDecoder(Ridge):
         Returns
         -------
         New decoders by name; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`.
         """
         self._check_settings()
         responses = samples_first(responses)

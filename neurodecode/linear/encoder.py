@@ -22,10 +22,9 @@ from .ridge import Ridge, checked_alphas
 class RidgeEncoder(Ridge):
     """Predict brain responses from features by ridge regression, every voxel (or channel and time) on its own.
 
-    Parameters are those of :class:`RidgeDecoder`, without the selection of voxels, and
-
     Parameters
     ----------
+    alpha, standardise, intercept, folds, all_errors, device : see :class:`RidgeDecoder`
     bands : str or sequence of str, optional
         Banded ridge: a penalty of every band of features for every voxel (Nunez-Elizalde, Huth & Gallant 2019). Name of
         a feature coordinate, such as "layer", or one name a feature. Penalties are chosen on ``folds`` of the training
@@ -39,6 +38,18 @@ class RidgeEncoder(Ridge):
         Dense, in response units per feature unit, built on demand.
     alpha_ : (voxel), with bands (band, voxel)
         The penalty of every voxel, ``alpha / share`` of each band; up to 1e12 alpha where the band was left out.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> encoder = nd.RidgeEncoder(alpha=1.0).fit(features[:30], responses[:30])
+    >>> predicted = encoder.predict(features[30:])
+    >>> predicted.dims, bool(np.corrcoef(predicted.values.ravel(), responses[30:].values.ravel())[0, 1] > 0.99)
+    (('stimulus', 'voxel'), True)
     """
 
     _who = ("features", "responses")
@@ -97,7 +108,13 @@ class RidgeEncoder(Ridge):
         return self._fit_labelled(features, responses)
 
     def predict(self, X: Any) -> Any:
-        """Predict responses from features, or, with bands, from a mapping of space to features."""
+        """Predict responses from features, or, with bands, from a mapping of space to features.
+
+        Parameters
+        ----------
+        X : labelled, of the axis of the fit; with bands also a mapping of space to features
+            NumPy (n, p) after a fit to NumPy arrays.
+        """
         return super().predict(self._joined(X))
 
     def predict_bands(self, features: Any) -> xr.DataArray:
@@ -149,6 +166,11 @@ class RidgeEncoder(Ridge):
         With deviations d of responses from the training mean, contributions c_k of the bands and their sum c,
         ``share_k = sum over samples of (2 d c_k - c_k c) / SS_tot``. Shares may be negative: the band's contribution
         points away from the responses, or cancels another's.
+
+        Parameters
+        ----------
+        features : as :meth:`fit` takes them
+        responses : (sample, voxel, ...) that were not fitted
 
         Returns
         -------

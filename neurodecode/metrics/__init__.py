@@ -84,6 +84,15 @@ def evaluate(
         than 2 pictures, sizes that differ where the protocol does not resize, values outside 0-1.
     FileNotFoundError
         Weights that are not on this machine: names the metric, the file and what to do; before anything is computed.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> values = np.random.default_rng(0).random((3, 16, 16, 3))
+    >>> shown = nd.brain.images(values, stimulus=["a", "b", "c"])
+    >>> found = nd.metrics.evaluate(shown, shown, metrics=["PixCorr"])
+    >>> found["value"].values.round(6).ravel().tolist()
+    [1.0, 1.0, 1.0]
     """
     chosen = named(protocol)
     wanted = _wanted(metrics, chosen)

@@ -13,6 +13,17 @@ def two_way(reconstructions: np.ndarray, truths: np.ndarray, *, distractors: str
     ``distractors`` "truth": for reconstruction j, the share of other truths i with ``r(gt_i, rec_j) < r(gt_j, rec_j)``
     ("mindeye", "brain-diffuser"). "reconstruction": for truth j, the share of other reconstructions i with
     ``r(gt_j, rec_i) < r(gt_j, rec_j)`` ("takagi"). Ties do not count.
+
+    Parameters
+    ----------
+    reconstructions, truths : NumPy (n, p), in one order
+    distractors : "truth" or "reconstruction"
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> nd.metrics.two_way(np.eye(3), np.eye(3))
+    array([1., 1., 1.])
     """
     r = correlations(reconstructions, truths)
     r = r if distractors == "truth" else r.T
@@ -21,20 +32,54 @@ def two_way(reconstructions: np.ndarray, truths: np.ndarray, *, distractors: str
 
 
 def top(reconstructions: np.ndarray, truths: np.ndarray, *, k: int) -> np.ndarray:
-    """Is a reconstruction's own truth among the k that it resembles most, 0 or 1 (n); chance k / n."""
+    """Is a reconstruction's own truth among the k that it resembles most, 0 or 1 (n); chance k / n.
+
+    Parameters
+    ----------
+    reconstructions, truths : NumPy (n, p), in one order
+    k : int
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> nd.metrics.top(np.eye(3), np.eye(3), k=1)
+    array([1., 1., 1.])
+    """
     r = correlations(reconstructions, truths)
     better = (r > np.diagonal(r)[:, None]).sum(axis=1)
     return (better < k).astype(float)
 
 
 def distance(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """1 - Pearson r of each pair (n), lower is better; 1 where either is constant."""
+    """1 - Pearson r of each pair (n), lower is better; 1 where either is constant.
+
+    Parameters
+    ----------
+    reconstructions, truths : NumPy (n, p), in one order
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> nd.metrics.distance(np.array([[1.0, 2.0, 3.0]]), np.array([[2.0, 4.0, 6.0]])).round(6)
+    array([0.])
+    """
     a, b = standard(reconstructions), standard(truths)
     return 1.0 - (a * b).sum(axis=1)
 
 
 def correlations(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Pearson r between every reconstruction (row) and every truth (column)."""
+    """Pearson r between every reconstruction (row) and every truth (column).
+
+    Parameters
+    ----------
+    reconstructions, truths : NumPy (n, p), in one order
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> nd.metrics.correlations(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
+    array([[ 1., -1.]])
+    """
     # Rounded, so that equal pictures tie whatever the order of summation.
     return np.round(standard(reconstructions) @ standard(truths).T, 12)
 

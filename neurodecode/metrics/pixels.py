@@ -20,14 +20,43 @@ def resized(images: np.ndarray, size: int | None) -> np.ndarray:
 
 
 def pixcorr(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Pearson r over all values of each picture (n), signed; 0 for a reconstruction of one value everywhere."""
+    """Pearson r over all values of each picture (n), signed; 0 for a reconstruction of one value everywhere.
+
+    Parameters
+    ----------
+    reconstructions, truths : NumPy (n, row, column, colour), in one order
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> pictures = np.random.default_rng(0).random((2, 8, 8, 3))
+    >>> nd.metrics.pixcorr(1 - pictures, pictures).round(6)
+    array([-1., -1.])
+    """
     a, b = (_centred(v.reshape(len(v), -1).astype(np.float64)) for v in (reconstructions, truths))
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.where(norms > 1e-12, (a * b).sum(axis=1) / np.maximum(norms, 1e-12), 0.0)
 
 
 def ssim(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Structural similarity (n) in grey, Gaussian window of sigma 1.5, data range 1 (Wang et al. 2004)."""
+    """Structural similarity (n) in grey, Gaussian window of sigma 1.5, data range 1 (Wang et al. 2004).
+
+    Parameters
+    ----------
+    reconstructions, truths : NumPy (n, row, column, colour), in one order
+
+    Raises
+    ------
+    ValueError
+        For pictures smaller than the window, 11 x 11.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> pictures = np.random.default_rng(0).random((2, 16, 16, 3))
+    >>> nd.metrics.ssim(pictures, pictures).round(6)
+    array([1., 1.])
+    """
     from skimage.color import rgb2gray
     from skimage.metrics import structural_similarity
 

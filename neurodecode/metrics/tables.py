@@ -95,6 +95,14 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
     ------
     ValueError
         For another form, naming the three.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> coords = {"metric": ["PixCorr"], "subject": [1, 2, 3], "better": ("metric", ["higher"])}
+    >>> before = xr.DataArray([[0.4, 0.5, 0.6]], coords, ("metric", "subject"))
+    >>> "PixCorr" in nd.metrics.written(nd.metrics.gains(before, 1.1 * before, over="subject"))
+    True
     """
     require_choice(form, tables.FORMS, what="form")
     whole = table if rows in table.dims else table.expand_dims({rows: [""]})

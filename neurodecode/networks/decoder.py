@@ -374,6 +374,13 @@ class NetworkDecoder(BaseEstimator):
         Parameters
         ----------
         responses : as in :meth:`fit`, with the same channels, times or voxels
+
+        Raises
+        ------
+        ValueError
+            Other channels, times or voxels than those of the fit, NaN or infinite values.
+        MemoryError
+            If the predictions would not fit.
         """
         check_is_fitted(self, "_weights")
         inner, outer = self._axes
@@ -459,7 +466,13 @@ class NetworkDecoder(BaseEstimator):
         return None if "mse" in losses.weighed(self.loss) else float(self._scaling[1].varies.sum()) ** 0.5
 
     def score(self, responses: xr.DataArray, features: xr.DataArray) -> float:
-        """Mean r2 over features, as of scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores."""
+        """Mean r2 over features, as of scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores.
+
+        Parameters
+        ----------
+        responses : as in :meth:`fit`
+        features : (stimulus, feature) or (sample, feature)
+        """
         predicted = self.predict(responses)
         true = match(features, predicted, who=("true features", "predictions"))
         as_fitted(true, self._axes[1], who="true features")

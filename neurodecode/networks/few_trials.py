@@ -35,6 +35,11 @@ def few_trials(architecture: str) -> NetworkDecoder:
     ----------
     architecture : one of ``ARCHITECTURES``
 
+    Raises
+    ------
+    ValueError
+        For another name, listing those that there are.
+
     Examples
     --------
     >>> import neurodecode as nd

@@ -66,6 +66,20 @@ class MVNN(TransformerMixin, BaseEstimator):
     ----------
     covariance_ : (channel, channel_other), with ``group`` first if ``by`` is given; squared units of the data.
     whitener_ : the same dims; the symmetric inverse square root of ``covariance_``.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = rng.normal(size=(40, 5, 30))
+    >>> values[:, :, 15:] += (features.values @ rng.normal(size=(3, 5)))[:, :, None]
+    >>> epochs = nd.brain.meeg(
+    ...     values, sample=names, stimulus=names, channel=list("abcde"), time=np.arange(30) / 100, subject="s1"
+    ... )
+    >>> twice = epochs.assign_coords(stimulus=("sample", [f"img_{i // 2}" for i in range(40)]))
+    >>> nd.prepare.MVNN().fit(twice[:30]).transform(twice[30:]).dims
+    ('sample', 'channel', 'time')
     """
 
     def __init__(
@@ -89,6 +103,8 @@ class MVNN(TransformerMixin, BaseEstimator):
         epochs : (sample, channel, time) or (sample, channel)
             Training data only. To use the baseline alone, pass ``epochs.sel(time=slice(None, 0))``: transform asks
             for the same channels, not the same times.
+        y : None
+            For scikit-learn.
 
         Raises
         ------
@@ -135,7 +151,12 @@ class MVNN(TransformerMixin, BaseEstimator):
         return self._apply(epochs, self.whitener_, units="noise standard deviations")
 
     def inverse_transform(self, whitened: xr.DataArray) -> xr.DataArray:
-        """Undo the whitening: x = S^(1/2) x'; same dims, units of the training data."""
+        """Undo the whitening: x = S^(1/2) x'; same dims, units of the training data.
+
+        Parameters
+        ----------
+        whitened : (sample, channel, time) or (sample, channel)
+        """
         check_is_fitted(self, "whitener_")
         root = self.covariance_.copy(data=_matrix_power(self.covariance_.values, 0.5))
         return self._apply(whitened, root, units=self.units_)

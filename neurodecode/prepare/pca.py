@@ -37,6 +37,13 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
     ----------
     pca_ : sklearn.decomposition.PCA, fitted on centred values.
     mean_ : (feature,)
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> space = nd.brain.features(np.random.default_rng(0).normal(size=(20, 6)), stimulus=range(20))
+    >>> nd.prepare.FeaturePCA(2).fit(space[:15]).transform(space).sizes["feature"]
+    2
     """
 
     def __init__(
@@ -53,6 +60,8 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         ----------
         features : (stimulus | sample, feature)
             Training data only.
+        y : None
+            For scikit-learn.
 
         Raises
         ------
@@ -91,6 +100,11 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         -------
         (stimulus | sample, feature) with ``unit`` the number of the component, ``layer`` that of the input (joined by
         "+" if several) and ``explained``, its share of the training variance.
+
+        Raises
+        ------
+        ValueError
+            Before a fit, for other features than those of the fit, NaN or infinite values.
         """
         check_is_fitted(self, "pca_")
         features = require_features(features, who="the array given to FeaturePCA")

@@ -61,6 +61,8 @@ class ZScore(TransformerMixin, BaseEstimator):
         ----------
         responses : (sample | stimulus, ...)
             Training data only.
+        y : None
+            For scikit-learn.
 
         Raises
         ------
@@ -150,6 +152,15 @@ def zscore_with_test_statistics(responses: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     Array of the same dims and coordinates, in its own standard deviations, with the attribute ``leak`` saying so.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, warnings
+    >>> betas = nd.brain.fmri([[1.0], [3.0]], sample=range(2), stimulus=["cat", "cup"])
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     nd.prepare.zscore_with_test_statistics(betas).values.ravel().tolist()
+    [-1.0, 1.0]
     """
     z = ZScore().fit(responses).transform(responses)
     return z.assign_attrs(leak="z-scored with its own (test) statistics")

@@ -57,8 +57,10 @@ class TwoStage:
     masks : boolean (feature) with ``layer``, or mapping of layer to boolean (feature)
         Dimensions to trust, from :func:`neurodecode.selection.best_features`; all by default. Numbers, 0 or more, are
         weights, such as those of :func:`precision`. One for the layer of ``meaning`` counts too.
-    meaning : (layer, fitted decoder), with ``gamma``
-        A deep layer of ``vision`` and its decoder; ``gamma`` weighs its distance in the loss (eq. 6).
+    meaning : (layer, fitted decoder), optional
+        A deep layer of ``vision`` and its decoder.
+    gamma : float
+        Weight of the distance of ``meaning`` in the loss (eq. 6).
     weighting : "equal" or "inverse_norm"
         Of the layers, see :class:`.structure.StructureLoss`.
     settings : Settings

@@ -31,6 +31,15 @@ def to_volume(values: xr.DataArray, *, like: Any = None, fill: float = 0.0) -> A
     ------
     ValueError
         Without a grid, or if voxels are not on it.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd, xarray as xr
+    >>> where = {c: ("voxel", np.array([0.0, 2.0]) * (c == "x")) for c in "xyz"}
+    >>> grid = {"affine": np.diag([2.0, 2, 2, 1]).tolist(), "shape": [2, 1, 1]}
+    >>> values = xr.DataArray([1.0, 2.0], where, "voxel", attrs=grid)
+    >>> nd.spatial.to_volume(values).get_fdata().ravel()
+    array([1., 2.])
     """
     import nibabel
 
@@ -81,9 +90,20 @@ def to_surface(values: xr.DataArray, *, like: Any = None) -> Any:
     Voxels with ``hemi`` and ``vertex`` are put where they belong (NaN elsewhere); a map of a volume in MNI space is
     sampled from it (:meth:`nilearn.surface.SurfaceImage.from_volume`).
 
+    Parameters
+    ----------
+    values : (voxel) with ``hemi`` and ``vertex``, or as :func:`to_volume` takes it
+    like : see :func:`to_volume`
+        For a map of a volume.
+
     Returns
     -------
     nilearn.surface.SurfaceImage on the pial mesh.
+
+    Raises
+    ------
+    ValueError
+        More than one map, or vertices that fsaverage5 does not have.
     """
     from nilearn.datasets import load_fsaverage
     from nilearn.surface import SurfaceImage

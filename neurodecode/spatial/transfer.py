@@ -96,6 +96,18 @@ def transfer(
     ValueError
         For bad data or names, fewer than two cells, a cell without samples of a fold, stimuli on both sides, before the
         first fit.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> responses = responses.assign_coords(session=("sample", [1, 2] * 20))
+    >>> scores = nd.spatial.transfer(responses, features, nd.RidgeDecoder(1.0), by="session", folds=2)
+    >>> scores.dims, scores.shape[:2]
+    (('train', 'test', 'layer', 'subject', 'fold'), (2, 2))
     """
     shared = [shared] if isinstance(shared, str) else sorted(shared)
     plan = {"folds": folds, "shared": shared, "by": by, "rescale": rescale}
@@ -136,6 +148,17 @@ def transfer_across(
     ------
     ValueError
         As :func:`transfer`, and for recordings whose predictors differ, or are voxels of no common anatomy.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = features.values @ rng.normal(size=(3, 20)) + 0.1 * rng.normal(size=(40, 20))
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1"] * 10 + ["LO"] * 10, subject="s1")
+    >>> people = {"s1": responses, "s2": responses + 0.1 * rng.normal(size=responses.shape)}
+    >>> nd.spatial.transfer_across(people, features, nd.RidgeDecoder(1.0), folds=2).shape[:2]
+    (2, 2)
     """
     together = _together(cells)
     shared = [shared] if isinstance(shared, str) else sorted(shared)

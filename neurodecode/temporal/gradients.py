@@ -85,6 +85,21 @@ def gradient_input(
         A decoder without gradients.
     ValueError
         Bad data, unknown names, training and test samples that share stimuli, features that are not predicted.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = rng.normal(size=(40, 5, 30))
+    >>> values[:, :, 15:] += (features.values @ rng.normal(size=(3, 5)))[:, :, None]
+    >>> epochs = nd.brain.meeg(
+    ...     values, sample=names, stimulus=names, channel=list("abcde"), time=np.arange(30) / 100, subject="s1"
+    ... )
+    >>> decoder = nd.RidgeDecoder(1.0).fit(epochs[:30], features)
+    >>> found = nd.temporal.gradient_input(decoder, epochs, features, train=names[:30], test=names[30:])
+    >>> "channel" in found.dims
+    True
     """
     require_choice(reduce, REDUCTIONS, what="reduce")
     if not isinstance(decoder, Differentiable):

@@ -127,12 +127,33 @@ def generalise(
 ) -> xr.DataArray:
     """Fit in every window and test in every other (King & Dehaene 2014).
 
-    Parameters are those of :func:`sweep`, with sliding windows.
+    Parameters
+    ----------
+    epochs, features, decoder, width, step, tmin, tmax, train, test, folds, score, shared, resume : see :func:`sweep`
+        Windows slide.
 
     Returns
     -------
     (train_window, test_window, layer, subject, fold)
         With coordinates ``train_start``, ``train_stop``, ``test_start``, ``test_stop``.
+
+    Raises
+    ------
+    ValueError
+        See :func:`sweep`.
+
+    Examples
+    --------
+    >>> import numpy as np, neurodecode as nd
+    >>> rng, names = np.random.default_rng(0), [f"img_{i}" for i in range(40)]
+    >>> features = nd.brain.features(rng.normal(size=(40, 3)), stimulus=names, layer="c")
+    >>> values = rng.normal(size=(40, 5, 30))
+    >>> values[:, :, 15:] += (features.values @ rng.normal(size=(3, 5)))[:, :, None]
+    >>> epochs = nd.brain.meeg(
+    ...     values, sample=names, stimulus=names, channel=list("abcde"), time=np.arange(30) / 100, subject="s1"
+    ... )
+    >>> nd.temporal.generalise(epochs, features, nd.RidgeDecoder(1.0), folds=4, score="profile").dims
+    ('train_window', 'test_window', 'layer', 'subject', 'fold')
     """
     todo = tasks(
         epochs, features, decoder, train=train, test=test, split_by=folds, score=score, shared=shared

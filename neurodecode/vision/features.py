@@ -100,7 +100,13 @@ def latent_features(
     batch: int = 64,
     progress: bool = True,
 ) -> xr.DataArray:
-    """Compute the image latents z of all images, a batch at a time; parameters as in :func:`extract_features`.
+    """Compute the image latents z of all images, a batch at a time.
+
+    Parameters
+    ----------
+    images, out, batch, progress : see :func:`extract_features`
+    latents : Latents
+        From :func:`load_latents`.
 
     Returns
     -------

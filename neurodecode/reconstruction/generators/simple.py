@@ -67,6 +67,8 @@ class Pixels:
     ----------
     size : (int, int)
         Rows and columns.
+    device : str
+        torch's name of where it runs.
     """
 
     free: tuple[str, ...] = ("pixels",)
@@ -105,6 +107,10 @@ class Module:
         Drawn from a standard normal where no decoder gives them, such as a GAN's noise.
     values : (float, float)
         What black and white are in the module's output; values beyond are cut off.
+    name : str
+        What results call it.
+    device : str
+        torch's name of where it runs.
 
     Examples
     --------
