@@ -2,7 +2,7 @@
 
 from .fit import Beside, Fitted, Settings, fit_ridge
 from .gram import cross, gram
-from .ridge import leave_one_out_errors, ridge_weights
+from .ridge import ridge_weights
 from .selected import most_correlated
 from .streamed import Streamed
 
@@ -14,7 +14,6 @@ __all__ = [
     "cross",
     "fit_ridge",
     "gram",
-    "leave_one_out_errors",
     "most_correlated",
     "ridge_weights",
 ]

@@ -135,21 +135,6 @@ def solve_sound(matrix: np.ndarray, right: np.ndarray, alpha: float) -> np.ndarr
     return np.asarray(linalg.cho_solve(factor, right, check_finite=False))
 
 
-def leave_one_out_errors(
-    x: np.ndarray, y: np.ndarray, alphas: np.ndarray, *, centred: bool, every: bool = True
-) -> np.ndarray:
-    """Exact mean squared leave-one-out errors (a, q) of ridges with ``alphas`` (a), ascending.
-
-    For x (n, p), y (n, q) and the smoother H: e_i = (y_i - yhat_i) / (1 - H_ii). With ``centred`` x and y, H includes
-    the mean, so the intercept is left out too (Allen 1974). ``every`` computes all; otherwise generalised
-    cross-validation (Golub, Heath & Wahba 1979), which needs no product per alpha, says where every target's search
-    begins, and exact errors are computed from there until the least of them has both neighbours; the others are
-    infinite.
-    """
-    factors = factorise(x)
-    return Smoother(factors, alphas, centred=centred).errors(y, factors.along(y), every=every)
-
-
 class Smoother:
     """What ridge smoothers leave: u diag(rest) u^T of the span of u, all of what lies outside.
 
@@ -169,7 +154,13 @@ class Smoother:
         self.spans = r >= n - (mean_leverage > 0)
 
     def errors(self, y: np.ndarray, along: np.ndarray, *, every: bool) -> np.ndarray:
-        """Errors (a, q) as of :func:`leave_one_out_errors`, given y^T u (q, r) in the dtype of y (n, q)."""
+        """Exact mean squared leave-one-out errors (a, q), given y^T u (q, r) in the dtype of y (n, q).
+
+        With the smoother H: e_i = (y_i - yhat_i) / (1 - H_ii). With ``centred`` x and y, H includes the mean, so the
+        intercept is left out too (Allen 1974). ``every`` computes all; otherwise generalised cross-validation (Golub,
+        Heath & Wahba 1979), which needs no product per alpha, says where every target's search begins, and exact errors
+        are computed from there until the least of them has both neighbours; the others are infinite.
+        """
         if not every:
             return self._bracketed(y, along)
         if y.dtype != np.float64:
