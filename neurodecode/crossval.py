@@ -15,6 +15,7 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from . import brain, lazy, store
+from .brain.subjects import Features, Responses
 from .folds import Fold, splits
 from .labels import (
     FEATURE,
@@ -29,8 +30,6 @@ from .labels import (
 )
 from .score import Score, named
 
-Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
-Features = xr.DataArray | Mapping[str, xr.DataArray]
 View = Callable[[xr.DataArray], xr.DataArray]
 
 

@@ -9,10 +9,12 @@ import xarray as xr
 
 from ..labels import listed, require_array
 
+# Data of one subject, of several, or of subjects by name; feature spaces together, or by name.
+Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
+Features = xr.DataArray | Mapping[str, xr.DataArray]
 
-def by_subject(
-    responses: xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray], *, who: str = "responses"
-) -> dict[str, xr.DataArray]:
+
+def by_subject(responses: Responses, *, who: str = "responses") -> dict[str, xr.DataArray]:
     """Name every array by its subject: the mapping's key, else attrs["subject"], else its number from 1.
 
     Parameters

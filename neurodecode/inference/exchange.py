@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import brain, store
+from ..brain.subjects import Responses
 from ..folds import select
 from ..labels import (
     SAMPLE,
@@ -28,8 +29,6 @@ from ..labels import (
 )
 from .blocks import distinct, drawn, members, places
 
-Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
-Features = xr.DataArray | Mapping[str, xr.DataArray]
 Given = TypeVar("Given", xr.DataArray, Mapping[str, xr.DataArray])
 # A side that is neither training nor test.
 REST = "neither"

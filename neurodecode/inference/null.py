@@ -12,8 +12,9 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from .. import brain, store
+from ..brain.subjects import Features, Responses
 from ..labels import LAYER, listed, require_array
-from .exchange import Features, Responses, permuted, shuffles
+from .exchange import permuted, shuffles
 
 PERMUTATION = "permutation"
 # Settings of an analysis that say which samples train and which test.

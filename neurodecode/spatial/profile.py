@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,17 @@ import xarray as xr
 from scipy import stats
 
 from .. import brain, store
+from ..brain.subjects import Responses
 from ..labels import LAYER, listed, require_choice, require_dims, require_finite
 from ..solve.variogram import Variogram, degrees_of_freedom
 
-Maps = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
 NOISE = ("smooth", "white")
 PLACE = ("x", "y", "z")
 LEVEL = 0.95
 
 
 def region_profile(
-    weight_map: Maps,
+    weight_map: Responses,
     regions: Any = None,
     *,
     noise: str | None = None,
@@ -114,7 +114,7 @@ def region_profile(
 
 
 def contrast(
-    weight_map: Maps,
+    weight_map: Responses,
     regions: Any = None,
     *,
     pair: tuple[str, str] = ("LVC", "HVC"),
