@@ -92,7 +92,7 @@ def curves(ax: Axes, result: xr.Dataset, alpha: float) -> None:
     ax.set_xlabel("Effect (SD of the planted signal / SD of the noise, of one trial)")
     ax.set_title("c  Power", loc="left")
     if result.sizes["curve"]:
-        ax.legend(loc="lower right", handlelength=1.6)
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1), handlelength=1.6)
 
 
 if __name__ == "__main__":
