@@ -455,6 +455,10 @@ def test_students_t_and_few_subjects():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cautious = inference.mixed(scores, fixed="region", df=4)
+        inference.mixed(trials((8, 12, 2)), fixed="region")
+    with pytest.warns(
+        UserWarning, match=r"with 5 'subject' variances are hardly known.*give df=4, or compare"
+    ):
         own = inference.mixed(scores, fixed="region")
     half = (cautious["high"] - cautious["estimate"]) / cautious["se"]
     np.testing.assert_allclose(half, stats.t.ppf(0.975, 4))

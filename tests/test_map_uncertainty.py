@@ -337,7 +337,7 @@ def figure_script():
     return runpy.run_path(str(Path(__file__).parents[1] / "figures" / "weight_map.py"))
 
 
-def tested_map(p: list[float]) -> xr.Dataset:
+def result_of(p: list[float]) -> xr.Dataset:
     """As analyses/weight_map.py writes it: six vertices of the left occipital pole."""
     coords = {
         "layer": ["c"],
@@ -352,7 +352,7 @@ def tested_map(p: list[float]) -> xr.Dataset:
 
 
 def test_the_figure_shows_voxels_that_passed(figure_script):
-    result = tested_map([0.2, 0.01, 0.05, 0.051, 1.0, 0.04])
+    result = result_of([0.2, 0.01, 0.05, 0.051, 1.0, 0.04])
     values = figure_script["chosen"](result, "pattern")
     passed = figure_script["passed"](result, values, "c")
     assert passed.values.tolist() == [False, True, True, False, False, True]
@@ -367,7 +367,7 @@ def test_the_figure_shows_voxels_that_passed(figure_script):
 
 
 def test_a_map_in_which_nothing_passed_says_so(figure_script):
-    result = tested_map([1.0] * 6)
+    result = result_of([1.0] * 6)
     values = figure_script["chosen"](result, "pattern")
     figure = figure_script["draw"](
         values.sel(layer="c"), result, figure_script["passed"](result, values, "c"), engine="matplotlib"
@@ -377,7 +377,7 @@ def test_a_map_in_which_nothing_passed_says_so(figure_script):
 
 
 def test_a_permutation_map_is_drawn_with_its_own_test(figure_script):
-    result = tested_map([0.2, 0.01, 0.05, 0.051, 1.0, 0.04])
+    result = result_of([0.2, 0.01, 0.05, 0.051, 1.0, 0.04])
     own = result[["p_fdr"]].rename(tested="layer").assign(value=result["pattern"], z_score=result["filter"])
     own = own.assign_attrs(kind="pattern", reduce="mean_abs", units="r", n_permutations=99)
     values = figure_script["chosen"](own, "pattern")

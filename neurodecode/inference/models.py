@@ -24,6 +24,8 @@ from ..solve.reml import satterthwaite, variance_ratios
 
 # Below so many subjects or stimuli Wald intervals are too narrow (bench/mixed_models.py: 12 and 15 are too few).
 FEW = 20
+# Below so many also by Satterthwaite's degrees of freedom: components are estimated as 0 too often (4 are too few).
+FEWEST = 8
 # Of how df are found where none are given.
 OWN_DF = "Satterthwaite"
 # A component below this share of the residual variance counts as 0: the boundary of what a variance can be.
@@ -75,7 +77,7 @@ def mixed(
     df : float, optional
         Degrees of freedom of Student's t for intervals and p. By default each term's own, by how well its variance is
         known (Satterthwaite 1946). ``numpy.inf`` is Wald's z, too sure with few subjects; the number of subjects (or
-        stimuli, if fewer) minus 1 is cautious where people hardly differ.
+        stimuli, if fewer) minus 1 is for fewer than 8, and cautious where people hardly differ.
     level : float
         Of the intervals.
 
@@ -99,7 +101,7 @@ def mixed(
     Warns
     -----
     UserWarning
-        If the fit did not converge, and if fewer than 20 subjects or stimuli make Wald's z (df=numpy.inf) too sure.
+        If the fit did not converge, and if subjects or stimuli are too few: 8, or 20 for Wald's z (df=numpy.inf).
     """
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
@@ -378,11 +380,16 @@ def _warn(converged: bool, sizes: dict[str, int], called: dict[str, str], df: fl
             UserWarning,
             stacklevel=3,
         )
-    few = [f"{n} {quoted(called[who])}" for who, n in sizes.items() if n < FEW]
-    if few and df is not None and np.isinf(df):
+    enough = FEW if df is not None and np.isinf(df) else FEWEST if df is None else 0
+    few = [f"{n} {quoted(called[who])}" for who, n in sizes.items() if n < enough]
+    if few:
+        way = (
+            "Wald's z makes" if df is not None else "their own degrees of freedom (Satterthwaite) still make"
+        )
+        other = f"give df={min(sizes.values()) - 1}" if df is None else "leave df out (Satterthwaite's)"
         warnings.warn(
-            f"with {' and '.join(few)} variances are hardly known, and Wald's z makes intervals too narrow and p too "
-            f"small; leave df out (Satterthwaite's), or compare subjects' means with inference.compare",
+            f"with {' and '.join(few)} variances are hardly known, and {way} intervals too narrow and p too small; "
+            f"{other}, or compare subjects' means with inference.compare",
             UserWarning,
             stacklevel=3,
         )
