@@ -1,4 +1,4 @@
-# make demo | test | check | bench | docs | env
+# make demo | test | check | bench | docs | release | env
 # Each target makes its own environment first (.venv, about 4 minutes and 3 GB, once). Needed: Python >= 3.11 with
 # venv, and a C compiler (pycortex is compiled). Another interpreter: make env PYTHON=/path/to/python3.12
 
@@ -11,7 +11,8 @@ EXTRAS := cortex,scale,vision,bids,bands,rsa,dev
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 MPLBACKEND=Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check bench table7 docs lint types floors import-time doctest docs-code clean
+.PHONY: help env demo test check bench table7 docs lint types floors import-time doctest docs-code clean \
+        release wheel-check lowest
 
 help:
 	@echo "make demo    simulated fMRI, EEG and MEG through every analysis: figures and one page in results/demo"
@@ -20,6 +21,8 @@ help:
 	@echo "make bench   speed against scikit-learn and MNE"
 	@echo "make table7  linear, MLP and Transformer decoders of simulated fMRI, EEG and MEG, both stages: 2 hours of one core"
 	@echo "make docs    the documentation, in docs/_build/html"
+	@echo "make release the wheel and the source archive in dist/, looked into; make wheel-check installs the wheel alone"
+	@echo "make lowest  the tests on the lowest versions that pyproject.toml allows"
 	@echo "make env     only the environment (.venv)"
 
 env: $(STAMP)
@@ -76,6 +79,17 @@ docs: $(STAMP)
 # every Python block of README.md and docs/ is run as it stands
 docs-code: $(STAMP)
 	$(ONE_THREAD) $(PY) docs/run_blocks.py
+
+release: $(STAMP)
+	$(PY) release/wheel.py
+
+# in a new environment, from another folder: the core, every extra's message, then the demo (about 10 minutes, 3 GB)
+wheel-check: $(STAMP)
+	$(PY) release/wheel.py --out $(or $(FOLDER),.venv-wheel)/dist --alone $(or $(FOLDER),.venv-wheel) --demo
+
+# an environment of its own, about 7 GB; TESTS="tests/test_ridge.py" for some of them
+lowest: $(STAMP)
+	$(PY) release/lowest.py --env .venv-lowest $(TESTS)
 
 clean:
 	rm -rf docs/_build docs/api docs/_gallery docs/gallery.md .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from ._common import add, run_script, script_folder
@@ -20,6 +21,9 @@ DEMO = (
     ("selection", "selection", ("--modality", "fmri")),
     ("reconstruct", "reconstruct_fmri", ("--modality", "fmri", "--n", "12", "--steps", "20")),
 )
+
+# Of the extra `vision`, by the names that are imported.
+NEEDED = ("torch", "open_clip", "diffusers", "justmyresource_mdi")
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
@@ -41,6 +45,7 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
 def _demo(args: argparse.Namespace) -> None:
     from .. import report
 
+    require_extra()
     args.out.mkdir(parents=True, exist_ok=True)
     scripts = script_folder()
     common = ("--size", args.size, "--seed", str(args.seed))
@@ -55,3 +60,19 @@ def _demo(args: argparse.Namespace) -> None:
         steps.append(run_script(figure, str(args.out / f"{result}.nc"), "--out", str(args.out)))
     page = report.write(args.out, title="neurodecode demo: simulated brains", steps=steps)
     print(f"done in {time.monotonic() - begun:.0f} s; open {page}")
+
+
+def require_extra() -> None:
+    """Say what the demo needs before its first script fails for want of it.
+
+    Raises
+    ------
+    ImportError
+        Without the extra ``vision``.
+    """
+    absent = [name for name in NEEDED if find_spec(name) is None]
+    if absent:
+        raise ImportError(
+            f"the demo's simulated brains look at pictures with models; {', '.join(absent)} not installed; "
+            "install with: pip install 'neurodecode-toolkit[vision]'"
+        )

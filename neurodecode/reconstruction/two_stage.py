@@ -26,7 +26,7 @@ from ..labels import (
     require_same,
     require_unique,
 )
-from ..vision import Encoder
+from ..vision import Encoder, _backends
 from .decoders import Decoder
 from .descent import Path, Settings, Start, choose, descend
 from .generators import Generator
@@ -146,8 +146,7 @@ class TwoStage:
         ValueError
             Duplicate samples, a decoder that returns other samples, features that do not fit the generator.
         """
-        import torch
-
+        torch = _backends.torch()
         whole = self._decoded(responses)
         parts = []
         for here in self._batches(whole.labels):
@@ -340,8 +339,7 @@ class TwoStage:
         return self.generator.draw([seed_of(whole.labels[i], self.seed, step, start) for i in here])
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
-        import torch
-
+        torch = _backends.torch()
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.generator.device)
 
     def _loss(self, whole: _Decoded, here: np.ndarray) -> StructureLoss:

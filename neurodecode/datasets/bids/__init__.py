@@ -189,6 +189,7 @@ def meeg(
     MemoryError
         If the epochs do not fit and dask is not there.
     """
+    recordings.require_mne_bids()
     root = Path(root)
     if not window[0] < window[1]:
         raise ValueError(f"window must be (from, to) in s after onset, got {window}")

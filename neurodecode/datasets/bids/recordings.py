@@ -111,12 +111,9 @@ def responses(
 
     Raises
     ------
-    ImportError
-        If mne-bids is not there.
     FileNotFoundError, ValueError
         If a file is missing or damaged, or the runs do not fit each other.
     """
-    _require_mne_bids()
     source = source_of(root)
     opened = [_opened(root, file, stimulus, columns, steps, source) for file in files]
     who = [one.file.name for one in opened]
@@ -295,7 +292,8 @@ def _zeros(opened: Opened, names: list[str], steps: Steps) -> Any:
     return zeros if steps.rate is None else zeros.resample(steps.rate, verbose="error")
 
 
-def _require_mne_bids() -> None:
+def require_mne_bids() -> None:
+    """Raise ImportError, naming the extra, if mne-bids is not there."""
     try:
         import mne_bids  # noqa: F401
     except ImportError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ...vision import _backends
+
 if TYPE_CHECKING:
     import torch
 
@@ -53,8 +55,7 @@ class Generator(Protocol):
 
 def normal(seeds: Sequence[int], shape: tuple[int, ...], *, device: Any, stream: int = 0) -> torch.Tensor:
     """Draw standard normal numbers (n, ...), each row from its own seed, on the CPU so that devices agree."""
-    import torch
-
+    torch = _backends.torch()
     rows = [
         torch.randn(shape, generator=torch.Generator().manual_seed((seed + 0x9E3779B9 * stream) % 2**63))
         for seed in seeds

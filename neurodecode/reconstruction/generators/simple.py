@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...vision import Latents
+from ...vision import Latents, _backends
 from ...vision._files import weights_hash
 from .base import normal, shaped
 
@@ -131,8 +131,7 @@ class Module:
         name: str = "module",
         device: str = "cpu",
     ) -> None:
-        import torch
-
+        torch = _backends.torch()
         unknown = [f for f in free if f not in latents]
         if unknown:
             raise ValueError(f"free latents {unknown} are not among the latents {list(latents)}")
@@ -146,8 +145,7 @@ class Module:
     @property
     def weights(self) -> str:
         """Hash of a torch module's weights; of another callable only its name."""
-        import torch
-
+        torch = _backends.torch()
         if isinstance(self.module, torch.nn.Module):
             return weights_hash(self.module)
         return str(getattr(self.module, "__qualname__", type(self.module).__name__))
