@@ -202,7 +202,7 @@ def test_a_missing_label_is_refused(name, hole):
         ValueError, match=rf"{name} has 1 missing label\(s\) among 4, first at position 2; give"
     ):
         fmri(
-            **{name: pd.array(["a", "b", None, "c"], dtype="str") if hole is None else ["a", "b", hole, "c"]}
+            **{name: pd.Series(["a", "b", None, "c"]).array if hole is None else ["a", "b", hole, "c"]}
         )
 
 

@@ -121,6 +121,40 @@ def test_the_version_is_one(project: dict) -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
     assert re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
     assert metadata.version(project["name"]) == version
+    assert "version = release = neurodecode.__version__" in (ROOT / "docs" / "conf.py").read_text()
+
+
+def test_the_changelog_dates_its_versions() -> None:
+    """Every version has one date, or is unreleased; newest first, and only the newest is unreleased."""
+    heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    parts = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (unreleased|\d{4}-\d\d-\d\d)", head) for head in heads]
+    assert all(parts), heads
+    versions = [Version(part[1]) for part in parts if part]
+    assert versions == sorted(set(versions), reverse=True)
+    assert all(part[2] != "unreleased" for part in parts[1:] if part)
+
+
+def test_the_citation_has_what_the_format_requires(project: dict) -> None:
+    """CFF 1.2.0: required keys, known kinds, and nothing that the format does not know."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["cff-version"] == "1.2.0"
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert set(cited) <= {
+        "abstract", "authors", "cff-version", "contact", "date-released", "doi", "identifiers", "keywords", "license",
+        "license-url", "message", "preferred-citation", "references", "repository", "repository-code", "title", "type",
+        "url", "version",
+    }  # fmt: skip
+    assert cited["type"] == "software"
+    assert [author["name"] for author in cited["authors"]] == [a["name"] for a in project["authors"]]
+    assert len(set(cited["keywords"])) == len(cited["keywords"])
+
+
+def test_only_versions_of_python_that_were_run_are_named(project: dict) -> None:
+    """docs/releasing.md says what was run on which Python; the classifiers name no other."""
+    page = (ROOT / "docs" / "releasing.md").read_text()
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert named[0] == project["requires-python"].removeprefix(">=")
+    assert [v for v in named if not re.search(rf"^\| {re.escape(v)}\.\d+ \|", page, re.MULTILINE)] == []
 
 
 def test_the_licence_is_one(project: dict) -> None:
@@ -143,6 +177,9 @@ def test_the_licence_is_one(project: dict) -> None:
         ("check", "docs/run_blocks.py"),
         ("bench", "bench/run.py"),
         ("docs", "sphinx -W"),
+        ("release", "release/wheel.py"),
+        ("wheel-check", "--demo"),
+        ("lowest", "release/lowest.py --env"),
     ],
 )
 def test_make_promises(target: str, command: str) -> None:

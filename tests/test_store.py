@@ -27,6 +27,15 @@ from neurodecode.store import Pieces, data_hash, describe, load, provenance, sav
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
+def free_strings() -> np.dtype | type:
+    """NumPy's strings of any length, where xarray can compare arrays of them (not yet in 2025)."""
+    strings = xr.Variable("x", np.array(["a"], dtype=np.dtypes.StringDType()))
+    return np.dtypes.StringDType() if strings.identical(strings.copy()) else str
+
+
+FREE = free_strings()
+
+
 def scores() -> xr.DataArray:
     rng = np.random.default_rng(0)
     return xr.DataArray(
@@ -49,7 +58,7 @@ def scores() -> xr.DataArray:
             "mixed": ("region", np.array([None, 1.5, "a", True], dtype=object)),
             "nul": ("region", np.array(["a\0b", "c", "", "\n"])),
             "wide": ("region", np.array(["é", "脳", "", "x"], dtype="<U20")),
-            "free": ("region", np.array(["a", "b", "c", "longer than others"], dtype=np.dtypes.StringDType())),
+            "free": ("region", np.array(["a", "b", "c", "longer than others"], dtype=FREE)),
             "subject": "S1",
             "session": np.int32(3),
             "tested": np.bool_(True),
