@@ -62,10 +62,13 @@ def main() -> int:
     python = args.env.resolve() / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(args.env)], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *lines], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*install, *lines], check=True)
+    subprocess.run([*install, "--no-deps", "--editable", str(ROOT)], check=True)
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     environment = {**os.environ, **one_thread, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    command = [str(python), "-m", "pytest", "-q", *args.tests]
+    # old versions warn of what newer ones mended
+    command = [str(python), "-m", "pytest", "-q", "-W", "default", *args.tests]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

@@ -201,9 +201,7 @@ def test_a_missing_label_is_refused(name, hole):
     with pytest.raises(
         ValueError, match=rf"{name} has 1 missing label\(s\) among 4, first at position 2; give"
     ):
-        fmri(
-            **{name: pd.Series(["a", "b", None, "c"]).array if hole is None else ["a", "b", hole, "c"]}
-        )
+        fmri(**{name: pd.Series(["a", "b", None, "c"]).array if hole is None else ["a", "b", hole, "c"]})
 
 
 def test_a_missing_region_is_no_region():
