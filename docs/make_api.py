@@ -44,6 +44,7 @@ MODULES = {
     "datasets.eeg_n170": "EEG of faces and houses",
     "store": "results on disk",
     "methods": "how a result was made, for a paper",
+    "report": "one page of a run",
 }
 
 PAGE = """# neurodecode.{module}: {title}

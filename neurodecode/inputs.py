@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modality", choices=MODALITIES, default="fmri", help="what the lab simulates")
     parser.add_argument("--subjects", type=int, metavar="N", help="how many subjects the lab simulates")
     parser.add_argument("--size", choices=SIZES, default="small", help="how much the lab simulates")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the lab and of permutations")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the lab and of permutations")
 
 
 def arguments(question: str | None, *, modality: str, subjects: int | None = None) -> argparse.Namespace:
@@ -105,12 +105,13 @@ def write_lab_or_haxby(result: xr.Dataset, what: str, args: argparse.Namespace) 
     stated = {k: v for k, v in vars(args).items() if k not in ("out", "haxby")}
     stamped = store.stamp(result, what=what, parameters=stated, seed=args.seed)
     path = args.out / f"{what}_{'lab' if of_lab else 'haxby'}.nc"
-    store.save(stamped.assign_attrs(simulated=of_lab), path, overwrite=True)
+    store.save(store.with_warnings(stamped.assign_attrs(simulated=of_lab)), path, overwrite=True)
     print(f"wrote {path}")
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Add ``--out``, parse the command line, and make that folder."""
+    """Add ``--out``, parse the command line, make that folder, and note the warnings of the run from here on."""
+    store.watch()
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the result files")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -151,8 +152,9 @@ def load_tested(path: Path) -> xr.Dataset:
 
 
 def write(result: xr.DataArray | xr.Dataset, data: Inputs, path: Path, *, overwrite: bool = True) -> None:
-    """Save a result, marked as simulated where the data were; a script's own older one is replaced."""
-    store.save(result.assign_attrs(simulated=data.simulated), path, overwrite=overwrite)
+    """Save a result, marked as simulated where the data were, with the run's warnings; an older one is replaced."""
+    marked = store.with_warnings(result.assign_attrs(simulated=data.simulated))
+    store.save(marked, path, overwrite=overwrite)
     print(f"wrote {path}")
 
 

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ._common import Formatter
+from .completion import add_completion
 from .decoding import add_decode, add_map, add_sweep
 from .demo import add_demo
 from .features import add_features
 from .figures import add_figure, add_info, add_methods
+from .pages import add_report
 from .prepare import add_prepare
 from .reconstruct import add_reconstruct
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; errors a user can mend are one line on standard error and exit status 2."""
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words)
+    args.typed = shlex.join(["neurodecode", *words])
     try:
-        return int(args.run(args) or 0)
+        return _run(args)
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         print(f"neurodecode {args.command}: {error}", file=sys.stderr)
         return 2
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.command == "completion":  # a shell waits for it whenever it starts: nothing is loaded
+        return int(args.run(args) or 0)
+    from .. import store
+
+    with store.noting():
+        return int(args.run(args) or 0)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="neurodecode",
         description="Interpretable ridge decoding of fMRI, EEG and MEG: per region, per time window, on the cortex.",
-        epilog="Begin with:  neurodecode demo --out demo",
+        epilog="Begin with one of these; every command shows more with --help:\n\n"
+        "  neurodecode demo --out demo\n"
+        "  neurodecode decode --subjects 1 --regions LVC HVC --out decode.nc --page\n"
+        "  neurodecode info sub-01.nc features.nc",
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"neurodecode {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -41,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     add_map(commands)
     add_reconstruct(commands)
     add_figure(commands)
+    add_report(commands)
     add_info(commands)
     add_methods(commands)
+    add_completion(commands, parser)
     return parser

@@ -7,16 +7,33 @@ import subprocess
 import sys
 from pathlib import Path
 
-FORMATTER = argparse.RawDescriptionHelpFormatter
+# The same option is told in the same words everywhere.
+OVERWRITE = "replace what --out names if it exists"
+PAGE = "leave a page beside the result too, in HTML: all about the run, for any browser"
+DEVICE = "where networks run: cpu, cuda, mps"
+LAB_SIZE = "how much the lab simulates"
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Texts as they are written, and the default of every option that has one, said alike."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        words = action.help or ""
+        default = action.default
+        silent = default in (None, False, argparse.SUPPRESS) or default == [] or "(default" in words
+        if silent or action.required or not action.option_strings:
+            return words
+        shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
+        return f"{words} (default: {shown.replace('%', '%%')})"
 
 
 def add(commands: argparse._SubParsersAction, name: str, summary: str, text: str) -> argparse.ArgumentParser:
-    """Add a subcommand with a one-line summary, and a text that shows an example."""
+    """Add a subcommand with a one-line summary, and a text that shows examples."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.\n\n{text}",
-        formatter_class=FORMATTER,
+        formatter_class=Formatter,
     )
     return parser
 

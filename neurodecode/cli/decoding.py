@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._common import add
+from ._common import OVERWRITE, PAGE, add
+from .pages import require_page_target, write_page
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from .. import inputs
 
+# Named here, not taken from the room of scores: help is shown without loading it.
+SCORES = ("profile", "pattern", "r2", "top1", "top5", "pairwise", "auc", "accuracy")
 ALPHAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
 
@@ -32,22 +35,23 @@ def _common(parser: argparse.ArgumentParser, *, score: str | None) -> None:
         help="ridge penalty on z-scored data; several: one is chosen per feature by leave-one-out",
     )
     parser.add_argument(
-        "--n-voxels", type=int, metavar="N", help="only the N most correlated voxels per feature"
+        "--n-voxels", type=int, metavar="N", help="just the N most correlated voxels of each feature; all"
     )
     parser.add_argument("--train", default="train", metavar="SPLIT", help="value of 'split' to fit on")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.nc", help="result file")
-    parser.add_argument("--overwrite", action="store_true", help="replace the result file if it exists")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.nc", help="result file to write")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+    parser.add_argument("--page", action="store_true", help=PAGE)
     if score:
         parser.add_argument("--test", default="test", metavar="SPLIT", help="value of 'split' to score on")
         parser.add_argument(
-            "--folds", help="instead: a number of folds, or a sample coordinate to leave one out"
+            "--folds",
+            metavar="N|NAME",
+            help="instead of --train and --test: a number of folds, or a sample coordinate to leave one out",
         )
         parser.add_argument(
             "--shared", nargs="+", default=[], metavar="NAME", help="labels that may be in both parts"
         )
-        parser.add_argument(
-            "--score", default=score, help="profile, pattern, r2, top1, top5, pairwise, auc, accuracy"
-        )
+        parser.add_argument("--score", default=score, metavar="NAME", help=f"one of {', '.join(SCORES)}")
         parser.add_argument(
             "--resume", metavar="FOLDER", help="keep finished pieces there and go on from them"
         )
@@ -83,11 +87,26 @@ def _scored(args: argparse.Namespace, score_of: Callable[[inputs.Inputs], xr.Dat
     """Read, score, say the means and write: what decode and sweep have in common."""
     from .. import inputs
 
-    inputs.require_target(args.out, overwrite=args.overwrite)
+    _require_targets(args)
     data = inputs.read(args)
     score = score_of(data)
     print(score.mean(("subject", "fold")).to_pandas().round(3))
     inputs.write(score, data, args.out, overwrite=args.overwrite)
+    _leave_page(args)
+
+
+def _require_targets(args: argparse.Namespace) -> None:
+    from .. import inputs
+
+    inputs.require_target(args.out, overwrite=args.overwrite)
+    if args.page:
+        require_page_target(args.out.with_suffix(".html"), overwrite=args.overwrite)
+
+
+def _leave_page(args: argparse.Namespace) -> None:
+    if args.page:
+        page, title = args.out.with_suffix(".html"), args.out.stem.replace("_", " ")
+        write_page([args.out], page, title=title, steps=[args.typed], overwrite=args.overwrite)
 
 
 def add_decode(commands: argparse._SubParsersAction) -> None:
@@ -96,9 +115,12 @@ def add_decode(commands: argparse._SubParsersAction) -> None:
         commands,
         "decode",
         "decoding accuracy per region (Fig. 7)",
-        "Refits a ridge decoder for every set of regions, feature space, subject and fold. Example:\n\n"
-        "  neurodecode decode --responses sub-*.nc --features features.nc --regions LVC HVC LVC+HVC --out decode.nc\n\n"
-        "Without --responses it runs on the simulated lab.",
+        "Refits a ridge decoder for every set of regions, feature space, subject and fold.\n"
+        "Without --responses it runs on the simulated lab. Examples:\n\n"
+        "  neurodecode decode --subjects 1 --regions LVC HVC --out decode.nc --page\n"
+        "  neurodecode decode --responses sub-*.nc --features features.nc --regions LVC HVC LVC+HVC --out decode.nc\n"
+        "  neurodecode decode --responses sub-01.zarr --features features/*.zarr --alpha 100 --n-voxels 250 \\\n"
+        "      --folds 5 --score pattern --out decode.nc",
     )
     _common(parser, score="profile")
     parser.add_argument(
@@ -130,14 +152,21 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
         commands,
         "sweep",
         "decoding accuracy over time (Fig. 9e-f)",
-        "Fits a ridge decoder in every time window of EEG or MEG epochs. Example:\n\n"
-        "  neurodecode sweep --responses sub-*-epo.fif --features features.nc --folds 5 --out sweep.nc\n\n"
-        "Without --responses it runs on the simulated lab (--modality eeg or meg).",
+        "Fits a ridge decoder in every time window of EEG or MEG epochs.\n"
+        "Without --responses it runs on the simulated lab (--modality eeg or meg). Examples:\n\n"
+        "  neurodecode sweep --modality eeg --subjects 2 --alpha 100 --step 0.1 --out sweep.nc --page\n"
+        "  neurodecode sweep --responses sub-*-epo.fif --features features.nc --folds 5 --out sweep.nc\n"
+        "  neurodecode sweep --responses sub-01.zarr --features c.nc z.nc --width 0.05 --score pairwise \\\n"
+        "      --resume pieces --out sweep.nc",
     )
     _common(parser, score="top1")
-    parser.add_argument("--width", type=float, default=0.100, help="of a window, in seconds")
-    parser.add_argument("--step", type=float, default=0.025, help="from window to window, in seconds")
-    parser.add_argument("--scheme", default="sliding", help="sliding, growing or shrinking windows")
+    parser.add_argument("--width", type=float, default=0.100, metavar="S", help="of a window, in seconds")
+    parser.add_argument(
+        "--step", type=float, default=0.025, metavar="S", help="from window to window, in seconds"
+    )
+    parser.add_argument(
+        "--scheme", default="sliding", metavar="NAME", help="of windows: sliding, growing or shrinking"
+    )
     parser.set_defaults(run=_sweep, modality="meg")
 
 
@@ -166,20 +195,26 @@ def add_map(commands: argparse._SubParsersAction) -> None:
         commands,
         "weight-map",
         "weights or forward-model patterns per voxel (Fig. 9a-c)",
-        "Fits one decoder a subject on all voxels and reduces it to (layer, voxel). Example:\n\n"
-        "  neurodecode weight-map --responses sub-01.nc --features features.nc --kind pattern --out map.nc\n\n"
-        "Draw it with: neurodecode figure map.nc --out figures",
+        "Fits one decoder on all voxels of a subject and reduces it to (layer, voxel).\n"
+        "Without --responses it runs on the simulated lab. Examples:\n\n"
+        "  neurodecode weight-map --alpha 100 --out map.nc --page\n"
+        "  neurodecode weight-map --responses sub-01.nc --features features.nc --kind pattern --out map.nc\n"
+        "  neurodecode figure map.nc --out figures",
     )
     _common(parser, score=None)
-    parser.add_argument("--kind", default="pattern", help="filter, pattern or selection")
-    parser.add_argument("--reduce", default="mean_abs", help="mean_abs, l2 or mean")
+    parser.add_argument(
+        "--kind", default="pattern", metavar="NAME", help="of map: filter, pattern or selection"
+    )
+    parser.add_argument(
+        "--reduce", default="mean_abs", metavar="NAME", help="over a layer's features: mean_abs, l2 or mean"
+    )
     parser.set_defaults(run=_weight_map, subjects=1)
 
 
 def _weight_map(args: argparse.Namespace) -> None:
     from .. import brain, folds, inputs, spatial
 
-    inputs.require_target(args.out, overwrite=args.overwrite)
+    _require_targets(args)
     data = inputs.read(args)
     if len(data.responses) != 1:
         raise ValueError(
@@ -196,3 +231,4 @@ def _weight_map(args: argparse.Namespace) -> None:
     found = spatial.weight_map(decoder, kind=args.kind, reduce=args.reduce, responses=train)
     print(found.max("voxel").to_pandas().round(4))
     inputs.write(found.rename("weight_map"), data, args.out, overwrite=args.overwrite)
+    _leave_page(args)

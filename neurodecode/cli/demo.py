@@ -7,7 +7,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from ._common import add, run_script, script_folder
+from ._common import LAB_SIZE, add, run_script, script_folder
 
 # The demo is these scripts, run one after the other: an analysis and the figure of its result.
 DEMO = (
@@ -32,13 +32,20 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
         commands,
         "demo",
         "run every analysis on simulated brains; figures and one page",
-        "Needs no file and no network. Example:\n\n  neurodecode demo --out demo\n\nthen open demo/index.html.",
+        "Needs no file and no network; takes some minutes. Examples:\n\n"
+        "  neurodecode demo --out demo\n"
+        "  neurodecode demo --size full --seed 1 --out demo-full\n\n"
+        "Then open demo/index.html.",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("demo"), help="folder for results, figures and index.html"
+        "--out",
+        type=Path,
+        default=Path("demo"),
+        metavar="FOLDER",
+        help="folder for results, figures and index.html",
     )
-    parser.add_argument("--size", choices=("small", "full"), default="small", help="how much is simulated")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the simulation and of permutations")
+    parser.add_argument("--size", choices=("small", "full"), default="small", help=LAB_SIZE)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the lab and of permutations")
     parser.set_defaults(run=_demo)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._common import add
+from ._common import DEVICE, add
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def add_features(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=list(STRUCTURE),
         metavar="LAYER",
-        help="of --model (default: %(default)s)",
+        help="of --model",
     )
     parser.add_argument(
         "--reading",
@@ -72,14 +72,10 @@ def add_features(commands: argparse._SubParsersAction) -> None:
         metavar="WORDS",
         help="for c: a .json, .csv or .tsv of captions, NSD's folder, or 'concepts' for \"a picture of ...\"",
     )
-    parser.add_argument(
-        "--text", default="lab", metavar="NAME", help="text encoder, for c (default: %(default)s)"
-    )
-    parser.add_argument("--batch", type=int, default=64, help="pictures at a time (default: %(default)s)")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="folder for the zarr folders"
-    )
+    parser.add_argument("--text", default="lab", metavar="NAME", help="text encoder, for c")
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="pictures at a time")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help=DEVICE)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write")
     parser.set_defaults(run=_features)
 
 

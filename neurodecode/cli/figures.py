@@ -34,29 +34,53 @@ def add_figure(commands: argparse._SubParsersAction) -> None:
         commands,
         "figure",
         "draw a result file",
-        "Knows what decode, sweep, weight-map, generalise and patterns write. Example:\n\n"
-        "  neurodecode figure sweep.nc --out figures",
+        "Knows what decode, sweep, weight-map and reconstruct write, and the library's calls. Examples:\n\n"
+        "  neurodecode figure sweep.nc --out figures\n"
+        "  neurodecode figure pictures/trajectory.nc --out figures",
     )
     parser.add_argument(
-        "result", type=Path, help="file written by decode, sweep, weight-map or neurodecode.save"
+        "result",
+        type=Path,
+        metavar="RESULT.nc",
+        help="file written by decode, sweep, weight-map, reconstruct or neurodecode.save",
     )
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder for the PNG and the PDF")
+    parser.add_argument(
+        "--out", type=Path, default=Path("."), metavar="FOLDER", help="folder for the PNG and the PDF"
+    )
     parser.set_defaults(run=_figure)
 
 
 def _figure(args: argparse.Namespace) -> None:
     from .. import store
 
-    dims = set(map(str, store.load(args.result).dims))
-    fitting = [
-        script for needed, script in FIGURES if needed <= dims and (needed >= REFINED or not DATA & dims)
-    ]
-    if not fitting:
+    draw(args.result, set(map(str, store.load(args.result).dims)), args.out)
+
+
+def script_for(dims: set[str]) -> str | None:
+    """Name the script that draws a result over these dimensions; None if there is none."""
+    for needed, script in FIGURES:
+        if needed <= dims and (needed >= REFINED or not DATA & dims):
+            return script
+    return None
+
+
+def draw(result: Path, dims: set[str], out: Path) -> None:
+    """Draw a result file over ``dims`` into a folder.
+
+    Raises
+    ------
+    ValueError
+        If no script draws such a result.
+    OSError
+        If the script fails.
+    """
+    script = script_for(dims)
+    if script is None:
         known = "; ".join(" x ".join(sorted(needed)) for needed, _ in FIGURES)
         raise ValueError(
             f"no figure for a result over {' x '.join(sorted(dims))}; there are figures for {known}"
         )
-    run_script(script_folder() / "figures" / f"{fitting[0]}.py", str(args.result), "--out", str(args.out))
+    run_script(script_folder() / "figures" / f"{script}.py", str(result), "--out", str(out))
 
 
 def add_info(commands: argparse._SubParsersAction) -> None:
@@ -65,10 +89,13 @@ def add_info(commands: argparse._SubParsersAction) -> None:
         commands,
         "info",
         "say what is in a file and whether it is well-formed",
-        "Reads netCDF written by neurodecode.save, mne epochs (-epo.fif) and NIfTI images. Example:\n\n"
-        "  neurodecode info sub-01.nc features.nc",
+        "Reads netCDF written by neurodecode.save, mne epochs (-epo.fif) and NIfTI images. Examples:\n\n"
+        "  neurodecode info sub-01.nc features.nc\n"
+        "  neurodecode info sub-01-epo.fif mask.nii.gz sub-01.zarr",
     )
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="files or zarr folders to look into"
+    )
     parser.set_defaults(run=_info)
 
 
@@ -90,10 +117,11 @@ def add_methods(commands: argparse._SubParsersAction) -> None:
         commands,
         "methods",
         "say how a result was made: a paragraph and a table for a paper",
-        "Reads the provenance of a file that decode, sweep, weight-map or neurodecode.save wrote. Example:\n\n"
-        "  neurodecode methods sweep.nc --form latex",
+        "Reads the provenance of a file that decode, sweep, weight-map or neurodecode.save wrote. Examples:\n\n"
+        "  neurodecode methods sweep.nc\n"
+        "  neurodecode methods sweep.nc --form latex --only table > table.tex",
     )
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=Path, metavar="RESULT.nc", help="result to tell of")
     parser.add_argument(
         "--form", choices=("markdown", "latex", "csv"), default="markdown", help="of the table"
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._common import FORMATTER, add
+from ._common import Formatter, add
 from .recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
         commands,
         "prepare",
         "responses from a public dataset's files, ready to be decoded",
-        "Nothing is downloaded. What is there and what is missing is said first. Example:\n\n"
-        "  neurodecode prepare nsd --root NSD --subject 1 --out sub-01.zarr\n\n"
+        "Nothing is downloaded. What is there and what is missing is said first. Examples:\n\n"
+        "  neurodecode prepare nsd --root NSD --subject 1 --report\n"
+        "  neurodecode prepare nsd --root NSD --subject 1 --out sub-01.zarr\n"
+        "  neurodecode prepare epochs --files sub-01_ses-*-epo.fif --normalise mvnn-time --out sub-01.zarr\n\n"
         "Stopped, it goes on when the same command is run again. Each dataset has a help of its own:\n\n"
         "  neurodecode prepare things-eeg --help",
     )
@@ -31,12 +34,20 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
         one = below.add_parser(
             name,
             help=recipe.summary,
-            description=f"{recipe.summary[0].upper()}{recipe.summary[1:]}.\n\n{recipe.text}",
-            formatter_class=FORMATTER,
+            description=f"{recipe.summary[0].upper()}{recipe.summary[1:]}.\n\n{_with_report(recipe.text)}",
+            formatter_class=Formatter,
         )
         recipe.options(one)
         _common(one, recipe)
         one.set_defaults(run=_prepare)
+
+
+def _with_report(text: str) -> str:
+    """Add to a recipe's example how its files are looked for before anything is read."""
+    lines = text.split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("  neurodecode "))
+    looked = re.sub(r"--out \S+", "--report", "\n".join(lines[first:]))
+    return f"{text}\n\nWhich of its files are there, without reading them:\n\n{looked}"
 
 
 def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
@@ -46,21 +57,20 @@ def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
         choices=NORMALISE,
         default=recipe.normalise,
         help="z-scores, or noise normalisation (MVNN) by residuals at each time, within epochs or pooled; fitted on "
-        "training samples alone (default: %(default)s)",
+        "training samples alone",
     )
     parser.add_argument(
         "--by",
         default=recipe.by,
         metavar="LABEL",
-        help="statistics of their own for each value of this label, such as session; 'none' for one set "
-        "(default: %(default)s)",
+        help="statistics of their own for each value of this label, such as session; 'none' for one set",
     )
     parser.add_argument(
         "--average",
         nargs="+",
         default=[recipe.average],
         metavar="SPLIT",
-        help="splits whose repeats are averaged; 'all', or 'none' (default: %(default)s)",
+        help="splits whose repeats are averaged; 'all', or 'none'",
     )
     parser.add_argument(
         "--test",
@@ -78,10 +88,13 @@ def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
         "--validation-by",
         default="stimulus",
         metavar="LABEL",
-        help="what stays together there: stimulus, concept (default: %(default)s)",
+        help="what stays together there: stimulus, concept",
     )
     parser.add_argument(
-        "--seed", type=int, help="draw what is held out; by default it is the last that were first shown"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="draw what is held out; by default it is the last that were first shown",
     )
     parser.add_argument("--report", action="store_true", help="only say which files are there, all of them")
 

@@ -21,11 +21,12 @@ from ..labels import require_choice
 from ..tables import FORMS
 from .kinds import sentences
 from .made import Made, read
-from .tables import escaped, rows, written
+from .tables import escaped, written
+from .tables import rows as _rows
 
 TEXTS = ("text", "markdown", "latex")
 
-__all__ = ["FORMS", "TEXTS", "paragraph", "table"]
+__all__ = ["FORMS", "TEXTS", "paragraph", "rows", "table"]
 
 Result = xr.DataArray | xr.Dataset | str | PathLike[str]
 
@@ -92,7 +93,18 @@ def table(result: Result, *, form: str = "markdown") -> str:
         As :func:`paragraph`.
     """
     require_choice(form, FORMS, what="form")
-    return written(rows(_made(result)), form=form)
+    return written(rows(result), form=form)
+
+
+def rows(result: Result) -> list[tuple[str, str]]:
+    """Return the lines of :func:`table` as pairs of item and value, not escaped.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`paragraph`.
+    """
+    return _rows(_made(result))
 
 
 def _made(result: Result) -> Made:

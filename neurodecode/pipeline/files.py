@@ -16,7 +16,7 @@ from .data import PICTURE
 def write(result: xr.Dataset, folder: Path, *, modality: str, generator: str) -> None:
     """Write pictures (PNG), the trajectory (netCDF) and metrics.csv into a folder."""
     write_pictures(result, folder)
-    store.save(result, folder / "trajectory.nc", overwrite=True)
+    store.save(store.with_warnings(result), folder / "trajectory.nc", overwrite=True)
     write_csv(result, folder / "metrics.csv", modality=modality, generator=generator)
 
 

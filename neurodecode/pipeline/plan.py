@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import inputs, reconstruction
+from .. import inputs, reconstruction, store
 from ..labels import require_choice
 
 # The shallow half of the method's six layers, where the miniature CLIP keeps the layout.
@@ -85,7 +85,8 @@ def planned(*, steps: int | None = None, **given: Any) -> Plan:
 
 
 def arguments(parser: argparse.ArgumentParser, *, n: int, steps: int | None) -> argparse.Namespace:
-    """Parse what the analyses of reconstructions on the lab share; folders that it names are made."""
+    """Parse what the analyses of reconstructions on the lab share; folders that it names are made, warnings noted."""
+    store.watch()
     parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
     parser.add_argument("--subjects", type=int, default=1)
     parser.add_argument("--size", choices=("small", "full"), default="small")

@@ -10,6 +10,7 @@ from neurodecode.store.files import load, save
 from neurodecode.store.folders import open_blocks
 from neurodecode.store.hashes import data_hash
 from neurodecode.store.kept import kept
+from neurodecode.store.noting import noting, watch, with_warnings
 from neurodecode.store.pieces import Pieces
 from neurodecode.store.stamps import provenance, stamp
 from neurodecode.store.values import describe, fingerprint
@@ -21,9 +22,12 @@ __all__ = [
     "fingerprint",
     "kept",
     "load",
+    "noting",
     "open_blocks",
     "provenance",
     "save",
     "stamp",
+    "watch",
+    "with_warnings",
     "write_text",
 ]

@@ -14,6 +14,7 @@ import xarray as xr
 
 from neurodecode.store.atomic import shown
 from neurodecode.store.hashes import data_hash
+from neurodecode.store.noting import said
 from neurodecode.store.values import describe
 
 DISTRIBUTION = "neurodecode-toolkit"
@@ -41,7 +42,7 @@ def stamp(
     Returns
     -------
     A shallow copy of the same type with the attribute ``provenance``, one JSON string that survives netCDF;
-    :func:`provenance` reads it. An older stamp is replaced.
+    :func:`provenance` reads it. An older stamp is replaced. Inside :func:`noting` it names the warnings raised so far.
 
     Examples
     --------
@@ -63,6 +64,8 @@ def stamp(
             **{name: _version(name) for name in ("numpy", "xarray", "scikit-learn")},
         },
     }
+    if (warned := said()) is not None:
+        record["warnings"] = warned
     return result.assign_attrs(provenance=json.dumps(record, allow_nan=False))
 
 
@@ -71,7 +74,8 @@ def provenance(result: xr.DataArray | xr.Dataset) -> dict[str, Any]:
 
     Returns
     -------
-    dict with what, parameters, seed, data, date, version, versions.
+    dict with what, parameters, seed, data, date, version, versions; and warnings, if the run was watched
+    (:func:`noting`).
 
     Raises
     ------

@@ -23,7 +23,12 @@ def _nsd_options(parser: argparse.ArgumentParser) -> None:
         metavar="ATLAS",
         help="'paper' (eleven regions), or atlases",
     )
-    parser.add_argument("--space", choices=("func1pt8mm", "fsaverage", "nativesurface"), default="func1pt8mm")
+    parser.add_argument(
+        "--space",
+        choices=("func1pt8mm", "fsaverage", "nativesurface"),
+        default="func1pt8mm",
+        help="volumes, or a surface",
+    )
 
 
 def _nsd_inventory(args: argparse.Namespace) -> list[Item]:

@@ -18,9 +18,7 @@ def _bids_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, metavar="FOLDER", help="the dataset's folder")
     parser.add_argument("--subject", required=True, metavar="LABEL", help="with or without sub-")
     parser.add_argument("--task", required=True, metavar="LABEL", help="with or without task-")
-    parser.add_argument(
-        "--stimulus", default="stim_file", metavar="COLUMN", help="of events.tsv (default: %(default)s)"
-    )
+    parser.add_argument("--stimulus", default="stim_file", metavar="COLUMN", help="of events.tsv")
     parser.add_argument("--sessions", nargs="+", metavar="LABEL", help="just these; all")
     parser.add_argument("--runs", nargs="+", metavar="LABEL", help="just these; all")
     parser.add_argument("--columns", nargs="+", default=[], metavar="COLUMN", help="further ones to keep")
@@ -37,9 +35,7 @@ def _fmri_options(parser: argparse.ArgumentParser) -> None:
         "--region", nargs=2, action="append", metavar=("NUMBER", "NAME"), help="of --atlas; once for each"
     )
     add_window(parser, default=(4.0, 8.0), what="whose volumes are averaged, in seconds from onset")
-    parser.add_argument(
-        "--detrend", type=int, default=1, metavar="DEGREE", help="0 for none (default: %(default)s)"
-    )
+    parser.add_argument("--detrend", type=int, default=1, metavar="DEGREE", help="0 for none")
     parser.add_argument("--standardise", action="store_true", help="divide by the SD of each run")
 
 
@@ -117,7 +113,7 @@ def _pair(given: list[float] | None) -> Any:
 
 def _epochs_options(parser: argparse.ArgumentParser) -> None:
     add_files(parser, what="one subject's -epo.fif files, one a session or run")
-    parser.add_argument("--subject", metavar="NAME")
+    parser.add_argument("--subject", metavar="NAME", help="as it is to be called")
     parser.add_argument("--channels", nargs="+", metavar="NAME", help="just these; all good ones")
 
 
@@ -141,9 +137,7 @@ def _haxby_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subject", type=int, metavar="N", help="1 to 6; leave it out for the slice of PyMVPA"
     )
-    parser.add_argument(
-        "--mask", default="vt", metavar="NAME", help="vt, face, house ... (default: %(default)s)"
-    )
+    parser.add_argument("--mask", default="vt", metavar="NAME", help="vt, face, house ...")
     parser.add_argument("--blocks", action="store_true", help="means of blocks, one a category and run")
 
 
