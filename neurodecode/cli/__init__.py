@@ -32,8 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.command == "completion":  # a shell waits for it whenever it starts: nothing is loaded
-        return int(args.run(args) or 0)
     from .. import store
 
     with store.noting():

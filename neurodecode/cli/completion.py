@@ -1,6 +1,6 @@
 """``neurodecode completion``: what a shell needs to complete commands, options, choices and files.
 
-The script is made of the command's own parser, once: completing starts no Python. bash is written in full; zsh runs the
+The script is made of the command's own parser, once; completing itself starts no Python. bash is written in full; zsh runs the
 same through its own bashcompinit; fish has a line for each command and option.
 """
 

@@ -1,0 +1,166 @@
+"""The command's help teaches by example: every example parses; options are told alike; shells complete both."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from neurodecode import cli
+from neurodecode.cli import completion
+
+PARSER = cli._parser()
+PLACES = dict(completion._walk(completion._place("", PARSER)))
+COMMANDS = [words for words in PLACES if words]
+# Options that are the same thing wherever they stand.
+ALIKE = (
+    "--overwrite",
+    "--page",
+    "--device",
+    "--modality",
+    "--alpha",
+    "--train",
+    "--score",
+    "--normalise",
+    "--folds",
+)
+CHOSEN = re.compile(r"\(default: (.*?)\)", re.DOTALL)
+
+
+def help_of(words: tuple[str, ...], capsys, monkeypatch) -> str:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*words, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def examples(text: str) -> list[str]:
+    """Lines of a help that show a command, those that go on over several lines joined."""
+    joined = text.replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.startswith("  neurodecode ")]
+
+
+@pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
+def test_every_help_shows_examples_that_parse(words, capsys, monkeypatch):
+    text = help_of(words, capsys, monkeypatch)
+    shown = examples(text)
+    assert len(shown) >= 2
+    assert any(line.startswith(" ".join(["neurodecode", *words])) for line in shown)
+    for line in shown:
+        typed = shlex.split(line.split(" > ")[0], comments=True)
+        if "--help" not in typed:
+            assert PARSER.parse_args(typed[1:]).command == typed[1]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_option_is_told_in_one_style(words, capsys, monkeypatch):
+    place = PLACES[words]
+    for one in place.arguments:
+        assert one.help, f"{one.flags} says nothing"
+        assert not re.search(r"[^.]\.$", one.help), one.help
+        assert not re.match("[A-Z][a-z]+ ", one.help), one.help
+    text = help_of(words, capsys, monkeypatch)
+    assert "%(" not in text
+    for default in CHOSEN.findall(text):
+        assert not re.search(r"[\[\]']|None|False", default), default
+
+
+def test_the_same_option_has_the_same_words():
+    said: dict[str, set[str]] = {}
+    for place in PLACES.values():
+        for one in place.arguments:
+            for flag in one.flags:
+                said.setdefault(flag, set()).add(one.help)
+    assert {flag: len(said[flag]) for flag in ALIKE} == dict.fromkeys(ALIKE, 1)
+
+
+def test_an_option_without_words_would_be_found():
+    found = completion._place("", PARSER).below["decode"].arguments
+    assert {f for one in found for f in one.flags} >= {"--responses", "--regions", "--page", "--help"}
+
+
+# ----------------------------------------------------------------------------------------------------- completion
+def script(shell: str, capsys) -> str:
+    assert cli.main(["completion", shell]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def complete(tmp_path, capsys):
+    """Let bash complete words in a folder with two files and a folder."""
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    (tmp_path / "script").write_text(script("bash", capsys))
+    here = tmp_path / "here"
+    (here / "folder one").mkdir(parents=True)
+    for name in ("sub-01.nc", "sub-02.nc"):
+        (here / name).touch()
+
+    def asked(*typed: str) -> list[str]:
+        words = " ".join(map(shlex.quote, ["neurodecode", *typed]))
+        code = f"source ../script; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _neurodecode\n"
+        code += 'printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(
+            ["bash", "--norc", "-c", code], cwd=here, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return [line for line in done.stdout.splitlines() if line]
+
+    return asked
+
+
+def test_bash_completes_commands_options_choices_and_files(complete):
+    assert complete("sw") == ["sweep"]
+    assert complete("") == list(PLACES[()].below)
+    assert complete("sweep", "--st") == ["--step"]
+    assert complete("--ver") == ["--version"]
+    assert complete("sweep", "--modality", "") == ["fmri", "eeg", "meg"]
+    assert complete("prepare", "nsd", "--space", "fs") == ["fsaverage"]
+    assert complete("prepare", "thi") == [
+        "things-eeg",
+        "things-eeg-published",
+        "things-meg",
+        "things-meg-raw",
+    ]
+    assert complete("completion", "") == ["bash", "zsh", "fish"]
+    files = ["sub-01.nc", "sub-02.nc"]
+    assert complete("decode", "--responses", "sub") == files
+    assert complete("decode", "--responses", "sub-01.nc", "sub") == files
+    assert complete("figure", "sub") == files
+    assert complete("decode", "--resume", "") == ["folder one"]
+    assert complete("decode", "--subjects", "") == []
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_bash_offers_every_option_of_every_command(complete, words):
+    every = {flag for one in PLACES[words].arguments for flag in one.flags}
+    assert set(complete(*words, "-")) == every
+
+
+def test_a_value_is_no_command_and_an_option_ends_after_its_value(complete):
+    assert complete("decode", "--out", "sweep", "--wid") == []
+    assert "--regions" in complete("decode", "--modality", "eeg", "")
+    assert complete("decode", "--overwrite", "--reg") == ["--regions"]
+
+
+def test_zsh_runs_what_bash_runs(capsys):
+    bash, zsh = script("bash", capsys), script("zsh", capsys)
+    assert zsh.endswith(bash)
+    assert "bashcompinit" in zsh.removesuffix(bash)
+
+
+def test_fish_has_a_line_for_every_command_and_option(capsys):
+    lines = script("fish", capsys).splitlines()[2:]
+    count = sum(len(p.arguments) + len(p.below) for p in PLACES.values())
+    assert len(lines) == count
+    for line in lines:
+        assert shlex.split(line.replace("\\'", ""))[:4:3] == ["complete", "-n"] or line.startswith(
+            "complete -c neurodecode -n '"
+        )
+    assert any("-a sweep -d 'decoding accuracy over time (Fig. 9e-f)'" in line for line in lines)
+    assert any("-l modality -x -a 'fmri eeg meg'" in line for line in lines)
