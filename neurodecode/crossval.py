@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from sklearn.base import clone
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import brain, lazy, store
 from .brain.subjects import Features, Responses

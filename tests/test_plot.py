@@ -1117,3 +1117,19 @@ def test_transfer_panels_share_their_colours():
     assert [ax.get_title(loc="left") for ax in panels] == ["c", "z"]
     assert panels[0].images[0].get_clim() == panels[1].images[0].get_clim()
     assert "cross-validated" in words(figure)
+
+
+def test_the_style_leaves_a_notebook_showing_figures():
+    """The first figure of a notebook makes matplotlib interactive; the next one is shown only if it stays so."""
+    before, size = matplotlib.is_interactive(), matplotlib.rcParams["font.size"]
+    try:
+        matplotlib.interactive(False)
+        with nd_plot.style():
+            matplotlib.interactive(True)
+        assert matplotlib.is_interactive()
+        with pytest.raises(KeyError), nd_plot.style():
+            raise KeyError
+        assert matplotlib.is_interactive()
+        assert matplotlib.rcParams["font.size"] == size
+    finally:
+        matplotlib.interactive(before)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from scipy import sparse
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import brain, store
 from ..crossval import Features

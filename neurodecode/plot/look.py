@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -67,7 +67,8 @@ _WORDS = {
 }
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """Give the style sheet as a context: figures made inside it look like the toolkit's own.
 
     Returns
@@ -82,7 +83,17 @@ def style() -> AbstractContextManager[None]:
     """
     import matplotlib.style
 
-    return matplotlib.style.context(str(Path(__file__).with_name("neurodecode.mplstyle")))
+    sheet = str(Path(__file__).with_name("neurodecode.mplstyle"))
+    interactive = matplotlib.is_interactive()
+    try:
+        with matplotlib.style.context(sheet):
+            try:
+                yield
+            finally:
+                # The first figure of a notebook turns this on; were it put back, no later one would be shown.
+                interactive = matplotlib.is_interactive()
+    finally:
+        matplotlib.interactive(interactive)
 
 
 def save(figure: Figure, path: str | Path) -> tuple[Path, Path]:

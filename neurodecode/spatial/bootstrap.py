@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 from sklearn.base import clone
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import store
 from ..labels import (

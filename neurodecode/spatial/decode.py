@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import brain, store
 from ..crossval import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from sklearn.base import clone
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import inference, store
 from ..crossval import fits_several

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import store
 from ..crossval import Features, Group, Responses, Task, describe, finite_mean, identity, tasks

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import folds, store
 from ..crossval import finite_mean
