@@ -133,6 +133,8 @@ def test_a_page_holds_every_section_and_needs_nothing_else(score, figure, tmp_pa
     assert score.attrs["units"] in text
     assert ["each decoder.alpha", "7.5"] in [[t for t, _ in row] for row in reader.cells]
     assert "Simulated" not in text
+    levels = [int(t[1]) for t in heads if t in ("h1", "h2", "h3")]
+    assert levels == [1, 2, 2, 2, 2, 2], "no level of headings is skipped"
 
 
 def test_the_numbers_are_those_of_the_result(score, tmp_path):
@@ -454,3 +456,12 @@ def test_figures_given_go_to_the_result_they_are_named_after(files, figure, scor
     assert "a long-c" in second
     assert run("report", *results, "--figures", files / "other.png", "--out", files / "y.html") == 2
     assert "bear the name of none of the 2 results 'a', 'a_long'" in capsys.readouterr().err
+
+
+def test_a_script_is_watched_from_its_first_line_on(score, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["script.py", "--out", str(tmp_path)])
+    with warnings.catch_warnings(record=True):
+        args = inputs.arguments("What?", modality="fmri")
+        warnings.warn("few subjects", UserWarning, stacklevel=1)
+        inputs.write(score, inputs.Inputs({}, {}, {}), args.out / "made.nc")
+    assert nd.store.provenance(nd.load(tmp_path / "made.nc"))["warnings"] == ["UserWarning: few subjects"]

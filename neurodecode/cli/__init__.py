@@ -24,18 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     args.typed = shlex.join(["neurodecode", *words])
+    from .. import store
+
     try:
-        return _run(args)
+        with store.noting():
+            return int(args.run(args) or 0)
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         print(f"neurodecode {args.command}: {error}", file=sys.stderr)
         return 2
-
-
-def _run(args: argparse.Namespace) -> int:
-    from .. import store
-
-    with store.noting():
-        return int(args.run(args) or 0)
 
 
 def _parser() -> argparse.ArgumentParser:

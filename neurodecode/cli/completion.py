@@ -1,7 +1,7 @@
 """``neurodecode completion``: what a shell needs to complete commands, options, choices and files.
 
-The script is made of the command's own parser, once; completing itself starts no Python. bash is written in full; zsh runs the
-same through its own bashcompinit; fish has a line for each command and option.
+The script is made of the command's own parser, once; completing itself starts no Python. bash is written in full;
+zsh runs the same through its own bashcompinit; fish has a line for each command and option.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ def read(part: Part) -> Told:
 
 def section(told: Told, anchor: str, *, heading: bool = True) -> Html:
     """Write the section of a result; the only one of a page has the page's own heading."""
+    level = "h3" if heading else "h2"
     marks = [badge("Simulated data")] if told.simulated else []
     return element(
         "section",
@@ -76,13 +77,13 @@ def section(told: Told, anchor: str, *, heading: bool = True) -> Html:
         _warnings(told.warnings),
         *(_figure(one, told) for one in told.pictures),
         *([element("p", told.part.remark, class_="quiet")] if told.part.remark else []),
-        element("h3", "Numbers"),
+        element(level, "Numbers", class_="part"),
         *(_table(one) for one in _numbers(told)),
-        element("h3", "Methods"),
+        element(level, "Methods", class_="part"),
         *_methods(told.stamps),
-        element("h3", "Settings"),
+        element(level, "Settings", class_="part"),
         *_settings(told.stamps),
-        element("h3", "Provenance"),
+        element(level, "Provenance", class_="part"),
         *_provenance(told.stamps),
         id=anchor,
     )
