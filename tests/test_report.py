@@ -307,6 +307,7 @@ def test_tidy_finds_no_fault(score, figure, tmp_path):
 # ------------------------------------------------------------------------------------------------------- warnings
 def test_warnings_are_kept_once_and_still_shown(score):
     with warnings.catch_warnings(record=True) as shown, nd.store.noting() as said:
+        warnings.simplefilter("always")
         for words in ("few", "few", "many"):
             warnings.warn(words, UserWarning, stacklevel=1)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
