@@ -74,9 +74,10 @@ table7: $(STAMP)
 
 docs: $(STAMP)
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PY) docs/check_site.py --no-browser
 	@echo "docs/_build/html/index.html"
 
-# every Python block of README.md and docs/ is run as it stands
+# the code of README.md and docs/ is run as it stands, and what takes hours or a dataset held against what it names
 docs-code: $(STAMP)
 	$(ONE_THREAD) $(PY) docs/run_blocks.py
 
