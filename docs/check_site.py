@@ -149,7 +149,7 @@ def browser_faults(program: str, site: Path) -> tuple[list[str], int]:
         options = [
             "--enable-logging=stderr",
             "--v=0",
-            "--virtual-time-budget=20000",
+            f"--virtual-time-budget={1000 + 200 * len(jobs)}",
             "--window-size=1300,1000",
         ]
         done = _chromium(program, folder, *options, "--dump-dom", viewer.as_uri())
