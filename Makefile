@@ -73,7 +73,7 @@ table7: $(STAMP)
 	$(ONE_THREAD) $(PY) figures/fitters.py results/table_7.nc --out results
 
 docs: $(STAMP)
-	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PY) -m sphinx -W --keep-going -q -a -b html docs docs/_build/html
 	$(PY) docs/check_site.py --no-browser
 	@echo "docs/_build/html/index.html"
 

@@ -189,6 +189,15 @@ def _shot(program: str, page: str, out: Path, scheme: int, size: tuple[int, int]
         look = f"--blink-settings=preferredColorScheme={scheme}"
         window = f"--window-size={max(size[0], 500)},{size[1]}"
         _chromium(program, folder, look, window, f"--screenshot={out.resolve()}", viewer.as_uri())
+    _cropped(out, size)
+
+
+def _cropped(out: Path, size: tuple[int, int]) -> None:
+    from PIL import Image
+
+    with Image.open(out) as image:
+        cut = image.crop((0, 0, *size))
+    cut.save(out)
 
 
 def _chromium(program: str, folder: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -37,6 +37,7 @@ numpydoc_show_class_members = False  # methods are shown where they are, not in 
 numpydoc_xref_param_type = False
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"neurodecode {release}"
 html_static_path = ["_static"]
 html_css_files = ["neurodecode.css"]

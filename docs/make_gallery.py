@@ -66,7 +66,7 @@ def _entry(script: Path, figures: list[Path]) -> str:
     title, _, note = question.replace("\n", " ").partition("? ")
     said = [p for p in rest.split("\n\n") if p and not p.startswith("    ")]
     said = [re.sub(r":$", ".", paragraph) for paragraph in said[:1]]  # what follows it stays in the script
-    commands = COMMAND.findall(text)
+    commands = COMMAND.findall(text) or [f"python analyses/{script.name}"]
     drawn = script.parent.parent / "figures" / script.name
     last = f"Drawn by `figures/{drawn.name}`." if drawn.exists() else ""
     parts = [f"## {title.rstrip('?')}?", note, *said, *_images(figures), _shell(commands), last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 
 import check_site  # noqa: E402
+import make_gallery  # noqa: E402
 import run_blocks  # noqa: E402
 from pages import blocks, pages  # noqa: E402
 
@@ -93,6 +95,31 @@ def test_blocks_share_names_and_a_folder_and_failures_name_the_line(tmp_path: Pa
     assert "line 23: the bash block" in str(
         run_blocks.run(page_of(tmp_path, f"{text}\n<!-- run -->\n```bash\nfalse\n```"))
     )
+
+
+def test_the_gallery_has_every_analysis_its_commands_and_its_figures(tmp_path: Path) -> None:
+    for folder in ("analyses", "figures"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    docs, demo = tmp_path / "docs", tmp_path / "results" / "demo"
+    docs.mkdir()
+    (docs / "images").symlink_to(ROOT / "docs" / "images")
+    demo.mkdir(parents=True)
+    (demo / "reconstruction_choices_keep.png").write_bytes(b"")
+    assert [path.name for path in make_gallery.write(docs)] == ["reconstruction_choices_keep.png"]
+    sections = (docs / "gallery.md").read_text().split("\n## ")[1:]
+    scripts = sorted((ROOT / "analyses").glob("*.py"))
+    assert len(sections) == len(scripts)
+    shown = {}
+    for script, section in zip(scripts, sections, strict=True):
+        assert section.partition("?")[0] in script.read_text().replace("\n", " ")
+        assert f"python analyses/{script.name}" in section
+        for image in re.findall(r"!\[.*?\]\((.*?)\)", section):
+            shown[image] = script.stem
+            assert (docs / image).exists()
+    assert shown["_gallery/reconstruction_choices_keep.png"] == "reconstruction_choices"
+    assert shown["images/reconstruction.png"] == "reconstruct"
+    assert shown["images/table_7.png"] == "fitters"
+    assert run_blocks.check(docs / "gallery.md") == []
 
 
 BROKEN = {
