@@ -78,7 +78,7 @@ def _docstring(script: Path) -> str:
 
 
 def _images(figures: list[Path]) -> list[str]:
-    return [f"![{_plain(path).replace('_', ' ')}]({path.as_posix()})" for path in figures]
+    return [f"![{_plain(path).replace('_', ' ')} (simulated data)]({path.as_posix()})" for path in figures]
 
 
 def _shell(commands: list[str]) -> str:
