@@ -57,7 +57,7 @@ def test_a_wrong_command_line_is_found(tmp_path: Path, line: str, said: str) -> 
 
 def test_commands_within_lines_and_indented_ones_are_found(tmp_path: Path) -> None:
     faults = run_blocks.check(
-        page_of(tmp_path, "Take `make dem`, or\n\n    neurodecode dem\n\nand `neurodecode sweep`.")
+        page_of(tmp_path, "Take `make dem`, or\n\n    neurodecode dem\n\nand `neurodecode sweep --score r2`.")
     )
     assert len(faults) == 2
 
