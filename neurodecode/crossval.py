@@ -357,7 +357,7 @@ def pieced(
     ``function(task, jobs)`` yields their results in order. Where the data are dask arrays and a client of
     dask.distributed is active, its workers take runs of neighbouring jobs and read what they need by themselves.
     """
-    missing = [name for name in jobs if pieces is None or name not in pieces]
+    missing = [name for name in jobs if pieces is None or pieces.lacks(name)]
     bar.update(len(jobs) - len(missing))
     client = lazy.cluster(task.responses, *task.spaces.values())
     runs = _runs(missing, lazy.workers(client)) if client else [missing]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,14 +183,8 @@ def require_target(path: Path, *, overwrite: bool) -> None:
         raise ValueError(f"--out {path} must end in .nc, got {path.suffix!r}; e.g. {path.with_suffix('.nc')}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"--out {path} exists already; give --overwrite to replace it, or another name")
-    barrier = next((p for p in path.parents if p.exists() and not p.is_dir()), None)
-    if barrier is not None:
-        raise NotADirectoryError(f"--out {path} cannot be written: {barrier} is a file, not a folder")
+    store.require_writable(path.parent, who="--out")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"--out {path}: the folder {path.parent} is not writable by you; choose another"
-        )
 
 
 def titled(title: str, result: xr.DataArray | xr.Dataset) -> str:

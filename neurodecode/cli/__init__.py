@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ._common import Formatter
 from .completion import add_completion
+from ._stop import said, stoppable
 from .decoding import add_decode, add_map, add_sweep
 from .demo import add_demo
 from .features import add_features
@@ -20,15 +21,22 @@ from .reconstruct import add_reconstruct
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; errors a user can mend are one line on standard error and exit status 2."""
+    """Run the command; errors a user can mend are one line on standard error and exit status 2.
+
+    Told to stop (Ctrl-C, SIGTERM) it tidies up, says what was kept and exits with 128 and the signal's number.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     args.typed = shlex.join(["neurodecode", *words])
     from .. import store
 
     try:
-        with store.noting():
+        with stoppable(), store.noting():
             return int(args.run(args) or 0)
+    except KeyboardInterrupt as stop:
+        told, status = said(stop, args)
+        print(f"neurodecode {args.command}: {told}", file=sys.stderr)
+        return status
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         print(f"neurodecode {args.command}: {error}", file=sys.stderr)
         return 2

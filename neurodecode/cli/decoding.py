@@ -85,9 +85,11 @@ def _split(args: argparse.Namespace) -> dict[str, Any]:
 
 def _scored(args: argparse.Namespace, score_of: Callable[[inputs.Inputs], xr.DataArray]) -> None:
     """Read, score, say the means and write: what decode and sweep have in common."""
-    from .. import inputs
+    from .. import inputs, store
 
     _require_targets(args)
+    if args.resume is not None and not Path(args.resume).exists():
+        store.require_writable(args.resume, who="--resume")
     data = inputs.read(args)
     score = score_of(data)
     print(score.mean(("subject", "fold")).to_pandas().round(3))

@@ -80,11 +80,14 @@ def add_features(commands: argparse._SubParsersAction) -> None:
 
 
 def _features(args: argparse.Namespace) -> None:
-    from .. import vision
+    from .. import store, vision
     from ..datasets import stimuli
 
     if not (args.model or args.latents or args.captions):
         raise ValueError("give --model for layers, --latents for z, --captions for c, or several of them")
+    named = {"layers": args.model, "z": args.latents, "c": args.captions}
+    if not all((args.out / f"{name}.zarr").exists() for name, given in named.items() if given):
+        store.require_writable(args.out, who="--out")
     labels = _shown(args.responses)
     images = stimuli.images(
         args.images, only=None if labels is None else labels["stimulus"].values, size=args.size

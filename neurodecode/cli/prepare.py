@@ -100,12 +100,15 @@ def _common(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> int:
+    from .. import store
     from ..datasets import prepared
     from ..datasets._inventory import report, require_all
 
     recipe = RECIPES[args.dataset]
     if not args.report and (args.out is None or args.out.suffix != ".zarr"):
         raise ValueError(f"--out must name a folder that ends in .zarr, got {args.out}; e.g. sub-01.zarr")
+    if not args.report and not args.out.exists():
+        store.require_writable(args.out.parent, who="--out")
     items = recipe.inventory(args)
     print(report(items, every=args.report), flush=True)
     if args.report:

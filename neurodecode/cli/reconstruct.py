@@ -78,10 +78,11 @@ def add_reconstruct(commands: argparse._SubParsersAction) -> None:
 
 
 def _reconstruct(args: argparse.Namespace) -> None:
-    from .. import pipeline, reconstruction, vision
+    from .. import pipeline, reconstruction, store, vision
 
     if args.n < 2:
         raise ValueError(f"--n must be at least 2 for standard errors and identification, got {args.n}")
+    store.require_writable(args.out, who="--out")
     if args.page:
         require_page_target(args.out / "index.html", overwrite=True)
     plan = pipeline.planned(

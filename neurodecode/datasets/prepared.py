@@ -87,8 +87,12 @@ def write(
         if not _begun(trials):
             size = 4 * (responses.size + labels[SAMPLE].size * int(np.prod(responses.shape[1:])))
             blocks.require_disk(target.parent, size, what=f"preparing {target.name}")
-        blocks.make(_copying(responses, said, data), trials, _parts(responses), progress=progress)
-        responses = responses.copy(data=folders.open_blocks(trials, lazily=True).data)
+        try:
+            blocks.make(_copying(responses, said, data), trials, _parts(responses), progress=progress)
+            responses = responses.copy(data=folders.open_blocks(trials, lazily=True).data)
+        except (FileNotFoundError, ValueError):
+            if not target.exists():
+                raise  # otherwise another process has finished it, and removed the trials, meanwhile
     work = _making(responses, normalise, splits, labels=labels, parameters=said, data=data, files=files)
     width = _width(responses, normalise)
     blocks.make(work, target, blocks.batches(responses.shape[-1], width), progress=progress)

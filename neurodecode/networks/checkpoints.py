@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import store
 from ..store.atomic import part_name, publish
+from ..store.places import cannot_write
 
 # A state is written when the last one is so old; a run goes on from it to the same weights, whenever it was.
 SECONDS = 30.0
@@ -41,12 +42,23 @@ class Checkpoint:
         self.file = pathlib.Path(folder) / "state.safetensors"
         self.written = time.monotonic()
 
+    def require_writable(self) -> None:
+        """Refuse a folder that could not take a state: better now than after an epoch."""
+        store.require_writable(self.file.parent, who="the folder of the training's state")
+
     def due(self) -> bool:
         """Whether it is time to write."""
         return time.monotonic() - self.written >= SECONDS
 
     def save(self, tensors: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        """Write tensors by name, and a record of plain data."""
+        """Write tensors by name, and a record of plain data.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written: why, what is free, what is kept, and the remedy.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         part = part_name(self.file)
@@ -54,6 +66,13 @@ class Checkpoint:
         try:
             save_file(plain, str(part), metadata={"record": json.dumps(record)})
             publish(part, self.file, overwrite=True)
+        except (OSError, SafetensorError) as error:
+            kept = (
+                "the state that was written before is kept"
+                if self.file.exists()
+                else "nothing was left there"
+            )
+            raise cannot_write(self.file, error, kept=kept) from error
         finally:
             part.unlink(missing_ok=True)
         self.written = time.monotonic()

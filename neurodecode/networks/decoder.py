@@ -334,9 +334,7 @@ class NetworkDecoder(BaseEstimator):
     def _checkpoint(self, responses: xr.DataArray, features: xr.DataArray) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        parameters = {
-            k: v for k, v in self.get_params(deep=False).items() if k not in ("checkpoint", "device")
-        }
+        parameters = {k: v for k, v in self._parameters().items() if k != "device"}
         data = store.data_hash(responses, features)
         key = {
             "what": _WHAT,
@@ -362,9 +360,11 @@ class NetworkDecoder(BaseEstimator):
             coords={"epoch": np.arange(loss.size)},
         )
         data = {"responses": responses, "features": features}
-        return store.stamp(
-            found, what=_WHAT, parameters=self.get_params(deep=False), seed=self.seed, data=data
-        )
+        return store.stamp(found, what=_WHAT, parameters=self._parameters(), seed=self.seed, data=data)
+
+    def _parameters(self) -> dict[str, Any]:
+        """All parameters but where the state is kept, which decides no value."""
+        return {k: v for k, v in self.get_params(deep=False).items() if k != "checkpoint"}
 
     # --- using -------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,8 @@ class Training:
         if checkpoint is not None and (found := checkpoint.load()) is not None:
             self._restore(*found)
         first = len(progress.history)
+        if checkpoint is not None and first < plan.epochs and not progress.exhausted(plan):
+            checkpoint.require_writable()
         with tqdm(total=plan.epochs, initial=first, desc=plan.name, disable=None, leave=False) as bar:
             while len(progress.history) < plan.epochs and not progress.exhausted(plan):
                 self._epoch(len(progress.history))

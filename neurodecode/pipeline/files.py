@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,16 @@ def write_csv(result: xr.Dataset, path: Path, *, modality: str, generator: str) 
         value = value.expand_dims(subject=[result.attrs["subject"]])
     n = value.sizes[SAMPLE]
     mean, sem = value.mean(SAMPLE), value.std(SAMPLE, ddof=1) / np.sqrt(n)
-    with path.open("w", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(["modality", "subject", "generator", "stage", "metric", "mean", "sem", "n"])
-        for subject in value["subject"].values:
-            for stage in value["stage"].values:
-                for metric in value["metric"].values:
-                    cell = {"subject": subject, "stage": stage, "metric": metric}
-                    numbers = [f"{float(v.sel(cell)):.6g}" for v in (mean, sem)]
-                    table.writerow([modality, subject, generator, stage, metric, *numbers, n])
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["modality", "subject", "generator", "stage", "metric", "mean", "sem", "n"])
+    for subject in value["subject"].values:
+        for stage in value["stage"].values:
+            for metric in value["metric"].values:
+                cell = {"subject": subject, "stage": stage, "metric": metric}
+                numbers = [f"{float(v.sel(cell)):.6g}" for v in (mean, sem)]
+                table.writerow([modality, subject, generator, stage, metric, *numbers, n])
+    store.write_text(path, text.getvalue(), overwrite=True)
 
 
 def write_pictures(result: xr.Dataset, folder: Path) -> None:
@@ -47,4 +49,6 @@ def write_pictures(result: xr.Dataset, folder: Path) -> None:
         here.mkdir(parents=True, exist_ok=True)
         values = result[key].transpose(SAMPLE, *PICTURE).values
         for name, picture in zip(result[STIMULUS].values, values, strict=True):
-            Image.fromarray((255 * picture.clip(0, 1)).round().astype(np.uint8)).save(here / f"{name}.png")
+            content = io.BytesIO()
+            Image.fromarray((255 * picture.clip(0, 1)).round().astype(np.uint8)).save(content, "PNG")
+            store.write_bytes(here / f"{name}.png", content.getvalue(), overwrite=True)

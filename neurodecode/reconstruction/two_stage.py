@@ -219,7 +219,7 @@ class TwoStage:
     ) -> dict[int, xr.Dataset]:
         """Refine one batch, or read what was finished before; a batch that is not whole is made again."""
         names = {i: f"picture-{i:05d}" for i in here.tolist()}
-        if pieces is not None and all(name in pieces for name in names.values()):
+        if pieces is not None and not any(pieces.lacks(name) for name in names.values()):
             return {i: cast(xr.Dataset, pieces.load(name)) for i, name in names.items()}
         path, terms = self._refined(whole, here, frames)
         found = {i: _piece(path, row, terms, frames) for row, i in enumerate(here.tolist())}

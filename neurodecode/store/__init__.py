@@ -5,13 +5,14 @@ string, complex numbers ...) is written in a form that it can, and one JSON attr
 how to put it back. Nothing is pickled and nothing in a file is ever executed.
 """
 
-from neurodecode.store.atomic import write_text
+from neurodecode.store.atomic import write_bytes, write_text
 from neurodecode.store.files import load, save
 from neurodecode.store.folders import open_blocks
 from neurodecode.store.hashes import data_hash
 from neurodecode.store.kept import kept
 from neurodecode.store.noting import noting, watch, with_warnings
 from neurodecode.store.pieces import Pieces
+from neurodecode.store.places import require_writable
 from neurodecode.store.stamps import provenance, stamp
 from neurodecode.store.values import describe, fingerprint
 
@@ -25,9 +26,11 @@ __all__ = [
     "noting",
     "open_blocks",
     "provenance",
+    "require_writable",
     "save",
     "stamp",
     "watch",
     "with_warnings",
+    "write_bytes",
     "write_text",
 ]

@@ -8,8 +8,10 @@ import pathlib
 import re
 import secrets
 import socket
-import time
+import tempfile
 from collections.abc import Iterable
+
+from neurodecode.store.places import cannot_write, require_writable
 
 STALE_SECONDS = 24 * 3600.0
 SEAL = b"\nneurodecode sha256 "
@@ -28,8 +30,7 @@ def writable_target(path: str | os.PathLike[str], *, overwrite: bool) -> pathlib
         )
     if not target.parent.is_dir():
         raise NotADirectoryError(f"{target.parent} is a file, so {target.name} cannot be written inside it")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"the folder {target.parent} is not writable by you; choose another folder")
+    require_writable(target.parent, who=f"{target.name} in")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{path} already exists; use overwrite=True to replace it, or another name")
     return target
@@ -39,7 +40,8 @@ def part_name(target: pathlib.Path) -> pathlib.Path:
     """Choose the name that a file bears until it is whole."""
     # Host and process are in the name, so that another process can tell a leftover from work going on.
     stem = hashlib.sha256(target.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return target.with_name(f".{stem}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    pid = os.getpid()
+    return target.with_name(f".{stem}.{_host()}.{pid}.{_began(pid)}-{secrets.token_hex(4)}.part")
 
 
 def _host() -> str:
@@ -50,29 +52,40 @@ def remove_stale_parts(folder: pathlib.Path, *, stem: str | None = None) -> None
     """Remove what killed writers left behind: for one file name, or for the whole folder."""
     wanted = "*" if stem is None else hashlib.sha256(stem.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     for part in folder.glob(f".{wanted}.*.*.*.part"):
-        host, pid = part.name.split(".")[2:4]
+        host, pid, token = part.name.split(".")[2:5]
         if host == _host() and pid.isdigit():
-            stale = not _alive(int(pid))
+            stale = not _alive(int(pid), token.partition("-")[0])
         else:
             stale = _age(part) > STALE_SECONDS
         if stale:
             part.unlink(missing_ok=True)
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: int, began: str) -> bool:
+    """Whether a process is there and is the one that began then: numbers are used again, in containers at once."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return True
+    return _began(pid) == began
+
+
+def _began(pid: int) -> str:
+    """When a process began, in clock ticks since the machine did, which no change of the clock moves; "" if unknown."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _age(part: pathlib.Path) -> float:
+    """Seconds since a file was written, by the clock of its disk: this machine's may be off."""
     try:
-        return time.time() - part.stat().st_mtime
-    except FileNotFoundError:
+        with tempfile.NamedTemporaryFile(dir=part.parent, prefix=".now.") as fresh:
+            return os.fstat(fresh.fileno()).st_mtime - part.stat().st_mtime
+    except OSError:
         return 0.0
 
 
@@ -148,14 +161,29 @@ def _digest(file: pathlib.Path, size: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def write_text(target: pathlib.Path, text: str, *, overwrite: bool = False) -> None:
-    """Write a small text file, whole or not at all; without ``overwrite`` never over another."""
+def write_bytes(target: pathlib.Path, content: bytes, *, overwrite: bool = False) -> None:
+    """Write a small file, whole or not at all; without ``overwrite`` never over another.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written: why, what is free, and the remedy.
+    """
     part = part_name(target)
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content)
         publish(part, target, overwrite=overwrite)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise cannot_write(target, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(target: pathlib.Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a small text file as :func:`write_bytes` does."""
+    write_bytes(target, text.encode("utf-8"), overwrite=overwrite)
 
 
 def shown(values: Iterable[object], *, most: int = 8) -> str:

@@ -22,11 +22,15 @@ import xarray as xr
 from neurodecode.store.folders import Block, checksum, index, opened, part_of
 from neurodecode.store.locks import alone
 from neurodecode.store.pieces import Pieces, differences
+from neurodecode.store.places import cannot_write, explained, require_writable
 from neurodecode.store.stamps import stamp
 from neurodecode.store.values import describe
 
 ARRAY = "array.zarr"
 JOURNAL = "journal"
+KEY = "key.json"
+# How zarr names a chunk that is being written.
+HALF = "*.partial"
 
 
 @dataclass(frozen=True)
@@ -124,25 +128,53 @@ def require_disk(folder: Path, needed: int, *, what: str) -> None:
 
 def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None:
     part = part_of(target)
-    if not _begun(part):
-        require_disk(target.parent, work.nbytes, what=f"{target.name} {work.shape}")
-    # The blocks belong to the key: sums in another order differ in the last digit.
-    Pieces(part, key=work.key | {"blocks": [list(b) for b in blocks]})
+    require_writable(target.parent, who=f"the folder of {target.name}:")
     with alone(part, what=str(target)):
         if target.exists():  # another process finished it while this one came here
             shutil.rmtree(part, ignore_errors=True)
             return
         try:
+            _claim(work, part, blocks)
+            _require_room(work, target, blocks)
             _fill(work, part, blocks, progress)
         except BaseException:
-            if not (_begun(part) and _journal(part / JOURNAL)):
+            if not _finished(part):
                 shutil.rmtree(part, ignore_errors=True)  # nothing to go on with: other options may come next
             raise
-        try:
-            os.replace(part / ARRAY, target)
-        except OSError as error:
+        _publish(part, target)
+
+
+def _claim(work: Work, part: Path, blocks: list[Block]) -> None:
+    """Say whose work it is, or refuse other work; what was begun and has no finished block is nobody's."""
+    if not _finished(part):
+        for name in (KEY, JOURNAL):
+            (part / name).unlink(missing_ok=True)
+        shutil.rmtree(part / ARRAY, ignore_errors=True)
+    # The blocks belong to the key: sums in another order differ in the last digit.
+    Pieces(part, key=work.key | {"blocks": [list(b) for b in blocks]})
+
+
+def _require_room(work: Work, target: Path, blocks: list[Block]) -> None:
+    done = _finished(part_of(target))
+    missing = sum(stop - start for start, stop in blocks if (start, stop) not in done)
+    share = missing / max(1, sum(stop - start for start, stop in blocks))
+    what = f"{target.name} {work.shape}" + (f", of which {share:.0%} is missing," if done else "")
+    require_disk(target.parent, int(share * work.nbytes), what=what)
+
+
+def _publish(part: Path, target: Path) -> None:
+    try:
+        os.replace(part / ARRAY, target)
+    except OSError as error:
+        if target.exists():
             raise FileExistsError(f"{target} was made by somebody else meanwhile; {part} was left") from error
-        shutil.rmtree(part, ignore_errors=True)
+        raise cannot_write(target, error, kept=f"all of it is kept in {part}") from error
+    shutil.rmtree(part, ignore_errors=True)
+
+
+def _finished(part: Path) -> dict[Block, int]:
+    """Blocks that an earlier run finished, with their checksums."""
+    return _journal(part / JOURNAL) if _begun(part) else {}
 
 
 def _begun(part: Path) -> bool:
@@ -153,21 +185,29 @@ def _fill(work: Work, part: Path, blocks: list[Block], progress: bool) -> None:
     """Compute the blocks that are not there yet, and write all checksums beside them."""
     array, journal = part / ARRAY, part / JOURNAL
     if not _begun(part):
-        shutil.rmtree(array, ignore_errors=True)  # begun, and no block finished
-        _begin(work, array)
-        journal.write_text("", encoding="utf-8")
+        with explained(array, kept="nothing was begun"):
+            _begin(work, array)
+            journal.write_text("", encoding="utf-8")
+    for half in array.rglob(HALF):
+        half.unlink(missing_ok=True)  # what a kill left of a chunk
     values = _group(array)[work.name]
     sums = _journal(journal)
     todo = [b for b in blocks if b not in sums or checksum(values[index(work.axis, b)]) != sums[b]]
-    with open(journal, "a", encoding="utf-8") as stream:
-        for block in tracked(todo, done=len(blocks) - len(todo), what=work.what, progress=progress):
+    # Unbuffered: what a full disk did not take is not tried again when the file is closed.
+    with open(journal, "ab", buffering=0) as stream:
+        for i, block in enumerate(
+            tracked(todo, done=len(blocks) - len(todo), what=work.what, progress=progress)
+        ):
             found = np.ascontiguousarray(work.compute(*block), dtype=np.float32)
-            values[index(work.axis, block)] = found
-            sums[block] = checksum(found)
-            # The first newline ends a line that a kill cut short, which the reader passes over.
-            stream.write(f"\n{json.dumps([*block, sums[block]])}\n")
-            stream.flush()
-    values.attrs.update({"checksums": json.dumps([[*b, sums[b]] for b in blocks]), "axis": work.axis})
+            with explained(
+                array, kept=f"{len(blocks) - len(todo) + i} of {len(blocks)} blocks are kept in {part}"
+            ):
+                values[index(work.axis, block)] = found
+                sums[block] = checksum(found)
+                # The first newline ends a line that a kill cut short, which the reader passes over.
+                stream.write(f"\n{json.dumps([*block, sums[block]])}\n".encode())
+    with explained(array, kept=f"all {len(blocks)} blocks are kept in {part}"):
+        values.attrs.update({"checksums": json.dumps([[*b, sums[b]] for b in blocks]), "axis": work.axis})
 
 
 def _journal(file: Path) -> dict[Block, int]:
@@ -176,7 +216,7 @@ def _journal(file: Path) -> dict[Block, int]:
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
             start, stop, checksum = json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError):
             continue
         found[start, stop] = checksum
     return found

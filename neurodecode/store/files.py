@@ -21,6 +21,7 @@ from neurodecode.store.atomic import (
 )
 from neurodecode.store.folders import is_blocks, open_blocks, require_undamaged
 from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
+from neurodecode.store.places import cannot_write
 
 
 def save(
@@ -58,6 +59,17 @@ def save(
     OSError
         If the folder cannot be written to, or the disk is full.
     """
+    return written(result, path, overwrite=overwrite)
+
+
+def written(
+    result: xr.DataArray | xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    kept: str = "nothing was left there",
+) -> pathlib.Path:
+    """Write as :func:`save`; if it fails, the error says what was ``kept``."""
     if not isinstance(result, xr.DataArray | xr.Dataset):
         raise TypeError(
             f"save() takes an xarray.DataArray or Dataset, not {type(result).__name__}; put several arrays into one "
@@ -76,11 +88,7 @@ def save(
     except FileExistsError:
         raise
     except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        kind = type(error) if isinstance(error, OSError) else OSError
-        raise kind(
-            f"cannot write {target}: {error}; nothing was left there. Check the permissions of the folder and the "
-            "free space on its disk"
-        ) from error
+        raise cannot_write(target, error, kept=kept) from error
     finally:
         part.unlink(missing_ok=True)
     return pathlib.Path(path)

@@ -13,7 +13,7 @@ LOCK = "lock"
 
 @contextmanager
 def alone(folder: Path, *, what: str) -> Iterator[None]:
-    """Work in a folder that no other process works in; a process that dies lets go of it.
+    """Work in a folder, made if it is not there, that no other process works in; a process that dies lets go of it.
 
     Where the system or the disk has no such locks (Windows, some network disks), nothing is checked.
 
@@ -23,11 +23,17 @@ def alone(folder: Path, *, what: str) -> Iterator[None]:
         If another process works there.
     """
     lock = folder / LOCK
-    stream = _locked(lock, what)
-    while not _is_there(stream, lock):
-        stream.close()  # whoever had it finished and removed the folder
-        folder.mkdir(exist_ok=True)
-        stream = _locked(lock, what)
+    while True:
+        try:
+            folder.mkdir(exist_ok=True)
+            stream = _locked(lock, what)
+        except FileNotFoundError:
+            if not folder.parent.is_dir():
+                raise
+            continue  # whoever had it finished and removed the folder, just now
+        if _is_there(stream, lock):
+            break
+        stream.close()
     with stream:
         yield
 

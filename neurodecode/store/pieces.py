@@ -13,7 +13,8 @@ from typing import Any
 import xarray as xr
 
 from neurodecode.store.atomic import remove_stale_parts, write_text
-from neurodecode.store.files import load, save
+from neurodecode.store.files import load, written
+from neurodecode.store.places import require_writable
 from neurodecode.store.values import describe
 
 
@@ -35,6 +36,8 @@ class Pieces:
         netCDF files and no key.
     FileNotFoundError, NotADirectoryError
         If the parent folder is missing, or the path is a file.
+    PermissionError
+        If the folder cannot be made.
 
     Examples
     --------
@@ -94,13 +97,30 @@ class Pieces:
     def __contains__(self, name: str) -> bool:
         return self.path(name).is_file()
 
+    def lacks(self, name: str) -> bool:
+        """Whether a piece is still to be made.
+
+        Raises
+        ------
+        PermissionError
+            If it is, and the folder could not take it: better now than after the work.
+        """
+        if name in self:
+            return False
+        require_writable(self.folder, who="the folder of finished pieces")
+        return True
+
+    def _count(self) -> int:
+        return len(list(self.folder.glob("*.nc")))
+
     def path(self, name: str) -> pathlib.Path:
         """Return the path of a piece's file, whether it is finished or not."""
         return self.folder / (_safe_name(name) + ".nc")
 
     def save(self, name: str, array: xr.DataArray | xr.Dataset) -> pathlib.Path:
         """Write a finished piece, whole or not at all; if two processes finish the same piece, the last one stays."""
-        return save(array, self.path(name), overwrite=True)
+        kept = f"{self._count()} finished piece(s) are kept in {self.folder}"
+        return written(array, self.path(name), overwrite=True, kept=kept)
 
     def load(self, name: str) -> xr.DataArray | xr.Dataset:
         """Read a finished piece.
@@ -111,8 +131,9 @@ class Pieces:
             If that piece is not finished.
         """
         if name not in self:
-            done = len(list(self.folder.glob("*.nc")))
-            raise KeyError(f"no piece {name!r} in {self.folder}, which holds {done} finished piece(s)")
+            raise KeyError(
+                f"no piece {name!r} in {self.folder}, which holds {self._count()} finished piece(s)"
+            )
         return load(self.path(name))
 
 
@@ -123,6 +144,8 @@ def _make_folder(folder: pathlib.Path) -> None:
         raise FileNotFoundError(
             f"the folder {folder.parent} of {folder.name} does not exist; create it first"
         )
+    if not folder.exists():
+        require_writable(folder, who="the folder of finished pieces")
     folder.mkdir(exist_ok=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from neurodecode.store.hashes import data_hash
 from neurodecode.store.noting import said
 from neurodecode.store.values import describe
 
+EPOCH = "SOURCE_DATE_EPOCH"
 DISTRIBUTION = "neurodecode-toolkit"
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -57,7 +59,7 @@ def stamp(
         "parameters": describe(parameters),
         "seed": describe(seed),
         "data": {str(k): v if isinstance(v, str) else data_hash(v) for k, v in arrays.items()},
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": _date().isoformat(timespec="seconds"),
         "version": _version(DISTRIBUTION),
         "versions": {
             "Python": platform.python_version(),
@@ -67,6 +69,20 @@ def stamp(
     if (warned := said()) is not None:
         record["warnings"] = warned
     return result.assign_attrs(provenance=json.dumps(record, allow_nan=False))
+
+
+def _date() -> datetime.datetime:
+    """Now; or what SOURCE_DATE_EPOCH says (reproducible-builds.org), so that equal runs leave equal bytes."""
+    told = os.environ.get(EPOCH)
+    if not told:
+        return datetime.datetime.now(datetime.UTC)
+    try:
+        return datetime.datetime.fromtimestamp(int(told), datetime.UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(
+            f"the environment variable {EPOCH} must be a whole number of seconds since 1970, got {told!r}; unset it, "
+            "and results bear the time at which they were made"
+        ) from error
 
 
 def provenance(result: xr.DataArray | xr.Dataset) -> dict[str, Any]:
