@@ -59,7 +59,16 @@ def begun(out: Path) -> Path:
 def test_a_few_kills_lose_nothing_and_leave_nothing(tmp_path):
     pytest.importorskip("dask")
     pytest.importorskip("torch")
-    command = [sys.executable, "bench/interruptions.py", "sweep", "prepare", "train", "--kills", "6"]
+    command = [
+        sys.executable,
+        "bench/interruptions.py",
+        "sweep",
+        "prepare",
+        "train",
+        "--kills",
+        "6",
+        "--kills-only",
+    ]
     done = subprocess.run(
         [*command, "--seed", "5", "--out", str(tmp_path / "table")],
         cwd=ROOT,
@@ -232,6 +241,18 @@ def test_a_full_disk_is_told_with_what_is_free_and_what_was_kept(tmp_path):
     seen: list[int] = []
     blocks.make(work(seen), tmp_path / "a.zarr", blocks.batches(8, 2), progress=False)
     assert seen == [4, 6]
+
+
+def test_a_file_without_room_is_not_begun(tmp_path, monkeypatch):
+    """HDF5 crashes (a segmentation fault) when a disk is full while it closes a file."""
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 8000 + places.MARGIN}))
+    store.save(xr.DataArray(np.ones(1000)), tmp_path / "a.nc")
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", None)
+    with pytest.raises(
+        OSError, match="cannot write .*b.nc: No space left on device; 0.3 MiB are free on its disk; noth"
+    ):
+        store.save(xr.DataArray(np.ones(1001)), tmp_path / "b.nc")
+    assert os.listdir(tmp_path) == ["a.nc"]
 
 
 def test_what_is_missing_of_a_begun_folder_must_have_room(tmp_path, monkeypatch):

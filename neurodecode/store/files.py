@@ -21,7 +21,7 @@ from neurodecode.store.atomic import (
 )
 from neurodecode.store.folders import is_blocks, open_blocks, require_undamaged
 from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
-from neurodecode.store.places import cannot_write
+from neurodecode.store.places import cannot_write, require_room
 
 
 def save(
@@ -78,6 +78,7 @@ def written(
     target = writable_target(path, overwrite=overwrite)
     dataset = encode(result)
     remove_stale_parts(target.parent, stem=target.name)
+    require_room(target, dataset.nbytes, kept=kept)
     part = part_name(target)
     try:
         dataset.to_netcdf(

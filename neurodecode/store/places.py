@@ -13,6 +13,8 @@ from contextlib import contextmanager
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # With less than this a disk is full, whatever an error says.
 FULL_BYTES = 1 << 16
+# What a file takes beyond its values.
+MARGIN = 1 << 18
 
 
 def require_writable(folder: str | os.PathLike[str], *, who: str = "") -> None:
@@ -65,6 +67,13 @@ def cannot_write(
         f"cannot write {target}: {why}{room}; {kept}. Make free space there (or raise your quota) and run the same "
         "again"
     )
+
+
+def require_room(target: pathlib.Path, needed: int, *, kept: str) -> None:
+    """Refuse to begin a file that its disk cannot hold: HDF5 may take the whole process down when a disk is full."""
+    free = _free(target.parent)
+    if free is not None and needed + MARGIN > free:
+        raise cannot_write(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), kept=kept)
 
 
 def _free(folder: pathlib.Path) -> int | None:
