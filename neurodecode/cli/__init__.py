@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ._common import Formatter
-from .completion import add_completion
 from ._stop import said, stoppable
+from .completion import add_completion
 from .decoding import add_decode, add_map, add_sweep
 from .demo import add_demo
 from .features import add_features
