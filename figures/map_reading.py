@@ -33,6 +33,7 @@ def penalties(result: xr.Dataset, ax: Axes) -> None:
     ax.axhline(0.5, color="#404040", ls=(0, (4, 2.5)), lw=0.8)
     ax.text(float(result["alpha"][0]), 0.505, "chance", size=6, color="#404040", va="bottom")
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda penalty, _: f"{penalty:g}")
     ax.set_ylim(0.47, 1.0)
     ax.set_xlabel("Penalty of ridge")
     ax.set_ylabel("Voxels that carry above others (AUC)")

@@ -11,6 +11,7 @@ import xarray as xr
 from . import store
 from .labels import FEATURE, SAMPLE, STIMULUS, listed, require_coord, require_finite, require_unique
 from .store.folders import is_blocks
+from .store.text import printable
 
 IMAGES = (".nii", ".nii.gz")
 
@@ -43,15 +44,14 @@ def checkup(path: Path) -> tuple[str, list[str]]:
     lines = [_what(found)]
     faults: list[str] = []
     for name, array in arrays.items():
-        lines.append(f"  {name}: {_summary(array)}")
+        lines.append(f"  {printable(name)}: {_summary(array)}")
         faults += _faults(str(name), array)
     if is_blocks(path):
         lines.append("  checksums hold")  # or it would not have been loaded
     if "provenance" in found.attrs:
-        made = store.provenance(found)
-        lines.append(
-            f"  made by {made['what']}, neurodecode {made['version']}, {made['date']}, seed {made['seed']}"
-        )
+        made = {k: printable(v) for k, v in store.provenance(found).items() if k != "parameters"}
+        what, version, date, seed = (made.get(k, "(not said)") for k in ("what", "version", "date", "seed"))
+        lines.append(f"  made by {what}, neurodecode {version}, {date}, seed {seed}")
     return "\n".join(lines), faults
 
 
@@ -70,12 +70,12 @@ def _what(found: xr.DataArray | xr.Dataset) -> str:
         ({"voxel"}, "map over voxels"),
     )
     name = next((text for needed, text in kinds if needed <= dims), "labelled data of another kind")
-    return f"  {name} ({', '.join(f'{d} {n}' for d, n in found.sizes.items())})"
+    return f"  {name} ({', '.join(f'{printable(d)} {n}' for d, n in found.sizes.items())})"
 
 
 def _summary(array: xr.DataArray) -> str:
     units = array.attrs.get("units")
-    text = f"{array.dtype}, {array.nbytes / 2**20:.1f} MiB" + (f", {units}" if units else "")
+    text = f"{array.dtype}, {array.nbytes / 2**20:.1f} MiB" + (f", {printable(units)}" if units else "")
     for name in (SAMPLE, STIMULUS, "split", "subject", "session", "run", "roi", "layer", "channel"):
         if name in array.coords and array.coords[name].ndim == 1:
             values = list(dict.fromkeys(array.coords[name].values.tolist()))
@@ -109,10 +109,16 @@ def _faults(name: str, array: xr.DataArray) -> list[str]:
 def _image(path: Path) -> str:
     import nibabel
 
+    if path.is_dir() or (path.exists() and not path.is_file()):
+        raise ValueError(f"{str(path)!r} is a folder, pipe or device, not a NIfTI image")
     try:
         image: Any = nibabel.load(path)
-    except (nibabel.filebasedimages.ImageFileError, EOFError) as error:
-        raise ValueError(f"{str(path)!r} is no NIfTI image: {error}") from error
+    except FileNotFoundError:
+        raise
+    except (
+        Exception
+    ) as error:  # nibabel reports damage as HeaderDataError, EOFError, OSError ... without order
+        raise ValueError(f"{str(path)!r} is no NIfTI image, or damaged: {error}") from error
     shape, size = image.shape, image.header.get_zooms()[:3]
     return (
         f"  NIfTI image {shape}, voxels of {' x '.join(f'{s:g}' for s in size)} mm\n"

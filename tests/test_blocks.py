@@ -163,5 +163,6 @@ def test_folders_without_checksums_are_read(tmp_path):
     file = out / "responses" / ".zattrs"
     attrs = json.loads(file.read_text())
     file.write_text(json.dumps({k: v for k, v in attrs.items() if k not in ("checksums", "axis")}))
+    (out / ".zattrs").unlink()
     assert not folders.damaged(out)
     np.testing.assert_array_equal(store.load(out).values, VALUES)

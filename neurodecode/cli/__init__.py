@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..store.text import printable
 from ._common import Formatter
 from ._stop import said, stoppable
 from .completion import add_completion
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"neurodecode {args.command}: {told}", file=sys.stderr)
         return status
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-        print(f"neurodecode {args.command}: {error}", file=sys.stderr)
+        print(printable(f"neurodecode {args.command}: {error}", lines=True), file=sys.stderr)
         return 2
 
 

@@ -101,12 +101,13 @@ def add_info(commands: argparse._SubParsersAction) -> None:
 
 def _info(args: argparse.Namespace) -> int:
     from ..checkup import checkup
+    from ..store.text import printable
 
     problems = 0
     for path in args.files:
         text, faults = checkup(path)
-        print(f"{path}\n{text}")
-        print("\n".join(f"  PROBLEM: {f}" for f in faults) if faults else "  well-formed")
+        print(f"{printable(path)}\n{printable(text, lines=True)}")
+        print("\n".join(f"  PROBLEM: {printable(f)}" for f in faults) if faults else "  well-formed")
         problems += len(faults)
     return 1 if problems else 0
 
@@ -131,12 +132,14 @@ def add_methods(commands: argparse._SubParsersAction) -> None:
 
 def _methods(args: argparse.Namespace) -> None:
     from .. import methods, store
+    from ..store.text import printable
 
     result = store.load(args.file)
     if args.only != "table":
         # A paragraph has no CSV; it stands above the table as plain text.
-        print(methods.paragraph(result, form="text" if args.form == "csv" else args.form))
+        text = methods.paragraph(result, form="text" if args.form == "csv" else args.form)
+        print(printable(text, lines=True))
     if args.only is None:
         print()
     if args.only != "paragraph":
-        print(methods.table(result, form=args.form), end="")
+        print(printable(methods.table(result, form=args.form), lines=True), end="")

@@ -16,7 +16,7 @@ from ..labels import require_memory
 from ._blocks import rows
 from ._events import Events, labels_of
 from ._files import Source
-from ._images import open_image, whole
+from ._images import open_image, reading
 
 # Voxels that are cleaned at a time, in double precision.
 VOXELS = 8192
@@ -126,7 +126,7 @@ def means(
     what = f"volumes of {name}"
     opened = open_image(image, what=what, source=source)
     require_memory(4 * int(np.prod(opened.shape)), what=what, remedy="resample them to larger voxels")
-    with whole(image, what=what, source=source):
+    with reading(image, what=what, source=source):
         series = apply_mask(opened, mask, ensure_finite=False)
     found = np.empty((len(first), series.shape[1]), np.float32)
     for begin in range(0, series.shape[1], VOXELS):
@@ -206,7 +206,7 @@ def _common(masks: Sequence[Any], image: Any, source: Source) -> Any:
     for mask in masks:
         what = f"mask {mask}" if isinstance(mask, str | Path) else "the mask"
         opened = open_image(mask, what=what, source=source)
-        with whole(mask, what=what, source=source):
+        with reading(mask, what=what, source=source):
             np.asarray(opened.dataobj)
         inside &= np.nan_to_num(volume(opened, grid, who=what)) != 0
     if not inside.any():

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..store.elsewhere import require_own
+
 # Where git-annex keeps what it stands for: in a link's target, or in a small file in its place.
 ANNEX = ("/annex/objects/", ".git/annex/objects/")
 POINTER_BYTES = 32_768
@@ -56,6 +58,23 @@ def listed_at(path: Path) -> bool:
     return os.path.lexists(path)
 
 
+def read_text(path: Path, *, what: str, source: Source) -> str:
+    """Text of a file in UTF-8.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`present`; ValueError also if it is no text.
+    """
+    path = present(path, what=what, source=source)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} ({what}) is no text in UTF-8, or damaged: {error}; get it again from {source}"
+        ) from error
+
+
 def _is_placeholder(path: Path) -> bool:
     if path.is_symlink() and not path.exists():
         return any(part in str(path.readlink()) for part in ANNEX)
@@ -96,6 +115,10 @@ def open_hdf5(path: Path, *, what: str, source: Source) -> Iterator[Any]:
             f"{path} ({what}, {path.stat().st_size} bytes) {kind}: get it again from {source}"
         ) from error
     with file:
+        try:
+            require_own(file)
+        except (ValueError, OSError, RuntimeError, KeyError) as error:
+            raise ValueError(f"{path} ({what}) is damaged or refers to other files: {error}") from error
         yield file
 
 
@@ -156,7 +179,11 @@ def read_old_mat(path: Path, names: tuple[str, ...] | None, *, what: str, source
     path = present(path, what=what, source=source)
     try:
         found: dict[str, Any] = loadmat(path, variable_names=names if names is None else list(names))
-    except (ValueError, OSError, TypeError, IndexError, NotImplementedError) as error:
+    except MemoryError:
+        raise
+    except (
+        Exception
+    ) as error:  # scipy reports damage as MatReadError, TypeError, zlib.error ... without order
         raise ValueError(
             f"{path} ({what}) is no MATLAB file, or damaged ({error}); get it again from {source}"
         ) from error

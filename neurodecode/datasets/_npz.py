@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ..labels import listed
+from ..labels import listed, require_memory
 
 
 def read(path: str | Path, axes: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
@@ -31,15 +30,28 @@ def read(path: str | Path, axes: Mapping[str, tuple[str, ...]]) -> dict[str, np.
         raise ValueError(f"{file} ({file.stat().st_size} bytes) is no .npz file, or truncated; copy it again")
     try:
         # Objects would have to be unpickled, which runs code; allow_pickle=False refuses them.
+        _require_room(file, axes)
         with np.load(file, allow_pickle=False) as opened:
             missing = [name for name in axes if name not in opened.files]
             if missing:
                 raise ValueError(f"it lacks {listed(missing)} and has {listed(opened.files)}")
             found = {name: opened[name] for name in axes}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except MemoryError as error:
+        raise MemoryError(f"{file} announces arrays that no memory holds: {error}") from error
+    except Exception as error:  # zipfile, zlib and NumPy's reader of headers report damage without order
         raise ValueError(f"{file} is damaged or of another data set: {error}") from error
     _require_sizes(found, axes, file)
     return found
+
+
+def _require_room(file: Path, names: Iterable[str]) -> None:
+    """Refuse what would not fit unpacked, before it is: a small archive can hold very much of the same."""
+    wanted = {f"{name}.npy" for name in names}
+    with zipfile.ZipFile(file) as archive:
+        size = sum(one.file_size for one in archive.infolist() if one.filename in wanted)
+    require_memory(
+        size, what=f"{file}, unpacked,", remedy="it is not what it should be, or copy it to a larger machine"
+    )
 
 
 def _require_sizes(arrays: Mapping[str, np.ndarray], axes: Mapping[str, tuple[str, ...]], file: Path) -> None:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import codecs
 import math
 import pickle
+import re
+import struct
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from struct import unpack
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -39,7 +41,15 @@ DAMAGED = (
     IndexError,
     KeyError,
     OverflowError,
+    RuntimeError,  # also RecursionError
+    struct.error,
+    SyntaxError,
+    tokenize.TokenError,  # both of NumPy's reader of headers
 )
+# A type as writers name it: NumPy's own parser knows structures, whose parts may be addresses.
+TYPE = re.compile(r"[<>|=]?(?:[?biufcmMSUO]\d{0,9})")
+# Stands for numpy.ndarray, which writers name and which nothing here may call: it would make an array of addresses.
+NDARRAY = object()
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class _Stretch:
     def array(self, dtype: Any, shape: Any, *, order: Any) -> np.ndarray:
         if not isinstance(dtype, np.dtype) or dtype.kind not in KINDS:
             raise pickle.UnpicklingError(f"a large array is of {dtype}, not of numbers or texts")
-        if order not in ("C", "F") or math.prod(shape) * dtype.itemsize != self.count:
+        if order not in ("C", "F") or _count(shape) * dtype.itemsize != self.count:
             raise pickle.UnpicklingError(f"an array {shape} of {dtype} does not fit its {self.count} bytes")
         return np.memmap(self.path, dtype=dtype, mode="r", offset=self.offset, shape=shape, order=order)
 
@@ -106,16 +116,18 @@ class _Arrays(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "numpy" and name in ("ndarray", "dtype"):
-            return {"ndarray": np.ndarray, "dtype": _dtype}[name]
+            return {"ndarray": NDARRAY, "dtype": _dtype}[name]
         if module in MODULES and name in ("_reconstruct", "_frombuffer", "scalar"):
             made = {
                 "_reconstruct": _empty,
                 "_frombuffer": _from_buffer,
-                "scalar": np._core.multiarray.scalar,
+                "scalar": _scalar,
             }
             return made[name]
         if (module, name) == ("_codecs", "encode"):
             return _encode
+        if (module, name) in (("__builtin__", "bytes"), ("builtins", "bytes")):
+            return _nothing
         raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is no array")
 
     def get_extension(self, code: int) -> None:
@@ -129,23 +141,28 @@ class _Arrays(pickle._Unpickler):
         fills = isinstance(made, np.ndarray | np.dtype)  # named apart, so that the types stay open
         if not fills:
             raise pickle.UnpicklingError(f"it fills a {type(made).__name__}, which is no array")
-        if isinstance(made, np.dtype) or not isinstance(state[-1], _Stretch):
+        if isinstance(made, np.dtype):
+            _require_dtype_state(made, state)
             made.__setstate__(state)
             return
         _, shape, dtype, fortran, stretch = state
+        if not isinstance(stretch, _Stretch):
+            _require_array_state(made, state)
+            made.__setstate__(state)
+            return
         array = stretch.array(dtype, shape, order="F" if fortran else "C")
         self.stack[-1] = array
         # It may be named again further on.
         self.memo.update({key: array for key, value in self.memo.items() if value is made})
 
     def load_binbytes(self) -> None:
-        self._push(unpack("<I", self.read(4))[0])
+        self._push(struct.unpack("<I", self.read(4))[0])
 
     def load_binbytes8(self) -> None:
-        self._push(unpack("<Q", self.read(8))[0])
+        self._push(struct.unpack("<Q", self.read(8))[0])
 
     def load_bytearray8(self) -> None:
-        self._push(unpack("<Q", self.read(8))[0])
+        self._push(struct.unpack("<Q", self.read(8))[0])
 
     def _push(self, count: int) -> None:
         # Writers put what is large between frames; what lies in one was read with it.
@@ -158,8 +175,61 @@ class _Arrays(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
-def _dtype(name: str, *_: Any) -> np.dtype[Any]:
+def _count(shape: Any) -> int:
+    """How many numbers a shape holds."""
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise pickle.UnpicklingError(f"an array has the shape {shape!r}")
+    return math.prod(shape)
+
+
+def _require_dtype_state(made: np.dtype[Any], state: Any) -> None:
+    """Refuse what changes more than the order of bytes, or the unit of dates: NumPy takes any state, and crashes."""
+    version, order, *structure, size, align, flags = state[:8]
+    fixed = (-1, -1) if made.kind not in "SU" else (made.itemsize, made.alignment)
+    dates = state[8:]
+    plain = len(state) == 8 or (len(state) == 9 and made.kind in "mM" and _is_unit(dates[0]))
+    if not (
+        version in (3, 4) and order in ("<", ">", "|", "=") and structure == [None] * 3
+        and (size, align) == fixed and flags == made.flags and plain
+    ):  # fmt: skip
+        raise pickle.UnpicklingError(f"it gives {made} the state {state!r}")
+
+
+def _is_unit(value: Any) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2 or value[0] not in (None, {}):
+        return False
+    unit = value[1]
+    return (
+        isinstance(unit, tuple)
+        and len(unit) == 4
+        and isinstance(unit[0], bytes)
+        and all(type(n) is int for n in unit[1:])
+    )
+
+
+def _require_array_state(made: np.ndarray, state: Any) -> None:
+    """Refuse to fill an array with more or less than it holds: NumPy would read on behind a list, and crash."""
+    _, shape, dtype, _, content = state
+    if made.shape != (0,) or not isinstance(dtype, np.dtype):
+        raise pickle.UnpicklingError("it fills an array a second time, or with no type")
+    size = _count(shape)
+    if isinstance(content, bytes) and dtype.kind in KINDS and size * dtype.itemsize == len(content):
+        return
+    if type(content) is not list or dtype.kind != "O" or size != len(content):
+        raise pickle.UnpicklingError(f"an array {shape} of {dtype} does not fit what fills it")
+
+
+def _scalar(dtype: Any, content: Any) -> Any:
+    """One number or text."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in KINDS or not isinstance(content, bytes):
+        raise pickle.UnpicklingError(f"a single value is of {dtype}, not a number or text")
+    return np.frombuffer(content, dtype=dtype, count=1)[0]
+
+
+def _dtype(name: Any, *_: Any) -> np.dtype[Any]:
     """A dtype of its own, for its bytes may be swapped later."""
+    if not isinstance(name, str) or not TYPE.fullmatch(name):
+        raise pickle.UnpicklingError(f"it names the type {name!r}, which is no number or text")
     return np.dtype(name, copy=True)
 
 
@@ -170,11 +240,19 @@ def _empty(*_: Any) -> np.ndarray:
 
 def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: str, axes: Any = None) -> np.ndarray:
     """Array of bytes, which protocol 5 writes first; order "K" has its axes in another order than its bytes."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in KINDS:
+        raise pickle.UnpicklingError(f"an array of bytes is of {dtype}, not of numbers or texts")
+    _count(shape)
     if order == "K":
         return _from_buffer(buffer, dtype, shape, "C").transpose(axes)
     if isinstance(buffer, _Stretch):
         return buffer.array(dtype, shape, order=order)
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _nothing() -> bytes:
+    """No bytes, as an old protocol writes them."""
+    return b""
 
 
 def _encode(text: str, encoding: str) -> bytes:

@@ -25,8 +25,8 @@ import xarray as xr
 from .. import brain
 from ..brain.nifti import volume
 from ..labels import SAMPLE, listed, require_choice, require_memory
-from ._files import Source, present
-from ._images import open_image, whole
+from ._files import Source, present, read_text
+from ._images import open_image, reading
 from ._inventory import Item, item
 
 # Numbers in attributes.txt; a file with the names themselves (attributes_literal.txt) is read too.
@@ -234,7 +234,7 @@ def _of_source(path: Path) -> Any:
 
 def _labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Category and run of every volume, from the table with the header "labels chunks"."""
-    lines = path.read_text().split("\n", 1)
+    lines = read_text(path, what="labels of every volume", source=SOURCE).split("\n", 1)
     if lines[0].split() != ["labels", "chunks"]:
         raise ValueError(
             f"{path} must begin with the header 'labels chunks', it begins with {lines[0][:80]!r}"
@@ -285,7 +285,7 @@ def _image(path: Path) -> Any:
     """Return the image once all of it is known to be readable."""
     image = open_image(_existing(path), what=path.name, source=SOURCE)
     require_memory(8 * int(np.prod(image.shape)), what=str(path), remedy="close what else is open")
-    with whole(path, what=path.name, source=SOURCE):
+    with reading(path, what=path.name, source=SOURCE):
         np.asarray(image.dataobj)
     return image
 

@@ -96,7 +96,8 @@ def write(
     work = _making(responses, normalise, splits, labels=labels, parameters=said, data=data, files=files)
     width = _width(responses, normalise)
     blocks.make(work, target, blocks.batches(responses.shape[-1], width), progress=progress)
-    shutil.rmtree(_trials_folder(target), ignore_errors=True)
+    if folders.is_ours(_trials_folder(target)):
+        shutil.rmtree(_trials_folder(target), ignore_errors=True)
     return folders.open_blocks(target)
 
 

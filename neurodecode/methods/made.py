@@ -106,7 +106,7 @@ def parsed(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("{"):
         try:
             found = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
         return found if is_record(found) else value
     return value

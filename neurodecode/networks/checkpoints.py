@@ -6,6 +6,7 @@ all; nothing is pickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -64,7 +65,8 @@ class Checkpoint:
         part = part_name(self.file)
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         try:
-            save_file(plain, str(part), metadata={"record": json.dumps(record)})
+            said = json.dumps(record)
+            save_file(plain, str(part), metadata={"record": said, "sha256": _digest(plain, said)})
             publish(part, self.file, overwrite=True)
         except (OSError, SafetensorError) as error:
             kept = (
@@ -83,7 +85,7 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the file is damaged.
+            If the file is damaged; all of it is held against its checksum.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -91,9 +93,23 @@ class Checkpoint:
             return None
         try:
             with safe_open(str(self.file), "pt") as opened:
-                record = json.loads(opened.metadata()["record"])
-                return {name: opened.get_tensor(name) for name in opened.keys()}, record  # noqa: SIM118
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+                said = opened.metadata()
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            if _digest(tensors, said["record"]) != said.get("sha256"):
+                raise ValueError("its content is not what was written: the SHA-256 sums differ")
+            return tensors, json.loads(said["record"])
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise ValueError(
                 f"{self.file} is damaged ({error}); delete the folder {self.file.parent} and train again"
             ) from error
+
+
+def _digest(tensors: Mapping[str, Any], record: str) -> str:
+    """SHA-256 sum of names, types, shapes and values, and of the record."""
+    import torch
+
+    digest = hashlib.sha256(record.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurodecode.store.folders import Block, checksum, index, opened, part_of
-from neurodecode.store.locks import alone
-from neurodecode.store.pieces import Pieces, differences
+from neurodecode.store.folders import SEAL, Block, beside, checksum, index, opened, part_of
+from neurodecode.store.locks import LOCK, alone
+from neurodecode.store.pieces import KEY, Pieces, differences
 from neurodecode.store.places import cannot_write, explained, require_writable
 from neurodecode.store.stamps import stamp
 from neurodecode.store.values import describe
@@ -105,7 +105,7 @@ def make(work: Work, target: Path, blocks: Sequence[Block], *, progress: bool = 
     """
     if not target.exists():
         _make(work, target, list(blocks), progress)
-    elif not (part_of(target) / ARRAY).exists():
+    elif not (part_of(target) / ARRAY).exists() and _ours(part_of(target)):
         shutil.rmtree(part_of(target), ignore_errors=True)  # left by a kill just after the array got its name
     _require_same(work, target)
 
@@ -129,6 +129,11 @@ def require_disk(folder: Path, needed: int, *, what: str) -> None:
 def _make(work: Work, target: Path, blocks: list[Block], progress: bool) -> None:
     part = part_of(target)
     require_writable(target.parent, who=f"the folder of {target.name}:")
+    if os.path.lexists(part) and not _ours(part):
+        raise FileExistsError(
+            f"{part}, where {target.name} would be made, is there already and was not made by neurodecode; move it, or "
+            "choose another name"
+        )
     with alone(part, what=str(target)):
         if target.exists():  # another process finished it while this one came here
             shutil.rmtree(part, ignore_errors=True)
@@ -177,6 +182,14 @@ def _finished(part: Path) -> dict[Block, int]:
     return _journal(part / JOURNAL) if _begun(part) else {}
 
 
+def _ours(part: Path) -> bool:
+    """Whether a folder holds nothing but what is put there: what is not ours is never removed."""
+    if part.is_symlink() or not part.is_dir():
+        return False
+    known = {ARRAY, JOURNAL, LOCK, KEY}
+    return all(p.name in known or (p.name[0] == "." and p.suffix == ".part") for p in part.iterdir())
+
+
 def _begun(part: Path) -> bool:
     return (part / JOURNAL).exists() and (part / ARRAY).exists()
 
@@ -208,6 +221,7 @@ def _fill(work: Work, part: Path, blocks: list[Block], progress: bool) -> None:
                 stream.write(f"\n{json.dumps([*block, sums[block]])}\n".encode())
     with explained(array, kept=f"all {len(blocks)} blocks are kept in {part}"):
         values.attrs.update({"checksums": json.dumps([[*b, sums[b]] for b in blocks]), "axis": work.axis})
+        _group(array).attrs[SEAL] = beside(opened(array, None))
 
 
 def _journal(file: Path) -> dict[Block, int]:

@@ -19,9 +19,13 @@ from neurodecode.store.atomic import (
     shown,
     writable_target,
 )
+from neurodecode.store.elsewhere import require_own_file
 from neurodecode.store.folders import is_blocks, open_blocks, require_undamaged
 from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
 from neurodecode.store.places import cannot_write, require_room
+
+# Of the free memory, what a file may take.
+SHARE = 0.8
 
 
 def save(
@@ -113,7 +117,10 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
     FileNotFoundError, IsADirectoryError
         If there is no file.
     ValueError
-        If the file is empty, truncated, of another kind (the message says which) or of a newer format.
+        If the file is empty, truncated, of another kind (the message says which), of a newer format, or refers to
+        other files.
+    MemoryError
+        If it declares more than the memory holds.
     """
     file = pathlib.Path(path)
     if is_blocks(file):
@@ -123,14 +130,19 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
         raise IsADirectoryError(f"{file} is a folder, not a netCDF file; give the path of one file in it")
     if not file.exists():
         raise FileNotFoundError(f"there is no file {file}" + _neighbours(file))
+    if not file.is_file():
+        raise ValueError(f"{file} is a pipe or a device, not a netCDF file; give the path of a file")
     engine = _engine(file)
     require_seal_unbroken(file)
     try:
+        if engine == "h5netcdf":
+            require_own_file(file)
         with xr.open_dataset(file, engine=engine, decode_cf=False, cache=False) as opened:
             attrs = dict(opened.attrs)
             if FORMAT_ATTR not in attrs:
                 return _load_foreign(file, engine)
             _require_known_format(file, attrs)
+            _require_memory(file, opened)
             return decode(opened.load(), json.loads(attrs[RECORD_ATTR]))
     except (MemoryError, _NewerFormat):
         raise
@@ -158,7 +170,21 @@ def _load_foreign(file: pathlib.Path, engine: Any) -> xr.Dataset:
     with xr.open_dataset(file, engine=engine, cache=False) as opened:
         if not opened.variables and not opened.attrs:
             raise ValueError("it holds no variable that xarray can read")
+        _require_memory(file, opened)
         return opened.load()
+
+
+def _require_memory(file: pathlib.Path, opened: xr.Dataset) -> None:
+    """Refuse what a header declares and no memory holds: little of it needs to be in the file."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if opened.nbytes > SHARE * free:
+        raise MemoryError(
+            f"{file} ({file.stat().st_size} bytes) declares {opened.nbytes / 2**30:.1f} GiB, but only "
+            f"{free / 2**30:.1f} GiB of memory are free (limit: {SHARE:.0%} of that); use a machine with more, or make "
+            "it again if it should be smaller"
+        )
 
 
 def _neighbours(file: pathlib.Path) -> str:

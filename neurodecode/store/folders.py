@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -11,10 +12,24 @@ import numpy as np
 import xarray as xr
 
 from neurodecode.store.atomic import shown
+from neurodecode.store.hashes import data_hash
 
 # Attributes of the array in the folder that are the folder's own business.
 OWN = ("key", "checksums", "axis")
+# Attribute of the folder: a hash of what stands beside the values.
+SEAL = "neurodecode_seal"
 Block = tuple[int, int]
+
+
+def beside(array: xr.DataArray) -> str:
+    """Hash of what an array says beside its values: sizes, attributes, labels; ``checksums`` are among them."""
+    labels = [
+        (str(k), data_hash(v.variable), sorted((str(a), repr(x)) for a, x in v.attrs.items()))
+        for k, v in sorted(array.coords.items(), key=lambda kv: str(kv[0]))
+    ]
+    attrs = sorted((str(k), repr(v)) for k, v in array.attrs.items())
+    said = [array.dims, array.shape, str(array.dtype), attrs, labels]
+    return hashlib.sha256(repr(said).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def open_blocks(target: str | Path, *, lazily: bool = False) -> xr.DataArray:
@@ -43,6 +58,14 @@ def is_blocks(target: str | Path) -> bool:
     """Whether a path is a zarr folder, or the name that one being made will have."""
     path = Path(target)
     return (path / ".zgroup").exists() or (path / "zarr.json").exists() or part_of(path).is_dir()
+
+
+def is_ours(target: Path) -> bool:
+    """Whether a folder is one that was made block by block, damaged or not: nothing else is ever removed."""
+    if target.is_symlink() or not (target / ".zgroup").is_file():
+        return False
+    said = [p for p in target.glob("*/.zattrs") if p.is_file()]
+    return any('"key"' in p.read_text(encoding="utf-8", errors="replace") for p in said)
 
 
 def damaged(target: str | Path) -> list[str]:
@@ -87,7 +110,7 @@ def require_undamaged(target: str | Path) -> None:
 
 
 def opened(target: Path, chunks: Any) -> xr.DataArray:
-    """Open the array with all its attributes, or say why not."""
+    """Open the array with all its attributes, or say why not; labels and attributes are held against their hash."""
     if not target.exists():
         begun = (
             "; it was begun and is not whole: run the same command again" if part_of(target).exists() else ""
@@ -97,13 +120,28 @@ def opened(target: Path, chunks: Any) -> xr.DataArray:
         found = xr.open_zarr(target, chunks=chunks, consolidated=False)
         named = [name for name, array in found.data_vars.items() if "key" in array.attrs]
         (name,) = named
-    except (KeyError, ValueError, OSError, TypeError) as error:
+        array = found[name]
+        array.name = None
+        sealed = found.attrs.get(SEAL)
+        found_now = sealed if sealed is None else beside(array)
+    except MemoryError:
+        raise
+    except Exception as error:  # zarr reports damage as KeyError, RuntimeError, ValueError ... without order
         raise ValueError(
-            f"{target} exists and is no zarr folder that neurodecode made; choose another name"
+            f"{target} exists and is no zarr folder that neurodecode made, or it is damaged ({_in_short(error)}); "
+            "choose another name, or delete it and make it again"
         ) from error
-    array = found[name]
-    array.name = None
+    if found_now != sealed:
+        raise ValueError(
+            f"{target} is damaged: its labels and attributes have the SHA-256 sum {found_now[:16]}..., but what was "
+            f"written had {str(sealed)[:16]}...; make it again, or copy it again from where it was whole"
+        )
     return array
+
+
+def _in_short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}"
 
 
 def part_of(target: Path) -> Path:

@@ -17,6 +17,8 @@ from neurodecode.store.files import load, written
 from neurodecode.store.places import require_writable
 from neurodecode.store.values import describe
 
+KEY = "key.json"
+
 
 class Pieces:
     """A folder of finished pieces of long work, from which an interrupted run goes on.
@@ -73,7 +75,9 @@ class Pieces:
         return cls(parent / f"{safe}-{short}", key=key)
 
     def _claim(self) -> None:
-        file = self.folder / "key.json"
+        file = self.folder / KEY
+        if file.exists() and not file.is_file():
+            raise ValueError(f"{file} is no file, but a folder, pipe or device; use another folder")
         if not file.exists():
             if any(self.folder.glob("*.nc")):
                 raise ValueError(
@@ -88,7 +92,7 @@ class Pieces:
             found = json.loads(file.read_text(encoding="utf-8"))
             if not isinstance(found, dict):
                 raise ValueError(f"a {type(found).__name__} instead of an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{file} is damaged ({error}); delete the folder {self.folder} and begin again"
             ) from error

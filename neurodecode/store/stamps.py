@@ -106,9 +106,11 @@ def provenance(result: xr.DataArray | xr.Dataset) -> dict[str, Any]:
         )
     try:
         record = json.loads(text)
-    except (TypeError, ValueError) as error:
+        if not isinstance(record, dict):
+            raise ValueError(f"a {type(record).__name__} instead of an object")
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the attribute 'provenance' is no JSON as stamp() writes it: {error}") from error
-    return dict(record)
+    return record
 
 
 def _version(distribution: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,20 @@ from ..labels import listed
 from ..store import data_hash
 
 LAB = Path(__file__).parent / "lab"
+# What a configuration can name that a library would fetch or run from elsewhere.
+ELSEWHERE = (
+    *(
+        "auto_map",
+        "trust_remote_code",
+        "custom_code",
+        "tokenizer_kwargs",
+        "hf_model_name",
+        "hf_tokenizer_name",
+    ),
+    *("attn_implementation", "_attn_implementation", "use_kernels"),
+)
+# Ways to compute attention that libraries have inside.
+INSIDE = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -67,7 +83,7 @@ def require_safetensors(folder: Path) -> list[Path]:
     ValueError
         If there are only pickled ones.
     """
-    found = sorted(folder.glob("*.safetensors"))
+    found = sorted(p for p in folder.glob("*.safetensors") if p.is_file())
     if found:
         return found
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED)
@@ -88,7 +104,7 @@ def read_json(file: Path) -> dict[str, Any]:
     FileNotFoundError
         If it is missing.
     ValueError
-        If it is damaged.
+        If it is damaged, or names code or models elsewhere, which are neither fetched nor run.
     """
     if not file.is_file():
         names = sorted(p.name for p in file.parent.iterdir()) if file.parent.is_dir() else []
@@ -99,9 +115,68 @@ def read_json(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError(f"a {type(found).__name__} instead of an object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}; copy it again") from error
+    named = sorted(set(_elsewhere(found)))
+    if named:
+        raise ValueError(
+            f"{file} asks for code or a model from elsewhere ({listed(named)}), which is neither fetched nor run for a "
+            "folder; take a model that its library has inside, or remove these entries if the model works without them"
+        )
     return found
+
+
+def _elsewhere(config: Any) -> Iterator[str]:
+    """Yield names of entries that a library would follow to something outside the folder."""
+    inside = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for value in inside:
+        yield from _elsewhere(value)
+    if not isinstance(config, dict):
+        return
+    for name, value in config.items():
+        if name in ELSEWHERE and value and value not in INSIDE:
+            yield name
+        if name == "timm_model_name" and isinstance(value, str) and (":" in value or "/" in value):
+            yield name
+
+
+@contextmanager
+def loading(folder: Path | None) -> Iterator[None]:
+    """Say whose files are wrong where a library cannot make a model of a folder; a published one has its own words.
+
+    Raises
+    ------
+    ValueError
+        For whatever the library raises.
+    """
+    try:
+        yield
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # safetensors, torch, open_clip, transformers, diffusers: without order
+        if folder is None:
+            raise
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"no model can be made of the files in {folder}: {type(error).__name__}: {said[:300]}; they are damaged, "
+            "incomplete or of another kind: copy them again"
+        ) from error
+
+
+def require_all_weights(said: Mapping[str, Any], where: object) -> None:
+    """Refuse a model of which some weights were not in its files: libraries make up random ones, and only warn.
+
+    Raises
+    ------
+    ValueError
+        Naming them.
+    """
+    lacking = [*said.get("missing_keys", ()), *(key[0] for key in said.get("mismatched_keys", ()))]
+    if lacking:
+        raise ValueError(
+            f"{len(lacking)} weights of {where} are missing in its files or have another shape: "
+            f"{listed(sorted(lacking))}; copy them again"
+        )
 
 
 def weights_hash(module: Any) -> str:

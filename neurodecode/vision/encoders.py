@@ -62,7 +62,8 @@ def load(
         _require_weights(folder)
         if pretrained is not None:
             raise ValueError(f"{name} has weights of its own; leave out pretrained={pretrained!r}")
-        model = _create(f"local-dir:{folder}")
+        with _files.loading(folder):
+            model = _create(f"local-dir:{folder}")
     elif str(name).startswith("hf-hub:"):
         model = _create(str(name))
     else:
@@ -107,7 +108,7 @@ def trained_with_quick_gelu(name: str, pretrained: str) -> bool:
 
 def _require_weights(folder: Path) -> None:
     config = _files.read_json(folder / CONFIG)
-    if "model_cfg" not in config:
+    if not isinstance(config.get("model_cfg"), dict):
         raise ValueError(f"{folder / CONFIG} has no 'model_cfg'; it has {listed(config)}")
     found = [p.name for p in _files.require_safetensors(folder)]
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _files.PICKLED)

@@ -48,7 +48,8 @@ def load_latents(
     if folder is None:
         module = _published(str(name), local_files_only)
     elif all((folder / file).is_file() for file in TINY):
-        module = _tiny(folder)
+        with _files.loading(folder):
+            module = _tiny(folder)
     else:
         folder = folder / "vae" if (folder / "vae").is_dir() else folder
         config = _files.read_json(folder / "config.json")
@@ -65,13 +66,16 @@ def _kind(config: dict[str, Any], where: object) -> str:
 
 
 def _from_pretrained(kind: str, source: str, subfolder: str | None, *, local: bool) -> Any:
-    module = getattr(_backends.diffusers(), kind).from_pretrained(
-        source,
-        subfolder=subfolder,
-        local_files_only=local,
-        use_safetensors=True,
-        low_cpu_mem_usage=False,  # True needs another library, and saves nothing for a model of this size
-    )
+    with _files.loading(Path(source) if Path(source).is_dir() else None):
+        module, said = getattr(_backends.diffusers(), kind).from_pretrained(
+            source,
+            subfolder=subfolder,
+            local_files_only=local,
+            use_safetensors=True,
+            low_cpu_mem_usage=False,  # True needs another library, and saves nothing for a model of this size
+            output_loading_info=True,
+        )
+    _files.require_all_weights(said, source)
     return module.float()  # whatever the precision on disk
 
 

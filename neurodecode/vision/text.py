@@ -51,23 +51,30 @@ def load_text(
                 f"{folder / 'text_encoder'} is of the kind {kind!r}; 'clip_text_model' is needed"
             )
         _files.require_safetensors(folder / "text_encoder")
+        _files.read_json(folder / "tokenizer" / "tokenizer_config.json")
     transformers = _backends.transformers()
     source, local = (str(folder or name), folder is not None or local_files_only)
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(
-        source, subfolder="tokenizer", local_files_only=local
-    )
-    # Without a dtype, weights stored in half precision would be computed with in half precision.
-    module = transformers.CLIPTextModel.from_pretrained(
-        source,
-        subfolder="text_encoder",
-        local_files_only=local,
-        use_safetensors=True,
-        dtype=_backends.torch().float32,
-    )
+    with _files.loading(folder):
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(
+            source, subfolder="tokenizer", local_files_only=local
+        )
+        # Without a dtype, weights stored in half precision would be computed with in half precision.
+        module, said = transformers.CLIPTextModel.from_pretrained(
+            source,
+            subfolder="text_encoder",
+            local_files_only=local,
+            use_safetensors=True,
+            dtype=_backends.torch().float32,
+            output_loading_info=True,
+        )
+    _files.require_all_weights(said, f"the text encoder of {name}")
     most = int(module.config.max_position_embeddings)
     if not 2 <= length <= most:
         raise ValueError(f"length must be from 2 to {most}, the positions of {name}; got {length}")
-    return TextEncoder(module, tokenizer, name=str(name), length=length, device=device)
+    made = TextEncoder(module, tokenizer, name=str(name), length=length, device=device)
+    with _files.loading(folder):
+        made.empty()  # tokens that the encoder does not know show here
+    return made
 
 
 class TextEncoder(_files.Frozen):

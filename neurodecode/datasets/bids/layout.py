@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...labels import listed
-from .._files import Source, listed_at, present
+from .._files import Source, listed_at, read_text
 
 # Entities that derivatives add to the name of the recording they were made from.
 DERIVED = ("space", "desc", "res", "den", "cohort")
@@ -67,7 +67,7 @@ def source_of(root: Path) -> Source:
         said = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
         name = str(said.get("Name") or root.name)
         return Source(f"the BIDS dataset {name!r}", str(said.get("DatasetDOI") or root))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return Source(f"the BIDS dataset {root.name!r}", str(root))
 
 
@@ -228,10 +228,10 @@ def sidecar(root: Path, folder: Path, entities: Mapping[str, str], *, suffix: st
     said: dict[str, Any] = {}
     for path in reversed(applicable(root, folder, entities, suffix=suffix, ending=".json")):
         what = f"json file of {folder.name} recordings"
-        text = present(path, what=what, source=source_of(root)).read_text(encoding="utf-8-sig")
+        text = read_text(path, what=what, source=source_of(root))
         try:
             said |= json.loads(text)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} ({what}) is no json object: {error}") from error
     return said
 

@@ -210,8 +210,12 @@ def opened_raw(root: Path, path: Path) -> Iterator[Any]:
         )
         try:
             raw = mne_bids.read_raw_bids(bids_path, verbose="error")
-        except (ValueError, RuntimeError, OSError, KeyError, IndexError, AttributeError) as error:
-            raise ValueError(f"mne-bids cannot read {path}: {error}") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # configparser, mne and others report damage without order
+            raise ValueError(
+                f"mne-bids cannot read {path}, or a file beside it: {type(error).__name__}: {error}"
+            ) from error
         yield raw
 
 

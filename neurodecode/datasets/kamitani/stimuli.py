@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...labels import listed
-from .._files import present
+from .._files import read_text
 from .bdata import SOURCE, BData
 
 # Where labels are looked for, the surest first.
@@ -70,9 +70,9 @@ def table(path: str | Path) -> dict[int, str]:
     FileNotFoundError, ValueError
         If it is missing, or a line is no such line, disagrees with itself or numbers a picture twice.
     """
-    path = present(path, what="the table of pictures", source=SOURCE)
+    lines = read_text(path, what="the table of pictures", source=SOURCE).splitlines()
     names: dict[int, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...labels import listed
-from .._files import listed_at, present
+from .._files import listed_at, read_text
 from .layout import LABELS, SOURCE, Files
 from .volumes import Grid, read
 
@@ -169,7 +169,7 @@ def named(files: Files, name: str, labels: np.ndarray, path: Path) -> dict[int, 
 
 def _table(path: Path, atlas: str) -> dict[int, str]:
     """Read lines of number and name; whatever follows, such as colours, is passed over."""
-    lines = present(path, what=f"names of the regions of {atlas!r}", source=SOURCE).read_text().splitlines()
+    lines = read_text(path, what=f"names of the regions of {atlas!r}", source=SOURCE).splitlines()
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     try:
         return {int(field[0]): field[1] for field in fields if int(field[0]) > 0}

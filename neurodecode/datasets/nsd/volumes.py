@@ -43,9 +43,9 @@ def values_of(image: Any, path: Path, *, what: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the file is truncated.
+        If the file is truncated, or its checksum (of packed files) does not hold.
     """
-    with _images.whole(path, what=what, source=SOURCE):
+    with _images.reading(path, what=what, source=SOURCE):
         return np.asarray(image.dataobj)
 
 

@@ -93,7 +93,10 @@ def captions(path: str | Path, *, only: Any = None) -> dict[str, list[str]]:
         If the file is missing or of another form, a caption is empty, or a wanted stimulus has none.
     """
     path = present(path, what="captions", source=Source("your own tables", str(path)))
-    found = _from_json(path) if path.suffix.lower() == ".json" else _from_table(path)
+    try:
+        found = _from_json(path) if path.suffix.lower() == ".json" else _from_table(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no table of text in UTF-8, or damaged: {error}") from error
     tidy = {name: [_tidy(text) for text in several] for name, several in found.items()}
     empty = [name for name, several in tidy.items() if not several or not all(several)]
     if empty or not tidy:
@@ -192,7 +195,7 @@ def _coco(path: Path, wanted: set[int]) -> dict[int, list[str]]:
         for one in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
             if one["image_id"] in wanted and one["caption"].strip():
                 found.setdefault(one["image_id"], []).append(_tidy(one["caption"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path} ({path.stat().st_size} bytes) is truncated or holds no captions: {error!r}; "
             f"get it again from {COCO}"
@@ -203,7 +206,7 @@ def _coco(path: Path, wanted: set[int]) -> dict[int, list[str]]:
 def _from_json(path: Path) -> dict[str, list[str]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(found, Mapping):
         raise ValueError(f"{path} must hold {{stimulus: caption or captions}}, not a {type(found).__name__}")

@@ -138,8 +138,11 @@ def _plain(root: Path, name: str, part: str) -> _Found:
     try:
         said = json.loads(meta.read_text())
         channels, times = [str(name) for name in said["ch_names"]], np.asarray(said["times"], dtype=float)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{meta} does not give ch_names and times: {error}") from error
+    steps = np.diff(times)
+    if not np.isfinite(times).all() or (steps.size and not (steps > 0.5 * steps.max()).all()):
+        raise ValueError(f"{meta} gives times that do not increase evenly; process the subject again")
     if values.shape[:2] != conditions.shape or values.shape[3:] != (len(channels), len(times)):
         raise ValueError(
             f"{path} {values.shape} does not fit {conditions.shape} pictures, {len(channels)} channels and "
@@ -160,7 +163,9 @@ def _npy(path: Path, what: str, *, axes: int) -> np.ndarray:
     path = present(path, what=what, source=SOURCE)
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy's reader of headers reports damage without order
         raise ValueError(f"{path} ({what}) is truncated or of another kind: {error}") from error
     if found.ndim != axes:
         raise ValueError(f"{path} ({what}) has {found.ndim} axes, expected {axes}")

@@ -180,7 +180,9 @@ def _opened(header: Path) -> Any:
 
     try:
         return mne.io.read_raw_brainvision(header, preload=False, verbose="error")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # configparser and mne report damage without order
         raise ValueError(
             f"{header} cannot be read as a BrainVision recording, with its .vmrk and .eeg beside it: {error}; get it "
             f"again from {SOURCE}"

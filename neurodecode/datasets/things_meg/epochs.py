@@ -57,7 +57,9 @@ def opened(files: Files) -> Opened:
     parts = fif.parts(files.epochs, what=what, source=SOURCE)
     try:
         epochs = mne.read_epochs(files.epochs, proj=False, preload=False, verbose="error")
-    except (OSError, ValueError, RuntimeError, AttributeError, KeyError, TypeError, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # mne reports damage without order
         raise ValueError(
             f"{files.epochs} ({what}) and its {len(parts) - 1} further parts are no epochs that mne can read: {error}; "
             f"get them again from {SOURCE}"

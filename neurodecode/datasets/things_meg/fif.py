@@ -26,6 +26,8 @@ NEXT_FILE = 2
 MATRIX = 1 << 30
 # Its axes stand after the numbers of a matrix: three of them, and how many.
 AXES_BYTES = 16
+# Bytes of a role or a name.
+MOST = 4096
 TYPES = {4: ">f4", 5: ">f8"}
 
 
@@ -125,6 +127,8 @@ def _tags(file: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _content(file: BinaryIO, at: int, length: int) -> bytes:
+    if not 0 <= length <= MOST:
+        raise ValueError(f"is damaged: the tag at byte {at - TAG.size} has the length {length}")
     file.seek(at)
     return file.read(length)
 

@@ -124,16 +124,26 @@ def load_diffusion(
             _files.read_json(folder / part / ("config.json" if part == "unet" else "scheduler_config.json"))
         _files.require_safetensors(folder / "unet")
     diffusers = _backends.diffusers()
-    unet = diffusers.UNet2DConditionModel.from_pretrained(
-        source, subfolder="unet", use_safetensors=True, low_cpu_mem_usage=False, local_files_only=local
-    ).float()
+    with _files.loading(folder):
+        unet, said = diffusers.UNet2DConditionModel.from_pretrained(
+            source,
+            subfolder="unet",
+            use_safetensors=True,
+            low_cpu_mem_usage=False,
+            local_files_only=local,
+            output_loading_info=True,
+        )
+        # Stable Diffusion ships another scheduler; its noise levels are the same.
+        config = diffusers.DDIMScheduler.load_config(source, subfolder="scheduler", local_files_only=local)
+        scheduler = diffusers.DDIMScheduler.from_config(config)
+        scheduler.set_timesteps(2)
+    _files.require_all_weights(said, f"the U-Net of {name}")
+    unet = unet.float()
     if ip_adapter is not None:
         image = _attach(unet, Path(ip_adapter))
-    # Stable Diffusion ships another scheduler; its noise levels are the same.
-    config = diffusers.DDIMScheduler.load_config(source, subfolder="scheduler", local_files_only=local)
     return LatentDiffusion(
         unet,
-        diffusers.DDIMScheduler.from_config(config),
+        scheduler,
         vision.load_latents(name, device=device, local_files_only=local_files_only),
         vision.load_text(name, length=tokens, device=device, local_files_only=local_files_only),
         schedule=schedule or (LAB if name == "lab" else PAPER),
@@ -320,7 +330,7 @@ def _attach(unet: Any, path: Path) -> tuple[int, ...]:
         raise FileNotFoundError(f"there is no IP-Adapter at {path}")
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as weights:
+    with _files.loading(path), safe_open(path, framework="pt") as weights:
         keys = list(weights.keys())
         plain = "image_proj.proj.weight" in keys
         shape = (int(weights.get_slice("image_proj.proj.weight").get_shape()[1]),) if plain else ()
@@ -333,10 +343,11 @@ def _attach(unet: Any, path: Path) -> tuple[int, ...]:
         vae=None, text_encoder=None, tokenizer=None, unet=unet, scheduler=None, safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
-    pipeline.load_ip_adapter(
-        str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None, low_cpu_mem_usage=False,
-        local_files_only=True,
-    )  # fmt: skip
+    with _files.loading(path):
+        pipeline.load_ip_adapter(
+            str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None,
+            low_cpu_mem_usage=False, local_files_only=True,
+        )  # fmt: skip
     return shape
 
 
