@@ -144,8 +144,14 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
             _require_known_format(file, attrs)
             _require_memory(file, opened)
             return decode(opened.load(), json.loads(attrs[RECORD_ATTR]))
-    except (MemoryError, _NewerFormat):
+    except _NewerFormat:
         raise
+    except MemoryError as error:
+        if str(file) in str(error):
+            raise
+        raise MemoryError(
+            f"{file} ({file.stat().st_size} bytes) declares more than memory holds: {error}"
+        ) from error
     except Exception as error:  # h5py reports damage as OSError, RuntimeError, KeyError ... without order
         raise ValueError(
             f"{file} ({file.stat().st_size} bytes) is truncated, damaged or not netCDF: {error}; make it again, or "

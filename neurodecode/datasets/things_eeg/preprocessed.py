@@ -79,7 +79,7 @@ def load(
         channel=names,
         time=found.times,
         kind="eeg",
-        xyz=positions(np.array(names)),
+        xyz=_placed(names, root),
         subject=name,
         session=found.session,
         repeat=repeat,
@@ -87,6 +87,13 @@ def load(
         units="whitened",
     )
     return array.assign_coords(concept=("sample", concept[picture]))
+
+
+def _placed(names: list[str], root: Path) -> np.ndarray:
+    try:
+        return positions(np.array(names))
+    except ValueError as error:
+        raise ValueError(f"the channels that the files in {root} name: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ def _plain(root: Path, name: str, part: str) -> _Found:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{meta} does not give ch_names and times: {error}") from error
     steps = np.diff(times)
-    if not np.isfinite(times).all() or (steps.size and not (steps > 0.5 * steps.max()).all()):
+    if not np.isfinite(times).all() or (steps.size and not np.ptp(steps) <= 0.01 * steps.mean()):
         raise ValueError(f"{meta} gives times that do not increase evenly; process the subject again")
     if values.shape[:2] != conditions.shape or values.shape[3:] != (len(channels), len(times)):
         raise ValueError(
