@@ -28,7 +28,6 @@ from neurodecode.store.values import describe
 
 ARRAY = "array.zarr"
 JOURNAL = "journal"
-KEY = "key.json"
 # How zarr names a chunk that is being written.
 HALF = "*.partial"
 
