@@ -58,7 +58,7 @@ def listed_at(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def read_text(path: Path, *, what: str, source: Source) -> str:
+def read_text(path: str | Path, *, what: str, source: Source) -> str:
     """Text of a file in UTF-8.
 
     Raises

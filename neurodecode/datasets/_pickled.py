@@ -143,7 +143,8 @@ class _Arrays(pickle._Unpickler):
             raise pickle.UnpicklingError(f"it fills a {type(made).__name__}, which is no array")
         if isinstance(made, np.dtype):
             _require_dtype_state(made, state)
-            made.__setstate__(state)
+            named: Any = made  # the stubs leave out how dtypes are filled
+            named.__setstate__(state)
             return
         _, shape, dtype, fortran, stretch = state
         if not isinstance(stretch, _Stretch):

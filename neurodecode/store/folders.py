@@ -123,7 +123,7 @@ def opened(target: Path, chunks: Any) -> xr.DataArray:
         array = found[name]
         array.name = None
         sealed = found.attrs.get(SEAL)
-        found_now = sealed if sealed is None else beside(array)
+        found_now = beside(array) if sealed is not None else ""
     except MemoryError:
         raise
     except Exception as error:  # zarr reports damage as KeyError, RuntimeError, ValueError ... without order
@@ -131,7 +131,7 @@ def opened(target: Path, chunks: Any) -> xr.DataArray:
             f"{target} exists and is no zarr folder that neurodecode made, or it is damaged ({_in_short(error)}); "
             "choose another name, or delete it and make it again"
         ) from error
-    if found_now != sealed:
+    if sealed is not None and found_now != sealed:
         raise ValueError(
             f"{target} is damaged: its labels and attributes have the SHA-256 sum {found_now[:16]}..., but what was "
             f"written had {str(sealed)[:16]}...; make it again, or copy it again from where it was whole"
