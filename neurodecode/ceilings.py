@@ -25,6 +25,7 @@ import xarray as xr
 from scipy import sparse, stats
 
 from . import brain, folds, score, store
+from .checks import require_counts, require_numbers
 from .labels import (
     SAMPLE,
     STIMULUS,
@@ -34,9 +35,11 @@ from .labels import (
     require_coord,
     require_copy,
     require_dims,
+    require_draws,
     require_finite,
     require_real,
     require_same,
+    require_squares,
 )
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -121,7 +124,7 @@ def ncsnr(
     (True, True)
     """
     trials = _trials(responses, samples, by=by, n=n)
-    _require_settings(level, n_bootstrap)
+    _require_settings(level, n_bootstrap, seed)
     k, counts = trials.counts.size, trials.counts.astype(float)
     n0 = float(counts.sum() - (counts**2).sum() / counts.sum()) / (k - 1)
     draws = _draws(k, n_bootstrap, seed)
@@ -203,7 +206,8 @@ def split_half(
     True
     """
     trials = _trials(responses, samples, by=by, n=n)
-    _require_settings(level, n_bootstrap)
+    _require_settings(level, n_bootstrap, seed)
+    require_counts(splits=splits)
     if splits < 1:
         raise ValueError(f"splits must be at least 1, got {splits}")
     repeated = trials.counts >= 2
@@ -315,6 +319,7 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     [0.5, 0.6]
     """
     _require_matching(scores, ceiling)
+    require_numbers(least=least)
     if not 0 < least < 1:
         raise ValueError(f"least is a ceiling between 0 and 1, got {least}")
     enough = ceiling >= least
@@ -345,7 +350,9 @@ def _trials(responses: xr.DataArray, samples: Any, *, by: str, n: float | None) 
     """Chosen samples, sorted by stimulus and in their order within it, checked."""
     require_dims(require_array(responses, who="responses"), [SAMPLE], who="responses")
     require_real(responses, who="responses")
-    if n is not None and not n >= 1:
+    if n is not None:
+        require_numbers(n=n)
+    if n is not None and not 1 <= n < np.inf:
         raise ValueError(f"n must be at least 1 trial, got {n}")
     rows = _chosen(responses, samples)
     labels = require_coord(responses, by, who="responses", dim=SAMPLE).values[rows]
@@ -356,6 +363,7 @@ def _trials(responses: xr.DataArray, samples: Any, *, by: str, n: float | None) 
     chosen = responses.transpose(SAMPLE, ...).isel({SAMPLE: rows[np.argsort(rank, kind="stable")]})
     chosen = chosen.compute()
     require_finite(chosen, who="responses")
+    require_squares(chosen, who="responses")
     _require_alike(chosen)
     return _Trials(chosen, counts, float(1 / (1 / counts).mean()) if n is None else float(n))
 
@@ -397,10 +405,12 @@ def _require_alike(chosen: xr.DataArray) -> None:
         )
 
 
-def _require_settings(level: float, n_bootstrap: int) -> None:
+def _require_settings(level: float, n_bootstrap: int, seed: int) -> None:
+    require_numbers(level=level)
+    require_counts(n_bootstrap=n_bootstrap, seed=seed)
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
-    if n_bootstrap < 0 or n_bootstrap == 1:
+    if n_bootstrap == 1:
         raise ValueError(f"n_bootstrap must be 0 (no interval) or at least 2, got {n_bootstrap}")
 
 
@@ -414,6 +424,8 @@ def _require_matching(scores: xr.DataArray, ceiling: xr.DataArray) -> None:
             raise ValueError(
                 f"scores have {scores.sizes[dim]} along {dim!r} but ceilings {ceiling.sizes[dim]}; use the same {dim}s"
             )
+    for array, who in ((scores, "scores"), (ceiling, "ceiling")):
+        require_real(array, who=who)
     known = ceiling.values[~np.isnan(ceiling.values)]
     if known.size and (known.min() < 0 or known.max() > 1 + 1e-9):
         raise ValueError(
@@ -425,7 +437,7 @@ def _require_matching(scores: xr.DataArray, ceiling: xr.DataArray) -> None:
     if None not in units and units[0] != units[1]:
         raise ValueError(
             f"scores are in {units[0]!r} but ceilings in {units[1]!r}: a correlation is divided by 'ceiling', r2 by "
-            "'reliability', and other scores have no ceiling here"
+            "'reliability', and other scores have no ceiling here; choose that one"
         )
 
 
@@ -501,6 +513,7 @@ def _correlations(a: np.ndarray, b: np.ndarray, draws: np.ndarray) -> np.ndarray
 
 def _draws(k: int, n_bootstrap: int, seed: int) -> np.ndarray:
     """How often every stimulus is taken in a bootstrap sample: (draw, stimulus), all with 3 different ones or more."""
+    require_draws(n_bootstrap, k, what="n_bootstrap")
     drawn = np.random.default_rng([seed, 0]).multinomial(k, np.full(k, 1 / k), size=n_bootstrap).astype(float)
     return drawn[(drawn > 0).sum(axis=1) >= 3]
 

@@ -26,6 +26,7 @@ from .labels import (
     require_dims,
     require_finite,
     require_real,
+    require_squares,
     require_unique,
 )
 from .score import Score, named
@@ -270,6 +271,10 @@ def _rehearse(task: Task, by: str) -> None:
                 _require_trained(task.features_of(space, folds[fold].train), true)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
+        except TypeError as error:
+            raise TypeError(
+                f"{where}: the score {task.score.name!r} does not take (predicted, true) arrays: {error}"
+            ) from error
         if by == FEATURE and scored.dims != (FEATURE,):
             raise ValueError(
                 f"score {task.score.name!r} has no value per feature; use by='layer', or 'profile', 'r2' or 'auc'"
@@ -307,8 +312,11 @@ def checked(
     spaces = brain.spaces(features)
     for name, space in spaces.items():
         require_dims(space, [FEATURE], who=f"features {name!r}")
+        if not space.size:
+            raise ValueError(f"features {name!r} are empty: {dict(space.sizes)}; give at least one of each")
         require_real(space, who=f"features {name!r}")
         require_finite(space, who=f"features {name!r}")
+        require_squares(space, who=f"features {name!r}")
     arrays = brain.by_subject(responses)
     for subject, array in arrays.items():
         who = f"responses of subject {subject!r}"
@@ -317,9 +325,12 @@ def checked(
             raise ValueError(
                 f"{who} have a coordinate 'feature', the name of the features' own axis; rename it"
             )
+        if not array.size:
+            raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
         require_unique(array, SAMPLE, who=who)
         require_real(array, who=who)
         require_finite(array, who=who)
+        require_squares(array, who=who)
         for name, space in spaces.items():
             match(space, array, who=(f"features {name!r}", who))
     return arrays, spaces
@@ -389,7 +400,9 @@ def _all(function: Any, task: Task, jobs: list[Any]) -> list[xr.DataArray]:
 
 def _loaded(pieces: store.Pieces | None, name: str) -> Any:
     if pieces is None:
-        raise AssertionError("without a store every job was done")
+        raise RuntimeError(
+            f"job {name!r} was not done and there is no store, which must not be; please report it"
+        )
     return pieces.load(name)
 
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from .checks import names_in, require_counts, require_numbers, require_texts, shown
 from .labels import (
     SAMPLE,
     STIMULUS,
@@ -82,12 +84,14 @@ def splits(
         raise ValueError("give either folds=... or train=... and test=..., not both")
     elif isinstance(folds, str):
         found = _leave_one_value_out(responses, folds)
-    elif isinstance(folds, int | np.integer):
+    elif isinstance(folds, int | np.integer) and not isinstance(folds, np.timedelta64):
         found = _k_folds(responses, int(folds))
-    elif hasattr(folds, "split"):
+    elif hasattr(folds, "split") and not isinstance(folds, bytes):
         found = _splitter(responses, folds)
     else:
-        raise ValueError(f"folds must be a number, a sample coordinate's name or a splitter, not {folds!r}")
+        raise ValueError(
+            f"folds must be a number, a sample coordinate's name or a splitter, not {shown(folds)}"
+        )
     for fold in found:
         guard(responses, fold, shared=shared)
     return found
@@ -111,7 +115,7 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
     for part, rows in (("training", fold.train), ("test", fold.test)):
         if not len(rows):
             raise ValueError(f"the {part} part of fold {fold.name!r} is empty; check the names or the mask")
-    allowed = {shared} if isinstance(shared, str) else set(shared)
+    allowed = set(names_in(shared, what="shared"))
     unknown = allowed - set(_names(responses)) - {ANY}
     if unknown:
         raise ValueError(
@@ -126,8 +130,8 @@ def guard(responses: xr.DataArray, fold: Fold, *, shared: str | Iterable[str] = 
     if ANY in allowed or STIMULUS in allowed or STIMULUS not in responses.coords:
         return
     labels = require_coord(responses, STIMULUS, who="responses", dim=SAMPLE).values
-    tested = np.unique(labels[fold.test])
-    common = np.intersect1d(labels[fold.train], tested)
+    tested = pd.unique(labels[fold.test])
+    common = _in_both(tested, labels[fold.train])
     if common.size:
         raise ValueError(
             f"training and test of fold {fold.name!r} share {common.size} of {tested.size} test stimuli: "
@@ -178,19 +182,24 @@ def hold_out(
     >>> nd.folds.hold_out(betas, 1, seed=0).split.values.tolist().count("validation")
     1
     """
+    require_texts(by=by, of=of, name=name)
+    require_numbers(amount=amount)
+    if seed is not None:
+        require_counts(seed=seed)
     rows = select(responses, of, who="of")
     split = responses.coords["split"].values.astype(object)
     if name in split:
         raise ValueError(f"there are samples in the split {name!r} already; choose another name")
     labels = require_coord(responses, by, who="responses", dim=SAMPLE).values
     outside = np.setdiff1d(np.arange(len(labels)), rows)
-    both = np.intersect1d(labels[rows], labels[outside])
+    both = _in_both(labels[rows], labels[outside])
     if by == STIMULUS and both.size:
         raise ValueError(
             f"{both.size} stimuli of {of!r} are in other splits too: {listed(both)}; mend the split"
         )
     part, first = groups(labels[rows])
-    count = amount if isinstance(amount, int | np.integer) else round(amount * first.size)
+    whole = isinstance(amount, int | np.integer) or not np.isfinite(amount)
+    count = amount if whole else round(amount * first.size)
     if not 0 < count < first.size:
         raise ValueError(
             f"{amount} of {first.size} values of {by!r} in {of!r} cannot be held out; give a number from 1 to "
@@ -207,7 +216,7 @@ def _require_whole_stimuli(responses: xr.DataArray, taken: np.ndarray, left: np.
     if STIMULUS not in responses.coords:
         return
     labels = responses.coords[STIMULUS].values
-    torn = np.intersect1d(labels[taken], labels[left])
+    torn = _in_both(labels[taken], labels[left])
     if torn.size:
         raise ValueError(
             f"holding out by={by!r} would leave trials of {torn.size} stimuli on both sides: {listed(torn)}. That "
@@ -238,22 +247,30 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     >>> nd.folds.select(betas, "train", who="train")
     array([0, 2])
     """
+    require_dims(responses, [SAMPLE], who="responses")
     n = responses.sizes[SAMPLE]
     if isinstance(which, str):
         labels = require_coord(responses, "split", who="responses", dim=SAMPLE).values
         rows = np.flatnonzero(labels == which)
         if not rows.size:
-            raise ValueError(f"{who}={which!r} is no value of 'split'; there are {listed(np.unique(labels))}")
+            raise ValueError(
+                f"{who}={which!r} is no value of 'split'; there are {listed(_in_order(pd.unique(labels)))}"
+            )
         return rows
     if isinstance(which, xr.DataArray) and which.dtype == bool and SAMPLE in which.coords:
         require_same(responses, which, SAMPLE, who=("responses", f"the mask for {who}"))
     if not isinstance(which, Iterable):
         raise ValueError(f"{who} must be sample ids, a mask or the name of a split, not {which!r}")
-    values = np.asarray(which if hasattr(which, "__array__") else list(which))
+    try:
+        values = np.asarray(which if hasattr(which, "__array__") else list(which))
+    except ValueError as error:
+        raise ValueError(f"{who} must be one list of sample ids, not lists of unequal length") from error
     if values.dtype == bool:
         if values.shape != (n,):
             raise ValueError(f"the mask for {who} has shape {values.shape} but there are {n} samples")
         return np.flatnonzero(values)
+    if values.ndim != 1:
+        raise ValueError(f"{who} must be one list of sample ids or one mask, got the shape {values.shape}")
     require_unique(responses, SAMPLE, who="responses")
     rows = responses.indexes[SAMPLE].get_indexer(values)
     if (rows < 0).any():
@@ -313,6 +330,19 @@ def _splitter(responses: xr.DataArray, splitter: Any) -> list[Fold]:
         warnings.filterwarnings("ignore", message="The groups parameter is ignored")  # it does no harm
         pairs: list[tuple[np.ndarray, np.ndarray]] = list(splitter.split(np.zeros((n, 1)), groups, groups))
     return [Fold(f"fold {i + 1}", np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
+
+
+def _in_both(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Different labels on both sides, which may be numbers and text that no order holds."""
+    found = pd.unique(left)
+    return _in_order(np.asarray(found[pd.Index(found).isin(right)]))
+
+
+def _in_order(labels: np.ndarray) -> np.ndarray:
+    try:
+        return np.sort(labels)
+    except TypeError:
+        return labels
 
 
 def _names(responses: xr.DataArray) -> list[str]:

@@ -363,6 +363,6 @@ def features_from(paths: Sequence[str | Path]) -> dict[str, xr.DataArray]:
         named = spaces(array) if "layer" in array.coords else {Path(path).stem: array}
         twice = sorted(set(named) & set(found))
         if twice:
-            raise ValueError(f"feature space(s) {listed(twice)} occur in more than one file")
+            raise ValueError(f"feature space(s) {listed(twice)} occur in more than one file; give each once")
         found |= named
     return found

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .checks import require_texts, shown
 from .lazy import is_dask
 
 SAMPLE = "sample"
 STIMULUS = "stimulus"
 FEATURE = "feature"
 LAYER = "layer"
+# Larger values overflow when they are squared and summed.
+LARGEST = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e150}
 # Copies below so many bytes are made without asking how much memory is free.
 SMALL = 2**26
 
@@ -51,7 +54,13 @@ def groups(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> groups(np.array(["b", "a", "b"]))
     (array([0, 1, 0]), array([0, 1]))
     """
-    numbers, _ = pd.factorize(labels, use_na_sentinel=False)
+    try:
+        numbers, _ = pd.factorize(labels, use_na_sentinel=False)
+    except TypeError as error:
+        raise ValueError(
+            f"labels must be one text or number each, got {shown(labels[0])} ({type(labels[0]).__name__}) first; "
+            "write such labels as text"
+        ) from error
     return numbers, np.unique(numbers, return_index=True)[1]
 
 
@@ -63,8 +72,10 @@ def require_choice(value: object, allowed: Sequence[object], *, what: str) -> No
     ValueError
         Naming the value and all allowed names.
     """
-    if value not in allowed:
-        raise ValueError(f"unknown {what} {value!r}; choose one of {listed(allowed, most=40)}")
+    # An array would be compared entry by entry, and a missing value of pandas with nothing at all.
+    plain = value is None or isinstance(value, str | int | float)
+    if not plain or value not in allowed:
+        raise ValueError(f"unknown {what} {shown(value)}; choose one of {listed(allowed, most=40)}")
 
 
 def require_array(array: object, *, who: str) -> xr.DataArray:
@@ -108,6 +119,9 @@ def require_coord(array: xr.DataArray, name: str, *, who: str, dim: str | None =
     ValueError
         Naming the coordinate that is missing and those that are there, or the dimensions that it has instead.
     """
+    if not hasattr(array, "coords"):
+        require_array(array, who=who)
+    require_texts(**{f"the name of a coordinate of {who}": name})
     if name not in array.coords:
         raise ValueError(
             f"{who} has no coordinate {name!r}; it has {listed(sorted(map(str, array.coords)), most=20)}. "
@@ -190,6 +204,31 @@ def require_finite(array: xr.DataArray, *, who: str) -> None:
     )
 
 
+def require_squares(array: xr.DataArray, *, who: str) -> None:
+    """Refuse values so large that their squares overflow; NaN passes, and so do arrays of dask, unread.
+
+    Raises
+    ------
+    ValueError
+        Naming how many there are, the largest, and the limit.
+    """
+    largest = LARGEST.get(array.dtype)
+    if largest is None or is_dask(array) or not array.size:
+        return
+    with np.errstate(invalid="ignore"):
+        if (
+            np.fmax.reduce(array.values, axis=None) <= largest
+            and np.fmin.reduce(array.values, axis=None) >= -largest
+        ):
+            return
+    size = np.abs(array.values)
+    if (size > largest).any():
+        raise ValueError(
+            f"{who} has {int((size > largest).sum())} of {size.size} values beyond {largest:g} in size, the largest "
+            f"{np.nanmax(size):g}: their squares overflow {array.dtype}; look where they come from, or change the units"
+        )
+
+
 def require_same(
     a: xr.DataArray, b: xr.DataArray, dim: str, *, who: tuple[str, str] = ("responses", "features")
 ) -> None:
@@ -255,7 +294,7 @@ def match(
         If a stimulus has no features, or if sample labels differ.
     """
     require_dims(responses, [SAMPLE], who=who[1])
-    if SAMPLE in features.dims:
+    if SAMPLE in require_array(features, who=who[0]).dims:
         require_same(responses, features, SAMPLE, who=(who[1], who[0]))
         return _with_labels_of(responses, features)
     require_dims(features, [STIMULUS], who=who[0])
@@ -373,6 +412,19 @@ def require_memory(needed: int, *, what: str, remedy: str, share: float = 0.8) -
             f"{what} would need about {needed / 2**30:.1f} GiB but only {free / 2**30:.1f} GiB are free "
             f"(limit: {share:.0%} of that); {remedy}"
         )
+
+
+def require_draws(draws: int, units: int, *, what: str) -> None:
+    """Refuse more draws of so many units than fit in memory.
+
+    Raises
+    ------
+    MemoryError
+        See :func:`require_memory`.
+    """
+    needed = 3 * 8 * draws * units  # counts, shares, and one array more of that size
+    if needed > SMALL:
+        require_memory(needed, what=f"{what}={draws} draws of {units}", remedy=f"take fewer: {what}=...")
 
 
 def require_copy(array: xr.DataArray, *, who: str, times: float = 1.0) -> None:

@@ -14,6 +14,7 @@ import xarray as xr
 from scipy import linalg
 
 from . import lazy, store
+from .checks import require_texts
 from .labels import (
     FEATURE,
     LAYER,
@@ -172,6 +173,7 @@ def unit_range(values: xr.DataArray, *, by: str = LAYER) -> xr.DataArray:
 
 def _layers(outer: xr.DataArray, by: str) -> np.ndarray:
     """Layer name of every feature."""
+    require_texts(by=by)
     if by in outer.coords:
         return np.broadcast_to(outer.coords[by].values, outer.shape)
     if by != LAYER:

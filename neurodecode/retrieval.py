@@ -17,6 +17,7 @@ import xarray as xr
 from scipy import stats
 
 from . import brain, score, store
+from .checks import require_counts, require_numbers
 from .labels import (
     FEATURE,
     LAYER,
@@ -128,7 +129,7 @@ def classify(
     _require_one_space(predictions, candidates)
     alike = score.similarity(predictions, candidates, metric=metric)
     labels = alike.coords[STIMULUS].values
-    order = np.argsort(labels.astype(str), kind="stable")
+    order = np.argsort(np.array([str(v) for v in labels.tolist()]), kind="stable")
     found = labels[order][alike.values[:, order].argmax(axis=1)]
     coords = {k: v for k, v in predictions.coords.items() if v.dims == (SAMPLE,)}
     return xr.DataArray(found, dims=SAMPLE, coords=coords, name="guess", attrs={"metric": metric})
@@ -204,6 +205,8 @@ def identify(
     [0.05]
     """
     require_choice(interval, tuple(INTERVALS), what="interval")
+    require_numbers(level=level)
+    require_counts(n_bootstrap=n_bootstrap, seed=seed)
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if n_bootstrap < 1:
@@ -343,6 +346,8 @@ def _several(k: int | Sequence[int]) -> list[int]:
 
 def _require_one_space(predictions: xr.DataArray, candidates: xr.DataArray) -> None:
     """Refuse features that are told apart by labels which differ."""
+    require_array(predictions, who="predictions")
+    require_array(candidates, who="candidates")
     for name in (FEATURE, LAYER, "unit"):
         both = [a.coords[name] for a in (predictions, candidates) if name in a.coords]
         if len(both) < 2 or any(c.dims != (FEATURE,) for c in both) or both[0].size != both[1].size:

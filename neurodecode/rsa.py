@@ -213,7 +213,11 @@ def to_rdms(array: xr.DataArray) -> Any:
     size = np.abs(values).max()
     skewed = np.abs(values - values.transpose(0, 2, 1)).max()
     if skewed > 1e-6 * size or np.abs(np.diagonal(values, axis1=1, axis2=2)).max() > 1e-6 * size:
-        raise ValueError("dissimilarities must be symmetric with zeros on the diagonal")
+        raise ValueError(
+            f"dissimilarities must be symmetric with zeros on the diagonal, but differ from that by "
+            f"up to {skewed:g} and "
+            f"{np.abs(np.diagonal(values, axis1=1, axis2=2)).max():g}; give a matrix as rsa.rdm makes it"
+        )
     along = {others[0]: require_coord(array, others[0], who="dissimilarities").values} if others else {}
     return _toolbox().rdm.RDMs(
         values,

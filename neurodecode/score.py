@@ -15,18 +15,23 @@ import xarray as xr
 from scipy import stats
 
 from . import lazy
+from .checks import as_numbers, require_counts, require_numbers
 from .labels import (
     FEATURE,
     SAMPLE,
     STIMULUS,
+    groups,
     listed,
     quoted,
+    require_array,
     require_choice,
     require_coord,
     require_dims,
     require_finite,
     require_memory,
+    require_real,
     require_same,
+    require_squares,
     require_unique,
 )
 
@@ -274,7 +279,10 @@ def similarity(
 def _comparing(predicted: xr.DataArray, candidates: xr.DataArray) -> np.ndarray:
     """Values (sample, feature) of predictions, refused if the candidates have another number of features."""
     p = _matrix(predicted, SAMPLE, who="predictions")
-    if FEATURE in candidates.sizes and p.shape[1] != candidates.sizes[FEATURE]:
+    if (
+        FEATURE in require_array(candidates, who="candidates").sizes
+        and p.shape[1] != candidates.sizes[FEATURE]
+    ):
         raise ValueError(
             f"predictions have {p.shape[1]} features but candidates {candidates.sizes[FEATURE]}; use the same space"
         )
@@ -308,6 +316,7 @@ def _top_of(
         raise ValueError(
             f"n_way must be a whole number from 2 to {m}, the number of candidates; got {n_way!r}"
         )
+    require_counts(k=k)
     if not 1 <= k < n:
         raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
 
@@ -364,7 +373,9 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     right = candidates.indexes[STIMULUS].get_indexer(true.coords[STIMULUS].values)
     others = candidates.sizes[STIMULUS] - 1
     if others < 1:
-        raise ValueError("pairwise identification needs at least 2 different stimuli in the test part")
+        raise ValueError(
+            f"pairwise identification needs at least 2 different stimuli in the test part, got {others + 1}"
+        )
     p = _matrix(predicted, SAMPLE, who="predictions")
     better, tied, _ = _places(_rounded(p, _compared(candidates)), right)
     wins = _wins(better, tied, others + 1)
@@ -477,9 +488,15 @@ def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.D
     >>> round(float(nd.score.noise_ceiling(0.5, n=3)), 3)
     0.655
     """
-    if n < 1:
+    require_numbers(n=n)
+    if not n >= 1:
         raise ValueError(f"n must be at least 1 trial, got {n}")
-    return np.sqrt(ncsnr**2 / (ncsnr**2 + 1.0 / n))
+    s = as_numbers(ncsnr, what="ncsnr", remedy="give SD of the signal over SD of the noise")
+    # 1 / hypot, so that nothing is squared that could overflow.
+    ceiling = np.where(s == 0, 0.0, 1.0 / np.hypot(1.0, 1.0 / (np.where(s == 0, 1.0, s) * np.sqrt(float(n)))))
+    if isinstance(ncsnr, xr.DataArray):
+        return ncsnr.copy(data=ceiling)
+    return ceiling if ceiling.ndim else float(ceiling)
 
 
 def named(score: str | Function) -> Score:
@@ -578,7 +595,7 @@ def _top_among(true: xr.DataArray, *, k: int) -> Against:
 def _candidates(true: xr.DataArray) -> xr.DataArray:
     """Return the different stimuli among the samples of ``true``, one row each."""
     labels = require_coord(true, STIMULUS, who="true features", dim=SAMPLE).values
-    _, first = np.unique(labels, return_index=True)
+    _, first = groups(labels)
     rows = true.isel({SAMPLE: np.sort(first)})
     bare = rows.drop_vars([k for k, v in rows.coords.items() if SAMPLE in v.dims])
     return bare.rename({SAMPLE: STIMULUS}).assign_coords({STIMULUS: labels[np.sort(first)]})
@@ -616,8 +633,12 @@ def _matrix(array: xr.DataArray, rows: str, *, who: str) -> np.ndarray:
             what=f"a score of {who} {dict(array.sizes)}",
             remedy="score fewer features or samples at a time; profile, r2 and auc take dask arrays in blocks",
         )
+    if not array.size:
+        raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
+    require_real(array, who=who)
     array = array.compute()
     require_finite(array, who=who)
+    require_squares(array, who=who)
     return np.asarray(array.transpose(rows, FEATURE).values.astype(np.float64))
 
 
@@ -626,7 +647,10 @@ def _by_feature(function: Function, predicted: xr.DataArray, true: xr.DataArray)
     for array, who in ((predicted, "predictions"), (true, "true features")):
         require_dims(array, [SAMPLE, FEATURE], who=who)
     if predicted.sizes != true.sizes:
-        raise ValueError(f"predictions have {dict(predicted.sizes)} but true features {dict(true.sizes)}")
+        raise ValueError(
+            f"predictions have {dict(predicted.sizes)} but true features {dict(true.sizes)}; "
+            "give the same samples and features"
+        )
     _same_labels(predicted, true)
     parts = [{FEATURE: slice(first, first + BLOCK)} for first in range(0, true.sizes[FEATURE], BLOCK)]
     client = lazy.cluster(predicted, true)
@@ -646,10 +670,12 @@ def _places(r: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 def _standard(values: np.ndarray, axis: int, *, centre: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Values centred with norm 1 along ``axis`` (0 where constant), and whether they vary; or not centred."""
+    largest = np.abs(values).max(axis=axis, keepdims=True)
+    # In units of the largest value, so that the squares of tiny numbers do not vanish.
+    values = values / np.where(largest > 0, largest, 1.0)
     centred = values - values.mean(axis=axis, keepdims=True) if centre else values
     norm = np.sqrt(np.sum(centred**2, axis=axis, keepdims=True))
-    size = np.abs(values).max(axis=axis, keepdims=True) * np.sqrt(values.shape[axis])
-    varies = norm > 1e-12 * size
+    varies = norm > 1e-12 * np.sqrt(values.shape[axis])
     return np.where(varies, centred / np.where(varies, norm, 1.0), 0.0), np.squeeze(varies, axis=axis)
 
 

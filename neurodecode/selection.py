@@ -22,6 +22,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from . import brain, store
+from .checks import require_counts, require_numbers
 from .crossval import Features, by_space, describe, tasks
 from .folds import select
 from .labels import FEATURE, LAYER, SAMPLE, listed, require_array, require_dims
@@ -197,6 +198,7 @@ def _merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_share(keep: float) -> None:
+    require_numbers(keep=keep)
     if not 0 < keep <= 1:
         raise ValueError(
             f"keep must be a share above 0 and at most 1, got {keep!r}; the paper's 25 % is keep=0.25"
@@ -204,6 +206,7 @@ def _require_share(keep: float) -> None:
 
 
 def _require_block(block: int, decoders: Mapping[str, Any]) -> None:
+    require_counts(block=block)
     if block < 1:
         raise ValueError(f"block must be at least 1 feature, got {block}")
     joint = [n for n, d in decoders.items() if not getattr(d, "targets_are_independent", False)]

@@ -10,7 +10,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, listed, require_dims, require_same, require_unique
+from ..checks import as_numbers, require_texts
+from ..labels import (
+    FEATURE,
+    LAYER,
+    SAMPLE,
+    STIMULUS,
+    listed,
+    require_dims,
+    require_real,
+    require_same,
+    require_unique,
+)
 from .own import require_own
 from .regions import region_names
 
@@ -77,6 +88,7 @@ def fmri(
     >>> betas.dims, betas.roi.values.tolist()
     (('sample', 'voxel'), ['V1', 'V1', 'LO'])
     """
+    require_texts(units=units, **({} if space is None else {"space": space}))
     attrs: dict[str, Any] = {"units": units}
     if isinstance(values, str | Path) or hasattr(values, "affine"):
         from .nifti import from_image
@@ -161,6 +173,7 @@ def meeg(
     (('sample', 'channel', 'time'), 0.04)
     """
     extra: dict[str, Any] = {}
+    require_texts(**({} if units is None else {"units": units}))
     if hasattr(values, "get_data") and hasattr(values, "ch_names"):
         from .epochs import from_epochs
 
@@ -298,6 +311,7 @@ def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
     first_name, first = next(iter(mapping.items()))
     for name, space in mapping.items():
         require_dims(space, [STIMULUS, FEATURE], who=f"features {name!r}")
+        require_real(space, who=f"features {name!r}")
         require_same(first, space, STIMULUS, who=(f"features {first_name!r}", f"features {name!r}"))
     return features(
         np.concatenate([s.transpose(STIMULUS, FEATURE).values for s in mapping.values()], axis=1),
@@ -367,7 +381,7 @@ def _numbers(values: Any, dims: tuple[str, ...], *, who: str) -> Any:
     """
     if isinstance(values, xr.DataArray):
         values = (values.transpose(*dims) if set(values.dims) == set(dims) else values).data
-    array = values if hasattr(values, "__array_function__") else np.asarray(values)
+    array = values if hasattr(values, "__array_function__") else _array(values, dims, who=who)
     if array.ndim != len(dims):
         raise ValueError(f"{who} must have the axes {dims}, got shape {tuple(array.shape)}")
     if 0 in array.shape:
@@ -376,6 +390,15 @@ def _numbers(values: Any, dims: tuple[str, ...], *, who: str) -> Any:
         raise ValueError(f"{who} must be real numbers, got dtype {array.dtype}; convert them first")
     small = array.dtype.itemsize <= (4 if array.dtype.kind == "f" else 2)
     return array.astype(np.float32 if small else np.float64, copy=False)
+
+
+def _array(values: Any, dims: tuple[str, ...], *, who: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{who} must have the axes {dims}, but rows are of unequal length; fill them up or cut them"
+        ) from error
 
 
 def _column(labels: Any, size: int, name: str, dim: str, *, broadcast: bool = False) -> np.ndarray:
@@ -394,7 +417,12 @@ def _column(labels: Any, size: int, name: str, dim: str, *, broadcast: bool = Fa
             f"{name} has {missing.size} missing label(s) among {size}, first at position {missing[0]}; give every "
             f"{dim} one, or leave these out"
         )
-    return _plain(array)
+    try:
+        return _plain(array)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{name} has bytes that are no UTF-8 text, {error.object!r}; give text, decoded as the file was written"
+        ) from error
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
@@ -441,7 +469,7 @@ def _indices(vertex: np.ndarray) -> np.ndarray:
 def _positions(xyz: Any, size: int, dim: str, *, unit: str) -> dict[str, Any]:
     if xyz is None:
         return {}
-    array = np.asarray(xyz, dtype=np.float64)
+    array = as_numbers(xyz, what="xyz", remedy=f"give ({size}, 3) in {unit}")
     if array.shape != (size, 3):
         raise ValueError(
             f"xyz must be ({size}, 3) in {unit}, one row for each along {dim!r}, got {array.shape}"
@@ -466,7 +494,8 @@ def _seconds(time: np.ndarray) -> np.ndarray:
         raise ValueError(f"time must be numbers, seconds from onset, got dtype {time.dtype}")
     time = time.astype(np.float64)
     if not np.isfinite(time).all():
-        raise ValueError("time has NaN or infinite values; give seconds from onset")
+        bad = int((~np.isfinite(time)).sum())
+        raise ValueError(f"time has NaN or infinite values, {bad} of {time.size}; give seconds from onset")
     steps = np.diff(time)
     if (steps <= 0).any():
         i = int(np.argmax(steps <= 0))
@@ -494,7 +523,7 @@ def _labelled(
 def _finish(
     values: Any, dims: Sequence[str], coords: dict[str, Any], subject: Any, attrs: dict[str, Any]
 ) -> xr.DataArray:
-    if subject is not None and np.ndim(subject) == 0:
+    if subject is not None and np.asarray(subject, dtype=object).ndim == 0:
         attrs["subject"] = str(subject)
     elif subject is not None:
         coords["subject"] = (SAMPLE, _column(subject, values.shape[0], "subject", SAMPLE))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..checks import shown
 from ..labels import STIMULUS, listed
 from .arrays import features
 
@@ -38,7 +39,10 @@ def one_hot(names: Any) -> xr.DataArray:
            [0., 1.]])
     """
     given = names.coords[STIMULUS] if isinstance(names, xr.DataArray) and STIMULUS in names.coords else names
-    labels = list(dict.fromkeys(np.asarray(given).ravel().tolist()))
+    try:
+        labels = list(dict.fromkeys(np.asarray(given).ravel().tolist()))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"names must be one name each, got {shown(given)}; give text or numbers") from error
     if len(labels) < 2:
         raise ValueError(
             f"categories must be two or more different names, got {len(labels)}: {listed(labels)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,14 @@ def from_image(
     from nilearn.image import load_img
     from nilearn.maskers import NiftiMasker
 
-    image = load_img(image)
+    image = load_img(_there(image, who="values"))
     if mask is None:
         raise ValueError("a NIfTI image needs mask=..., a 3-D image that is non-zero where voxels are taken")
-    mask = load_img(mask)
+    mask = load_img(_there(mask, who="mask"))
     grid = (image.shape[:3], image.affine)
     inside = _nonzero(volume(mask, grid, who="the mask"))
     if not inside.any():
-        raise ValueError("the mask is empty: no voxel is non-zero")
+        raise ValueError("the mask is empty: no voxel is non-zero; give another mask")
     binary = load_img(_like(mask, inside))
     values = NiftiMasker(mask_img=binary, standardize=None, reports=False).fit().transform(image)
     indices = np.argwhere(inside)
@@ -40,6 +41,15 @@ def from_image(
         "space": "volume",
     }
     return np.atleast_2d(values), np.flatnonzero(inside.ravel()), xyz, _names(roi, inside, grid), attrs
+
+
+def _there(image: Any, *, who: str) -> Any:
+    """An image as it is; a path only if a file lies there."""
+    if isinstance(image, str | Path) and not Path(image).is_file():
+        raise FileNotFoundError(
+            f"{who} is text, so the path of a NIfTI image, but there is no file {str(image)!r}"
+        )
+    return image
 
 
 def _like(image: Any, values: np.ndarray) -> Any:

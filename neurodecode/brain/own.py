@@ -97,5 +97,5 @@ def _differ(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     return "" if pd.isna(value) is True else str(value)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..labels import listed, require_coord, require_same, require_unique
+from ..checks import shown
+from ..labels import listed, require_array, require_coord, require_same, require_unique
 
 # As in MindDiffuser (2025): low- and high-level visual cortex; hV4, MST and IPS belong to neither.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -46,7 +47,7 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
     >>> nd.brain.regions(betas, ["V1", "LVC"]).sum("voxel").to_series().to_dict()
     {'V1': 1, 'LVC': 2}
     """
-    dim = "voxel" if "voxel" in responses.dims else "channel"
+    dim = "voxel" if "voxel" in require_array(responses, who="responses").dims else "channel"
     if dim not in responses.dims:
         raise ValueError(
             f"regions need the dimension 'voxel' or 'channel', there are {tuple(responses.dims)}"
@@ -62,12 +63,28 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
         if regions is None:
             regions = [n for n in _known(responses, dim) if n not in NONE]
         if not isinstance(regions, Mapping):
-            regions = {str(n): n for n in ([regions] if isinstance(regions, str) else regions)}
+            regions = {str(n): n for n in _names_of(regions)}
         masks = _build(responses, {str(k): _one(responses, v, dim) for k, v in regions.items()}, dim)
     empty = [str(r) for r, n in zip(masks.region.values, masks.sum(dim).values, strict=True) if n == 0]
     if empty:
         raise ValueError(f"{len(empty)} of {masks.sizes['region']} regions have no {dim}: {listed(empty)}")
     return masks
+
+
+def _names_of(regions: Any) -> Iterable[Any]:
+    if isinstance(regions, str):
+        return [regions]
+    if (
+        isinstance(regions, bytes)
+        or not isinstance(regions, Iterable)
+        or isinstance(regions, np.ndarray)
+        and not regions.ndim
+    ):
+        raise TypeError(
+            f"regions must be names, a mapping of name to names or mask, or a boolean (region, ...) array, got "
+            f"{shown(regions)} ({type(regions).__name__})"
+        )
+    return regions
 
 
 def _from_array(responses: xr.DataArray, given: xr.DataArray, dim: str) -> xr.DataArray:
@@ -84,7 +101,7 @@ def _from_array(responses: xr.DataArray, given: xr.DataArray, dim: str) -> xr.Da
 
 def _build(responses: xr.DataArray, masks: Mapping[str, np.ndarray], dim: str) -> xr.DataArray:
     if not masks:
-        raise ValueError("no region was named, neither in regions=... nor in the coordinate 'roi'")
+        raise ValueError("no region was named, neither in regions=... nor in the coordinate 'roi'; name one")
     coords = {k: v for k, v in responses.coords.items() if v.dims == (dim,)}
     return xr.DataArray(
         np.stack(list(masks.values())), dims=("region", dim), coords={"region": list(masks), **coords}

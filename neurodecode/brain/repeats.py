@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 
+from ..checks import names_in
 from ..labels import (
     SAMPLE,
     STIMULUS,
@@ -17,6 +18,7 @@ from ..labels import (
     require_copy,
     require_dims,
     require_finite,
+    require_real,
 )
 
 
@@ -47,8 +49,13 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     [2.0, 5.0]
     """
     require_dims(responses, [SAMPLE], who="responses")
+    require_real(responses, who="responses")
     require_finite(responses, who="responses")
-    names = [by] if isinstance(by, str) else list(by)
+    names = names_in(by, what="by")
+    if not names or not responses.sizes[SAMPLE]:
+        raise ValueError(
+            f"nothing to average: by={names!r} and {responses.sizes[SAMPLE]} samples; name a coordinate, give samples"
+        )
     columns = [require_coord(responses, n, who="responses", dim=SAMPLE).values for n in names]
     labels = columns[0] if len(columns) == 1 else _joined(columns)
     rank, first = groups(labels)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
+from ..checks import shown
 from ..labels import listed, require_array
 
 # Data of one subject, of several, or of subjects by name; feature spaces together, or by name.
@@ -41,6 +42,11 @@ def by_subject(responses: Responses, *, who: str = "responses") -> dict[str, xr.
         raise TypeError(
             f"give labelled arrays by subject, not a {type(responses).__name__}: one DataArray (of a Dataset one "
             "variable), several, or a mapping of subject to DataArray; neurodecode.brain.fmri and meeg make them"
+        )
+    if not isinstance(responses, Iterable) or isinstance(responses, str | bytes):
+        raise TypeError(
+            f"give labelled arrays by subject, not {shown(responses)} ({type(responses).__name__}): one DataArray, "
+            "several, or a mapping of subject to DataArray"
         )
     if isinstance(responses, Mapping):
         arrays, names = list(responses.values()), [str(k) for k in responses]

@@ -290,7 +290,9 @@ def read_dict(path: str | Path, names: tuple[str, ...], *, what: str, source: So
         raise ValueError(f"{path} ({what}) lacks {listed(missing)}; it holds {there}")
     loose = [str(name) for name, value in found.items() if isinstance(value, _Stretch)]
     if loose:
-        raise ValueError(f"{path} ({what}) holds large bytes that are no array under {listed(loose)}")
+        raise ValueError(
+            f"{path} ({what}) holds large bytes that are no array under {listed(loose)}; get the file again"
+        )
     return dict(found)
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from scipy import sparse
 
 from .. import store
+from ..checks import as_numbers, require_counts, require_numbers, shown
 from ..labels import LAYER, listed, require_array, require_choice, require_finite
 from .groups import by_subject, chance_of
 from .pairs import paired, told_apart
@@ -157,6 +158,8 @@ def clusters(
     require_choice(family, (LAYER, "all"), what="family of clusters")
     tail = (1 if against is None else 0) if tail is None else tail
     require_choice(tail, (1, 0, -1), what="tail")
+    require_numbers(alpha=alpha)
+    require_counts(n_permutations=n_permutations, seed=seed)
     if against is None:
         values, level = _above(scores, over, chance)
         names: dict[str, str] = {}
@@ -206,7 +209,8 @@ def _require_enough(n: int, over: str, *, alpha: float, n_permutations: int, two
     if smallest > alpha:
         cause = f"{n} {over}s" if smallest > 1 / n_permutations else f"{n_permutations} permutations"
         warnings.warn(
-            f"with {cause} the smallest possible p is {smallest:.3g}: nothing can be significant at {alpha:g}",
+            f"with {cause} the smallest possible p is {smallest:.3g}: nothing can be significant at "
+            f"{alpha:g}; take more",
             UserWarning,
             stacklevel=3,
         )
@@ -311,6 +315,8 @@ def _above(scores: xr.DataArray, over: str, chance: float | None) -> tuple[xr.Da
     """Scores minus their chance, and chance."""
     values = by_subject(scores, over)
     require_finite(values, who="scores")
+    if chance is not None:
+        require_numbers(chance=chance)
     level = chance_of(scores, over) if chance is None else xr.DataArray(float(chance))
     if level is None or not np.isfinite(level.values).all():
         raise ValueError("clusters needs the chance level: give chance=...")
@@ -341,7 +347,7 @@ def _neighbourly(
     space = [str(d) for d in values.dims if d not in (*WINDOWS, over, LAYER)]
     given = tuple(map(str, scores.dims))
     for dim in time:
-        if dim in values.coords and (np.diff(values[dim].values) <= 0).any():
+        if dim in values.coords and (np.diff(_seconds(values, dim)) <= 0).any():
             raise ValueError(
                 f"{dim!r} of scores must rise, since neighbours form clusters; sort it with .sortby({dim!r})"
             )
@@ -354,7 +360,8 @@ def _neighbourly(
         return time, space
     if len(space) != 1:
         raise ValueError(
-            f"an adjacency is that of one dimension beside {listed((*WINDOWS, over, LAYER))}, but scores have {given}"
+            f"an adjacency is that of one dimension beside {listed((*WINDOWS, over, LAYER))}, but scores have {given}; "
+            "select one entry of the others"
         )
     if not sparse.issparse(adjacency):
         raise TypeError(
@@ -369,6 +376,10 @@ def _neighbourly(
     return time, space
 
 
+def _seconds(values: xr.DataArray, dim: str) -> np.ndarray:
+    return as_numbers(values[dim], what=f"{dim!r} of scores", remedy="give seconds from onset")
+
+
 def _is_tfce(threshold: Any) -> bool:
     return not isinstance(threshold, int | float)
 
@@ -378,13 +389,15 @@ def _threshold(threshold: Any, n: int, *, two_sided: bool) -> float | dict[str, 
     from scipy.stats import t
 
     if _is_tfce(threshold):
-        steps = TFCE if threshold == "tfce" else threshold
+        steps = TFCE if isinstance(threshold, str) and threshold == "tfce" else threshold
         if not isinstance(steps, Mapping) or not {"start", "step"} <= set(steps):
             raise ValueError(
-                f'threshold is a p such as .05, "tfce", or a mapping with "start" and "step"; got {threshold!r}'
+                f'threshold is a p such as .05, "tfce", or a mapping with "start" and "step"; got {shown(threshold)}'
             )
         if not (steps["start"] >= 0 and steps["step"] > 0):
-            raise ValueError(f"TFCE starts at 0 or above and steps upwards, got {dict(steps)}")
+            raise ValueError(
+                f"TFCE starts at 0 or above and steps upwards, got {dict(steps)}; give start and step"
+            )
         return {k: float(v) for k, v in steps.items()}
     if not 0 < threshold < 0.5:
         raise ValueError(f"threshold is the p beyond which clusters form, between 0 and .5; got {threshold}")

@@ -17,6 +17,7 @@ import xarray as xr
 
 from .. import brain, store
 from ..brain.subjects import Responses
+from ..checks import names_in, require_counts, require_numbers
 from ..folds import select
 from ..labels import (
     SAMPLE,
@@ -26,6 +27,7 @@ from ..labels import (
     require_array,
     require_coord,
     require_dims,
+    require_memory,
 )
 from .blocks import distinct, drawn, members, places
 
@@ -95,9 +97,11 @@ def shuffles(
     >>> orders.sizes["permutation"], sorted(orders[0].values.tolist()) == sorted(names)
     (99, True)
     """
-    if not isinstance(n, int | np.integer) or n < 1:
+    require_counts(n=n, seed=seed)
+    if n < 1:
         raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")
-    names = [blocks] if isinstance(blocks, str) else list(blocks or ())
+    require_numbers(alpha=alpha)
+    names = [] if blocks is None else names_in(blocks, what="blocks")
     arrays = brain.by_subject(responses)
     for subject, array in arrays.items():
         require_dims(array, [SAMPLE], who=f"responses of subject {subject!r}")
@@ -111,6 +115,11 @@ def shuffles(
     orders = distinct(among)
     _require_enough(orders, among, names, alpha, n)
     every, random = orders - 1 <= n, np.random.default_rng(seed)
+    require_memory(
+        8 * min(orders, n) * len(stimuli),
+        what=f"{min(orders, n)} orders of {len(stimuli)} stimuli",
+        remedy="take fewer permutations (n=...)",
+    )
     rows = np.array(list(_all(among)) if every else [drawn(among, random) for _ in range(n)])
     labels = np.array(stimuli)
     found = xr.DataArray(

@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from ..labels import require_array, require_choice, require_finite
+from ..checks import require_numbers, require_texts
+from ..labels import require_array, require_choice, require_finite, require_real, require_squares
 
 # Corrections for false discoveries, and what mne.stats calls them.
 FDR = {"bh": ("Benjamini-Hochberg", "indep"), "by": ("Benjamini-Yekutieli", "negcorr")}
@@ -78,7 +79,13 @@ def fdr(p: xr.DataArray, *, alpha: float = 0.05, method: str = "bh") -> xr.Datas
     from mne.stats import fdr_correction
 
     require_choice(method, tuple(FDR), what="method")
-    require_finite(require_array(p, who="p"), who="p")
+    require_numbers(alpha=alpha)
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is a share between 0 and 1, such as .05; got {alpha}")
+    require_real(require_array(p, who="p"), who="p")
+    require_finite(p, who="p")
+    if not p.size:
+        raise ValueError(f"p is empty, shape {p.shape}: there is nothing to correct; give at least one p")
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"p must lie from 0 to 1, found {float(p.min()):g} to {float(p.max()):g}")
     named, theirs = FDR[method]
@@ -155,7 +162,11 @@ def chance_of(scores: xr.DataArray, over: str) -> xr.DataArray | None:
 
 def by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
     """Check that scores have the dimension ``over``, and average folds, if any, within each subject."""
-    require_array(scores, who="scores")
+    require_real(require_array(scores, who="scores"), who="scores")
+    require_texts(over=over)
     if over not in scores.dims:
         raise ValueError(f"scores have no dimension {over!r}; there are {tuple(map(str, scores.dims))}")
+    if not scores.size:
+        raise ValueError(f"scores are empty: {dict(scores.sizes)}; give at least one {over}")
+    require_squares(scores, who="scores")
     return scores.mean("fold", keep_attrs=True) if "fold" in scores.dims and over != "fold" else scores

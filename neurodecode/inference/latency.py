@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..labels import listed, require_array, require_choice, require_coord, require_finite
+from ..checks import as_numbers, require_counts, require_numbers, shown
+from ..labels import listed, require_array, require_choice, require_coord, require_draws, require_finite
 from .clusters import made_of
 from .groups import by_subject, chance_of
 from .pairs import paired, told_apart
@@ -93,7 +94,7 @@ def latency(
     0.2
     """
     values, time, level_ = _curves(scores, over, chance, within)
-    _require_settings(share, interval, level, n_bootstrap)
+    _require_settings(share, interval, level, n_bootstrap, seed)
     n = _enough(values, over, interval)
     h = (values - level_).transpose(over, time, ...)
     measure = _measure(h[time].values.astype(float), share)
@@ -158,7 +159,7 @@ def latency_difference(
     """
     first, time, level_a = _curves(a, over, chance, within, who="a")
     second, _, level_b = _curves(b, over, chance, within, who="b")
-    _require_settings(share, interval, level, n_bootstrap)
+    _require_settings(share, interval, level, n_bootstrap, seed)
     names = told_apart(require_array(a, who="a"), require_array(b, who="b"))
     one, other, _ = paired(first - level_a, second - level_b, over, "raise")
     n = _enough(one, over, interval)
@@ -193,14 +194,21 @@ def _curves(
         raise ValueError(
             f"a latency needs the dimension 'window' or 'time'; {who} have {tuple(map(str, scores.dims))}"
         )
+    if chance is not None:
+        require_numbers(chance=chance)
     level = chance_of(scores, over) if chance is None else xr.DataArray(float(chance))
     if level is None or not np.isfinite(level.values).all():
         raise ValueError("a latency needs the chance level that a curve rises from: give chance=...")
     time = times[0]
-    centres = require_coord(values, time, who=who).values
+    centres = as_numbers(
+        require_coord(values, time, who=who), what=f"{time!r} of {who}", remedy="give seconds from onset"
+    )
     if (np.diff(centres) <= 0).any():
         raise ValueError(f"{time!r} of {who} must rise; sort it with .sortby({time!r})")
     if within is not None:
+        if not isinstance(within, tuple | list) or len(within) != 2:
+            raise TypeError(f"within must be two times in s, (first, last), got {shown(within)}")
+        require_numbers(**{"the start of within": within[0], "the end of within": within[1]})
         inside = np.flatnonzero((centres >= within[0]) & (centres <= within[1]))
         if inside.size < 3:
             raise ValueError(
@@ -214,8 +222,10 @@ def _curves(
     return values, time, level
 
 
-def _require_settings(share: float, interval: str, level: float, n_bootstrap: int) -> None:
+def _require_settings(share: float, interval: str, level: float, n_bootstrap: int, seed: int) -> None:
     require_choice(interval, INTERVALS, what="interval")
+    require_numbers(share=share, level=level)
+    require_counts(n_bootstrap=n_bootstrap, seed=seed)
     if not 0 < share < 1:
         raise ValueError(
             f"share is the part of the peak's height that counts as risen, between 0 and 1; got {share}"
@@ -322,6 +332,7 @@ def _weights(n: int, interval: str, n_bootstrap: int, seed: int) -> np.ndarray:
     """What every subject counts in every mean: (draw, subject)."""
     if interval == "jackknife":
         return (1 - np.eye(n)) / (n - 1)
+    require_draws(n_bootstrap, n, what="n_bootstrap")
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_bootstrap) / n
 
 

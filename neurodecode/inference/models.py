@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import store
+from ..checks import require_numbers
 from ..labels import (
     listed,
     quoted,
@@ -103,6 +104,7 @@ def mixed(
     UserWarning
         If the fit did not converge, and if subjects or stimuli are too few: 8, or 20 for Wald's z (df=numpy.inf).
     """
+    require_numbers(level=level, df=np.inf if df is None else df)
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if df is not None and not df >= 1:

@@ -79,7 +79,7 @@ def neighbours(
     if off.any():
         raise ValueError(
             f"{int(off.sum())} of {off.size} voxels do not lie on the grid of attrs['affine'], first at position "
-            f"{int(np.argmax(off))}"
+            f"{int(np.argmax(off))}; take the grid that they came from"
         )
     return _near(np.rint(exact), SHARED[share] + 0.01, "no two voxels are neighbours")
 
@@ -207,7 +207,9 @@ def _meshes(faces: Any, sides: np.ndarray | None) -> dict[str, np.ndarray]:
 def _edges(vertex: np.ndarray, faces: np.ndarray, here: np.ndarray, side: str) -> np.ndarray:
     """Pairs (edge, 2) of positions ``here`` whose vertices are joined by an edge."""
     if faces.ndim != 2 or faces.shape[1] != 3:
-        raise ValueError(f"faces are triangles (face, 3), got the shape {faces.shape}")
+        raise ValueError(
+            f"faces are triangles (face, 3), got the shape {faces.shape}; give three vertices a row"
+        )
     size = int(faces.max()) + 1
     outside = (vertex < 0) | (vertex >= size)
     if outside.any():

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..labels import listed, require_array, require_choice, require_real, require_same
+from ..checks import require_counts, require_numbers
+from ..labels import listed, require_array, require_choice, require_draws, require_real, require_same
 from .groups import by_subject
 
 # Up to so many units every flip of signs is taken (2,048 up to symmetry), beyond it random ones.
@@ -96,14 +97,14 @@ def compare(
     """
     require_choice(correction, tuple(CORRECTIONS), what="correction")
     require_choice(missing, ("raise", "omit"), what="way with missing values")
-    _require_settings(level, n_permutations, n_bootstrap)
+    _require_settings(level, n_permutations, n_bootstrap, seed)
     names = told_apart(require_array(a, who="a"), require_array(b, who="b"))
     first, second, left_out = paired(a, b, over, missing)
     n = first.sizes[over]
     if 2.0 ** (1 - n) > 1 - level:
         warnings.warn(
             f"with {n} {over}s the smallest possible p_flip is {2.0 ** (1 - n):.3g}: nothing can be significant at "
-            f"{1 - level:.3g}",
+            f"{1 - level:.3g}; take more {over}s",
             UserWarning,
             stacklevel=2,
         )
@@ -140,7 +141,9 @@ def compare(
     )
 
 
-def _require_settings(level: float, n_permutations: int, n_bootstrap: int) -> None:
+def _require_settings(level: float, n_permutations: int, n_bootstrap: int, seed: int) -> None:
+    require_numbers(level=level)
+    require_counts(n_permutations=n_permutations, n_bootstrap=n_bootstrap, seed=seed)
     if not 0 < level < 1:
         raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     for name, number in (("n_permutations", n_permutations), ("n_bootstrap", n_bootstrap)):
@@ -171,7 +174,9 @@ def paired(
     for name in ("units", "score"):
         one, other = (v.attrs.get(name) for v in (a, b))
         if one is not None and other is not None and one != other:
-            raise ValueError(f"a is in the {name} {one!r} and b in {other!r}: these have no difference")
+            raise ValueError(
+                f"a is in the {name} {one!r} and b in {other!r}: these have no difference; compare scores of one kind"
+            )
     first = first.transpose(over, ...)
     second = second.transpose(*first.dims)
     for who, v in (("a", first), ("b", second)):
@@ -235,6 +240,7 @@ def _by_bootstrap(
     from scipy import stats
 
     n = len(d)
+    require_draws(n_bootstrap, n, what="n_bootstrap")
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
     tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(0.5 + level / 2, n - 1))
     limits = np.empty((2, d.shape[1]))

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import store
+from ..checks import names_in, require_flags, require_numbers, require_texts
 from ..labels import listed, require_array, require_choice, require_finite, require_same
 from .groups import fdr
 from .null import PERMUTATION
@@ -91,6 +92,9 @@ def permutation(
     """
     require_choice(tail, TAILS, what="tail")
     require_choice(correction, tuple(CORRECTIONS), what="correction")
+    require_numbers(alpha=alpha)
+    require_flags(standardise=standardise)
+    require_texts(**({} if over is None else {"over": over}))
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is a share between 0 and 1, such as .05; got {alpha}")
     found, drawn = _alike(scores, null, over)
@@ -179,7 +183,7 @@ def _alike(scores: xr.DataArray, null: xr.DataArray, over: str | None) -> tuple[
 
 
 def _family(found: xr.DataArray, family: str | Iterable[str] | None) -> list[str]:
-    names = [*map(str, found.dims)] if family is None else [family] if isinstance(family, str) else [*family]
+    names = [*map(str, found.dims)] if family is None else names_in(family, what="family")
     unknown = [d for d in names if d not in found.dims]
     if unknown:
         raise ValueError(

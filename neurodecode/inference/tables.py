@@ -49,7 +49,7 @@ def written(result: xr.Dataset, *, form: str = "markdown") -> str:
         return _modelled(result, form)
     raise ValueError(
         f"written takes the result of inference.compare or inference.mixed, not one of "
-        f"{tuple(map(str, result.data_vars))}"
+        f"{tuple(map(str, result.data_vars))}; give one of these"
     )
 
 

@@ -19,15 +19,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import folds as folding
 from .. import lazy
+from ..checks import as_numbers, require_flags, require_texts
 from ..labels import (
     SAMPLE,
     as_fitted,
     axes_of,
     listed,
     match,
+    require_array,
     require_choice,
     require_finite,
     require_memory,
+    require_real,
+    require_squares,
 )
 from ..solve import Fitted, Settings, fit_ridge
 from ..solve.fit import CENTRED_BYTES, TARGETS
@@ -99,6 +103,9 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _check_settings(self) -> None:
         """Refuse settings that cannot be fitted, before any work."""
         alphas = checked_alphas(self.alpha)
+        require_flags(standardise=self.standardise, all_errors=self.all_errors)
+        if self.device is not None:
+            require_texts(device=self.device)
         require_choice(self.intercept, INTERCEPTS, what="intercept")
         if alphas.size > 1 and self.n_voxels is not None and self.folds is None:
             raise ValueError(
@@ -123,6 +130,12 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return [(f.train, f.test) for f in folding.splits(by, folds=self.folds, shared=folding.ANY)]
 
     def _fit_numpy(self, x: Any, y: Any) -> Self:
+        if isinstance(x, xr.DataArray) or isinstance(y, xr.DataArray):
+            named = [f"{who} ({type(a).__name__})" for who, a in zip(self._who, (x, y), strict=True)]
+            raise TypeError(
+                f"{named[0]} and {named[1]}: one is labelled and one is not, so rows cannot be matched; give two "
+                "labelled arrays (neurodecode.brain makes them), or two plain ones whose rows agree"
+            )
         self._where = _device_of(x)
         x, y = (a.detach().cpu().numpy() if _is_tensor(a) else a for a in (x, y))
         x, y = validate_data(self, x, y, multi_output=True, y_numeric=True, dtype=(np.float64, np.float32))
@@ -136,7 +149,11 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit_labelled(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
         """Fit predictors (sample, ...) to targets (sample, ...) whose samples agree."""
         for array, who in zip((predictors, targets), self._who, strict=True):
+            if not array.size:
+                raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
+            require_real(array, who=who)
             require_finite(array, who=who)
+            require_squares(array, who=who)
         self._where = None
         x, y = matrix_of(predictors), matrix_of(targets)
         by = predictors if SAMPLE in predictors.coords else targets
@@ -158,6 +175,8 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     # --- using -------------------------------------------------------------------------------------------------
 
     def _predict_numpy(self, x: Any) -> Any:
+        if self._axes is not None:
+            require_array(x, who=f"{self._who[0]} of a ridge that was fitted on labelled arrays")
         plain = x.detach().cpu().numpy() if _is_tensor(x) else x
         plain = validate_data(self, plain, reset=False, dtype=(np.float64, np.float32))
         predicted = self._fitted.predict(plain)
@@ -176,6 +195,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         inner, outer = self._axes
         predictors = as_fitted(predictors, inner, who=self._who[0])
         first = predictors.dims[0]
+        require_real(predictors, who=self._who[0])
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
         matrix = matrix_of(predictors)
@@ -322,7 +342,7 @@ def _device_of(array: Any) -> str | None:
 
 def checked_alphas(alpha: Any) -> np.ndarray:
     """Penalties in ascending order, refused unless they are positive numbers."""
-    alphas = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
+    alphas = np.atleast_1d(as_numbers(alpha, what="alpha", remedy="give a number > 0 or a grid of them"))
     if alphas.ndim != 1 or not alphas.size or not np.isfinite(alphas).all() or (alphas <= 0).any():
         raise ValueError(f"alpha must be a number > 0 or a grid of numbers > 0, got {listed(alphas.ravel())}")
     return np.sort(alphas)

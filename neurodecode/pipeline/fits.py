@@ -109,7 +109,10 @@ class Fits:
         """Refuse a plan of other regions, and one whose feature spaces are not all there."""
         asked, there = (plan.regions, plan.n_voxels), (self.regions, self.n_voxels)
         if asked != there:
-            raise ValueError(f"these fits are of the regions and n_voxels {there}, the plan of {asked}")
+            raise ValueError(
+                f"these fits are of the regions and n_voxels {there}, the plan of {asked}; "
+                "use the fits of that plan, or fit again"
+            )
         needed = dict.fromkeys([*latents, *plan.judged])
         missing = [name for name in needed if name not in self.data.features and name not in free]
         if missing:

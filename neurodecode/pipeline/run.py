@@ -67,7 +67,9 @@ def _require_pictures(test: xr.DataArray, images: xr.DataArray) -> None:
     missing = names[images.indexes[STIMULUS].get_indexer(names) < 0]
     if missing.size:
         raise ValueError(
-            f"the pictures of {missing.size} of {names.size} test stimuli are not among those given: {listed(missing)}"
+            f"the pictures of {missing.size} of {names.size} test stimuli are not among those given: "
+            f"{listed(missing)}; "
+            "give --images with every test stimulus"
         )
 
 

@@ -404,7 +404,8 @@ def _like(array: xr.DataArray, data: xr.Dataset, *, who: str) -> np.ndarray:
         absent = [v for v in data[dim].values.tolist() if v not in array[dim].values.tolist()]
         if absent:
             raise ValueError(
-                f"{who} lacks {len(absent)} of the {data.sizes[dim]} {dim} labels, first {absent[0]!r}"
+                f"{who} lacks {len(absent)} of the {data.sizes[dim]} {dim} labels, first {absent[0]!r}; "
+                "compute both from the same scores"
             )
     if array.ndim != 2:
         raise ValueError(
@@ -427,7 +428,8 @@ def _contrast(contrast: xr.DataArray, data: xr.Dataset) -> np.ndarray:
     absent = [v for v in data["layer"].values.tolist() if v not in contrast["layer"].values.tolist()]
     if absent:
         raise ValueError(
-            f"contrast lacks {len(absent)} of the {data.sizes['layer']} layer labels, first {absent[0]!r}"
+            f"contrast lacks {len(absent)} of the {data.sizes['layer']} layer labels, first {absent[0]!r}; "
+            "compute both from the same scores"
         )
     return contrast.sel(layer=data["layer"].values).values
 

@@ -262,7 +262,10 @@ def _significant(clusters: xr.Dataset, data: xr.Dataset) -> np.ndarray:
         found = found.expand_dims(layer=data["layer"].values)
     absent = [v for v in data["layer"].values.tolist() if v not in found["layer"].values.tolist()]
     if absent:
-        raise ValueError(f"clusters lack {len(absent)} of {data.sizes['layer']} layers, first {absent[0]!r}")
+        raise ValueError(
+            f"clusters lack {len(absent)} of {data.sizes['layer']} layers, first {absent[0]!r}; "
+            "compute both of one score"
+        )
     if not np.array_equal(found["window"].values, data["window"].values):
         raise ValueError(
             f"clusters have {found.sizes['window']} windows and summary {data.sizes['window']}, or other centres; "

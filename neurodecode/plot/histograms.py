@@ -115,7 +115,9 @@ def selection_panels(
     if means is not None:
         absent = [n for n in names if n not in means["layer"].values.tolist()]
         if absent:
-            raise ValueError(f"means lack {len(absent)} of the {len(names)} layers, first {absent[0]!r}")
+            raise ValueError(
+                f"means lack {len(absent)} of the {len(names)} layers, first {absent[0]!r}; give one a layer"
+            )
     columns = min(_MOST_COLUMNS, len(names))
     rows = ceil(len(names) / columns)
     with style():

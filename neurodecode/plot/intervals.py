@@ -102,7 +102,7 @@ def _require(estimates: object, dims: tuple[str, str]) -> None:
         )
     missing = [n for n in ("mean", "low", "high") if n not in estimates]
     if missing:
-        raise ValueError(f"estimates lack the variable(s) {listed(missing)}")
+        raise ValueError(f"estimates lack the variable(s) {listed(missing)}; give mean, low and high")
     for name in ("mean", "low", "high"):
         found = estimates[name].dims
         if set(found) != set(dims):

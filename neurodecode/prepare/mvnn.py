@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -204,7 +205,8 @@ def _noise_covariance(
     trials: _Trials, conditions: np.ndarray, *, method: str, shrinkage: str | float
 ) -> np.ndarray:
     """Average the shrunk covariances (channel, channel) of trials (trial, channel, time)."""
-    names, inverse, counts = np.unique(conditions, return_inverse=True, return_counts=True)
+    inverse, names = pd.factorize(conditions, sort=True, use_na_sentinel=False)
+    counts = np.bincount(inverse)
     n, channels, times = trials.shape
     total = np.zeros((channels, channels))
     if method == "epoch":
@@ -357,7 +359,7 @@ def _require_invertible(covariance: np.ndarray, trials: _Trials, names: list[Any
 def _require_shrinkage(shrinkage: str | float) -> None:
     if isinstance(shrinkage, str):
         require_choice(shrinkage, ("ledoit_wolf",), what="shrinkage (or a number from 0 to 1)")
-    elif isinstance(shrinkage, bool) or shrinkage is None or not 0 <= shrinkage <= 1:
+    elif isinstance(shrinkage, bool) or not isinstance(shrinkage, int | float) or not 0 <= shrinkage <= 1:
         raise ValueError(f"shrinkage is {shrinkage!r}; use 'ledoit_wolf' or a number from 0 (none) to 1")
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from neurodecode.checks import require_counts, require_flags
 from neurodecode.labels import require_copy
 from neurodecode.prepare.rows import (
     blocks,
@@ -74,7 +75,10 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         most = min(len(features) - 1, features.sizes["feature"])  # centring takes one
         wanted = most if self.n_components is None else self.n_components
         share = isinstance(wanted, float | np.floating) and 0 < wanted < 1
-        if not share and (isinstance(wanted, bool | float | np.floating) or not 1 <= wanted <= most):
+        whole = isinstance(wanted, int | np.integer) and not isinstance(wanted, bool)
+        require_flags(whiten=self.whiten)
+        require_counts(seed=self.seed)
+        if not share and (not whole or not 1 <= wanted <= most):
             raise ValueError(
                 f"n_components is {self.n_components!r}, but {len(features)} rows of {features.sizes['feature']} "
                 f"features allow 1 to {most} components (or a share of variance between 0 and 1)"
@@ -83,7 +87,9 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         require_copy(features, who="the training data of FeaturePCA", times=3)
         mean, _ = moments(features, np.arange(len(features)))
         self.mean_ = per_group(features, [mean], {}, None)
-        self.pca_ = PCA(wanted, whiten=self.whiten, random_state=self.seed, copy=False)
+        self.pca_ = PCA(
+            float(wanted) if share else wanted, whiten=self.whiten, random_state=self.seed, copy=False
+        )
         self.pca_.fit(self._centred(features, slice(None)))
         self.units_ = features.attrs.get("units")
         return self

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from neurodecode.labels import (
@@ -15,6 +16,7 @@ from neurodecode.labels import (
     require_dims,
     require_finite,
     require_same,
+    require_squares,
 )
 
 ROW_DIMS = ("sample", "stimulus")
@@ -34,7 +36,10 @@ def require_rows(array: xr.DataArray, *, who: str) -> xr.DataArray:
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{who} has dtype {array.dtype}; numbers are needed, e.g. .astype('float32')")
+    if not array.size:
+        raise ValueError(f"{who} is empty: {dict(array.sizes)}; give at least one of each")
     require_finite(array, who=who)
+    require_squares(array, who=who)
     return array
 
 
@@ -94,7 +99,9 @@ def groups_of(array: xr.DataArray, by: str | None, *, who: str) -> dict[Any, np.
             f"by={by!r} must name a coordinate of {array.dims[0]!r}, but it lies on {tuple(map(str, coord.dims))}"
         )
     labels = np.broadcast_to(coord.values, (array.shape[0],))
-    names, inverse = np.unique(labels, return_inverse=True)
+    inverse, names = pd.factorize(
+        labels, sort=True, use_na_sentinel=False
+    )  # numbers and text in one column too
     return {name: np.flatnonzero(inverse == i) for i, name in enumerate(names.tolist())}
 
 

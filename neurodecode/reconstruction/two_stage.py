@@ -117,7 +117,9 @@ class TwoStage:
             )
         away = [k for k in self.settings.move or () if k not in has]
         if away:
-            raise ValueError(f"move names {listed(away)}, but the latents are {listed(has)}")
+            raise ValueError(
+                f"move names {listed(away)}, but the latents are {listed(has)}; name some of these"
+            )
         if self.gamma < 0 or (self.gamma > 0 and self.meaning is None):
             raise ValueError(
                 f"gamma weighs the semantic term and must be 0 or more, got {self.gamma}; above 0 it needs "

@@ -31,7 +31,12 @@ def found(name: str | None) -> Any:
             f"device={name!r} needs torch, which is not installed: fitting on the CPU", stacklevel=2
         )
         return None
-    device = torch.device(str(name))
+    try:
+        device = torch.device(str(name))
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={name!r} is no name that torch knows; give one such as 'cuda', 'cuda:1' or 'cpu'"
+        ) from error
     try:
         torch.empty(0, dtype=torch.float64, device=device)
     except (RuntimeError, AssertionError, TypeError):

@@ -11,6 +11,7 @@ from scipy import stats
 
 from .. import brain, store
 from ..brain.subjects import Responses
+from ..checks import require_counts
 from ..labels import LAYER, listed, require_choice, require_dims, require_finite
 from ..solve.variogram import Variogram, degrees_of_freedom
 
@@ -366,6 +367,7 @@ def _require_alike(names: Mapping[str, xr.DataArray], what: str) -> None:
 
 
 def _require_count(n: int, name: str) -> None:
+    require_counts(**{name: n})
     if n < 1:
         raise ValueError(f"{name} must be at least 1, got {n}")
 

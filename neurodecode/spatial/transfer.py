@@ -353,7 +353,8 @@ def _require_common_anatomy(arrays: Mapping[str, xr.DataArray]) -> None:
         who = (f"responses of {name!r}", f"responses of {other!r}")
         if one.attrs.get("space") != array.attrs.get("space"):
             raise ValueError(
-                f"{who[0]} lie in the space {one.attrs.get('space')!r}, {who[1]} in {array.attrs.get('space')!r}"
+                f"{who[0]} lie in the space {one.attrs.get('space')!r}, {who[1]} in {array.attrs.get('space')!r}; "
+                "bring them to one"
             )
         subjects = [a.attrs.get("subject") for a in (one, array)]
         if subjects[0] is not None and subjects[0] == subjects[1]:

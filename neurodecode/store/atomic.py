@@ -29,7 +29,9 @@ def writable_target(path: str | os.PathLike[str], *, overwrite: bool) -> pathlib
             f"the folder {target.parent} of {target.name} does not exist; create it first"
         )
     if not target.parent.is_dir():
-        raise NotADirectoryError(f"{target.parent} is a file, so {target.name} cannot be written inside it")
+        raise NotADirectoryError(
+            f"{target.parent} is a file, so {target.name} cannot be written inside it; choose another folder"
+        )
     require_writable(target.parent, who=f"{target.name} in")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{path} already exists; use overwrite=True to replace it, or another name")

@@ -136,7 +136,7 @@ class Pieces:
         """
         if name not in self:
             raise KeyError(
-                f"no piece {name!r} in {self.folder}, which holds {self._count()} finished piece(s)"
+                f"no piece {name!r} in {self.folder}, which holds {self._count()} finished piece(s); make it first"
             )
         return load(self.path(name))
 

@@ -178,7 +178,9 @@ class SharedRidge:
                 self._begin(self.y, np.dtype(np.float64))
                 w = solve(span)
         if w is None:
-            raise AssertionError("float64 is always accepted")
+            raise RuntimeError(
+                "float64 was refused, which must not be; please report it with the data's shapes"
+            )
         return w * (self.y_sd / self.sd[span.columns(self.channels), None])
 
     def inverse(self, span: Span) -> tuple[np.ndarray, np.ndarray]:

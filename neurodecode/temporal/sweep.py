@@ -12,6 +12,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from .. import store
+from ..checks import as_numbers
 from ..crossval import (
     Features,
     Responses,
@@ -220,7 +221,7 @@ def common_time(epochs: Mapping[str, xr.DataArray]) -> np.ndarray:
     """Return the time axis of all subjects, refused if they differ."""
     for subject, array in epochs.items():
         require_dims(array, ["channel", "time"], who=f"epochs of subject {subject!r}")
-    times = {subject: require_coord(array, "time", who="epochs").values for subject, array in epochs.items()}
+    times = {subject: _seconds(array) for subject, array in epochs.items()}
     name, first = next(iter(times.items()))
     other = [s for s, t in times.items() if t.size != first.size or not np.allclose(t, first, atol=1e-6)]
     if other:
@@ -229,6 +230,11 @@ def common_time(epochs: Mapping[str, xr.DataArray]) -> np.ndarray:
             "crop and resample them alike"
         )
     return np.asarray(first)
+
+
+def _seconds(array: xr.DataArray) -> np.ndarray:
+    time = require_coord(array, "time", who="epochs", dim="time")
+    return as_numbers(time, what="'time' of epochs", remedy="give seconds from onset")
 
 
 def _within(task: Task, todo: list[Span]) -> Iterator[xr.DataArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from ..checks import as_numbers, require_numbers
 from ..labels import require_choice
 
 SCHEMES = ("sliding", "growing", "shrinking")
@@ -51,7 +52,9 @@ def windows(
     array([-0.1,  0. ,  0.1,  0.2,  0.3,  0.4])
     """
     require_choice(scheme, SCHEMES, what="scheme")
-    t = np.asarray(time, dtype=np.float64)
+    limits = {"tmin": tmin, "tmax": tmax}
+    require_numbers(width=width, step=step, **{k: v for k, v in limits.items() if v is not None})
+    t = as_numbers(time, what="time", remedy="give seconds from onset")
     if t.ndim != 1 or t.size < 2:
         raise ValueError(f"time must be one axis of at least 2 samples, got shape {t.shape}")
     steps = np.diff(t)
@@ -61,6 +64,7 @@ def windows(
             f"time must be finite, increasing and evenly spaced, but runs from {t[0]:g} to {t[-1]:g} s in steps of "
             f"{steps.min():g} to {steps.max():g} s; resample"
         )
+    step = float(step)
     begin, end = _limits(t, dt, scheme, tmin, tmax)
     size = _samples(width, dt, end - begin, "width")
     _samples(step, dt, None, "step")
@@ -87,7 +91,7 @@ def _limits(t: np.ndarray, dt: float, scheme: str, tmin: float | None, tmax: flo
         tmin = 0.0
     begin = 0 if tmin is None else int(np.searchsorted(t, tmin - 1e-6 * dt))
     end = t.size if tmax is None else int(np.searchsorted(t, tmax + 1e-6 * dt, side="right"))
-    if begin >= end:
+    if begin >= end or tmin != tmin or tmax != tmax:  # NaN
         raise ValueError(
             f"no sample lies from tmin={tmin} to tmax={tmax} s; the data run from {t[0]:g} to {t[-1]:g} s"
         )
@@ -96,6 +100,7 @@ def _limits(t: np.ndarray, dt: float, scheme: str, tmin: float | None, tmax: flo
 
 def _samples(seconds: float, dt: float, most: int | None, name: str) -> int:
     """Seconds as a number of samples, refused below one or above ``most``."""
+    seconds = float(seconds)  # whole numbers may be beyond NumPy's
     if not np.isfinite(seconds) or seconds < dt * (1 - 1e-6):
         raise ValueError(
             f"{name}={seconds:g} s is shorter than one sample ({dt:g} s at {1 / dt:g} Hz); give at least {dt:g}"

@@ -206,7 +206,9 @@ class Latents(_files.Frozen):
         z = latents.to(device=self.device, dtype=self.module.dtype)
         planes = int(self.module.config.latent_channels)
         if z.ndim != 4 or z.shape[1] != planes:
-            raise ValueError(f"latents of {self.name} are (n, {planes}, row, column), got {tuple(z.shape)}")
+            raise ValueError(
+                f"latents of {self.name} are (n, {planes}, row, column), got {tuple(z.shape)}; reshape them"
+            )
         with torch.set_grad_enabled(grad):
             pictures = self.module.decode(z / self.scale + self.shift).sample / 2 + 0.5
             pictures = pictures.clamp(0, 1) if clip else pictures

@@ -152,7 +152,7 @@ class TextEncoder(_files.Frozen):
         if values.ndim != 2 or values.shape[1] != wanted:
             raise ValueError(
                 f"features c of {self.name} are (n, {wanted} = {self.length - 1} x {self.width}), "
-                f"got shape {tuple(values.shape)}"
+                f"got shape {tuple(values.shape)}; decode the features of this very encoder"
             )
         rest = values.reshape(len(values), self.length - 1, self.width)
         first = self.empty()[:, :1].to(rest.dtype).expand(len(values), 1, self.width)

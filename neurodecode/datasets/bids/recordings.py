@@ -214,7 +214,8 @@ def opened_raw(root: Path, path: Path) -> Iterator[Any]:
             raise
         except Exception as error:  # configparser, mne and others report damage without order
             raise ValueError(
-                f"mne-bids cannot read {path}, or a file beside it: {type(error).__name__}: {error}"
+                f"mne-bids cannot read {path}, or a file beside it: {type(error).__name__}: {error}; "
+                "check it with a BIDS validator, or give epochs (datasets.own)"
             ) from error
         yield raw
 

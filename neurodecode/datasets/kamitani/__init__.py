@@ -165,7 +165,10 @@ def masks(
         every = members(found, regions, columns)
     inside = {name: row[chosen] for name, row in every.items() if row[chosen].any()}
     if not inside:
-        raise ValueError(f"no voxel of the responses lies in a region of {listed(every) or path}")
+        raise ValueError(
+            f"no voxel of the responses lies in a region of {listed(every) or path}; give the "
+            "file that the responses came from"
+        )
     coords = {k: v for k, v in responses.coords.items() if v.dims == ("voxel",)}
     return xr.DataArray(
         np.stack(list(inside.values())),
@@ -195,7 +198,7 @@ def _given(paths: Paths, *, checked: bool = True) -> list[tuple[Path, str | None
     for split, some in paths.items() if isinstance(paths, Mapping) else [(None, paths)]:
         found += [(Path(p), split) for p in ([some] if isinstance(some, str | Path) else some)]
     if not found:
-        raise ValueError("no files were given")
+        raise ValueError("no files were given: name one or more")
     stems = [path.stem for path, _ in found]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice and checked:

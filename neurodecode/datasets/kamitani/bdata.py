@@ -192,7 +192,7 @@ def _checked(found: BData) -> BData:
         )
     twice = sorted({key for key in found.keys if found.keys.count(key) > 1})
     if twice:
-        raise ValueError(f"{found.path} ({WHAT}) has more than one key {listed(twice)}")
+        raise ValueError(f"{found.path} ({WHAT}) has more than one key {listed(twice)}; get the file again")
     return found
 
 

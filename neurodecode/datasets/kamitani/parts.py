@@ -150,7 +150,7 @@ def voxels_of(found: BData) -> np.ndarray:
         )
     columns = found.where("VoxelData")
     if not columns.size:
-        raise ValueError(f"'VoxelData' is 1 in no column of {found.path}")
+        raise ValueError(f"'VoxelData' is 1 in no column of {found.path}; get the file again")
     return columns
 
 

@@ -46,7 +46,7 @@ def members(found: BData, wanted: str | Sequence[str] | None, voxels: np.ndarray
             rows[" + ".join(short(term.strip()) for term in name.split("+"))] = np.any(inside, axis=0)
     empty = [name for name, row in rows.items() if not row.any()]
     if empty and wanted is not None:
-        raise ValueError(f"{listed(empty)} in {found.path} have no voxel")
+        raise ValueError(f"{listed(empty)} in {found.path} have no voxel; name others")
     return {name: row for name, row in rows.items() if row.any()}
 
 

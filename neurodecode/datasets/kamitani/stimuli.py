@@ -82,10 +82,12 @@ def table(path: str | Path) -> dict[int, str]:
             raise ValueError(f"line {number} of {path} is not name, id, ..., index: {line!r}") from error
         if said != name or key in names:
             wrong = f"id {said}" if said != name else f"the index of {names[key]!r}"
-            raise ValueError(f"line {number} of {path} calls a picture {name!r} but gives it {wrong}")
+            raise ValueError(
+                f"line {number} of {path} calls a picture {name!r} but gives it {wrong}; mend that line"
+            )
         names[key] = name
     if not names:
-        raise ValueError(f"{path} names no picture")
+        raise ValueError(f"{path} names no picture; give the table that came with the data")
     return names
 
 
@@ -96,7 +98,7 @@ def identity(number: float) -> str:
     ('n01443537_22563', 'n03954393_10038', 'n01443537')
     """
     if not 1 <= number < 1e8:
-        raise ValueError(f"{number} is no WordNet id")
+        raise ValueError(f"{number} is no WordNet id; expected n and eight digits")
     concept, picture = f"{number:.6f}".split(".")
     return f"n{int(concept):08d}" + (f"_{int(picture)}" if int(picture) else "")
 
@@ -131,7 +133,9 @@ def _from_texts(found: BData, key: str, values: np.ndarray, texts: dict[float, s
     numbers = np.unique(values[~np.isnan(values)])
     missing = [number for number in numbers.tolist() if number not in texts]
     if missing:
-        raise ValueError(f"{found.path} does not say what {listed(missing)} in {key!r} stand for")
+        raise ValueError(
+            f"{found.path} does not say what {listed(missing)} in {key!r} stand for; give the table that names them"
+        )
     return np.array(["" if np.isnan(v) or texts[v] == "n/a" else texts[v] for v in values.tolist()])
 
 

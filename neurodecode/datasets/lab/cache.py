@@ -106,7 +106,7 @@ def _read(file: Path, key: str) -> xr.DataArray:
     """Read one array, refusing what is damaged (ValueError) or bears another key."""
     found = store.load(file)
     if not isinstance(found, xr.DataArray) or found.attrs.pop(_MARK, None) != key:
-        raise ValueError(f"{file} is not of the cache entry {key}")
+        raise ValueError(f"{file} is not of the cache entry {key}; delete the entry")
     return found
 
 

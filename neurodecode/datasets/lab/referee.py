@@ -127,7 +127,8 @@ def errors(images: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:
     rows = truth.indexes[STIMULUS].get_indexer(names)
     if (rows < 0).any():
         raise ValueError(
-            f"truth lacks {int((rows < 0).sum())} of {rows.size} stimuli: {listed(names[rows < 0])}"
+            f"truth lacks {int((rows < 0).sum())} of {rows.size} stimuli: {listed(names[rows < 0])}; give "
+            "the truth of the same lab"
         )
     shown = truth.isel({STIMULUS: rows})
     dim = str(images.dims[0])

@@ -113,7 +113,8 @@ def gains(array: Sensors, xyz: np.ndarray, normal: np.ndarray) -> np.ndarray:
     kept = forward["src"][0]["vertno"]
     if not np.array_equal(kept, np.arange(len(xyz))):
         raise RuntimeError(
-            f"the forward model kept {len(kept)} of {len(xyz)} sources; the rest lie outside the sphere"
+            f"the forward model kept {len(kept)} of {len(xyz)} sources; the rest lie outside "
+            "the sphere; take sources nearer to its centre"
         )
     free = forward["sol"]["data"].reshape(len(array.channel), len(xyz), 3)
     fixed = np.einsum("csk,sk->cs", free, normal)
@@ -192,7 +193,9 @@ def _first_hit(triangles: np.ndarray, ray: np.ndarray) -> np.ndarray:
     hit = (determinant != 0) & (u >= -1e-9) & (v >= -1e-9) & (u + v <= 1 + 1e-9) & (distance > 0)
     nearest = np.where(hit, distance, np.inf).min(axis=1)
     if not np.isfinite(nearest).all():
-        raise RuntimeError(f"{np.isinf(nearest).sum()} of {len(ray)} sensors do not meet the helmet")
+        raise RuntimeError(
+            f"{np.isinf(nearest).sum()} of {len(ray)} sensors do not meet the helmet; make it larger"
+        )
     return nearest
 
 

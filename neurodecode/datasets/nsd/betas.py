@@ -60,7 +60,9 @@ def last_session(
     count = f"found {len(found)} of the {files.planned} sessions of {files.who}"
     beyond = [n for n in found if not 1 <= n <= files.planned]
     if beyond:
-        raise ValueError(f"{folder} holds sessions {listed(beyond)}, but {files.who} came to {files.planned}")
+        raise ValueError(
+            f"{folder} holds sessions {listed(beyond)}, but {files.who} came to {files.planned}; leave those out"
+        )
     require_sessions(files, wanted)
     last = wanted or (found[-1] if found else 1)
     missing = [n for n in range(1, last + 1) if n not in found]

@@ -268,6 +268,7 @@ def _with_ncsnr(
     for path, part, size in zip(paths, parts, sizes, strict=True):
         if part.shape != (size,):
             raise ValueError(
-                f"{path} (noise ceiling) has the shape {part.shape}, but the betas {size} vertices"
+                f"{path} (noise ceiling) has the shape {part.shape}, but the betas {size} vertices; "
+                "get both of one space"
             )
     return array.assign_coords(ncsnr=("voxel", np.concatenate(parts)[vertices].astype(np.float32)))

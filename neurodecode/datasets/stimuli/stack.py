@@ -122,5 +122,7 @@ def _names(path: Path, dataset: str, count: int, labels: Sequence[str] | None) -
         )
     names = [str(name) for name in labels]
     if len(names) != count:
-        raise ValueError(f"{dataset!r} in {path} has {count} images, but {len(names)} labels were given")
+        raise ValueError(
+            f"{dataset!r} in {path} has {count} images, but {len(names)} labels were given; give one label each"
+        )
     return names

@@ -94,7 +94,7 @@ def sessions(folder: Path, wanted: Sequence[int] | None) -> list[int]:
     numbers = list(there if wanted is None else wanted)
     beyond = [n for n in numbers if not 1 <= n <= SESSIONS]
     if beyond:
-        raise ValueError(f"sessions are 1 to {SESSIONS}, got {listed(beyond)} for {folder}")
+        raise ValueError(f"sessions are 1 to {SESSIONS}, got {listed(beyond)} for {folder}; leave those out")
     if len(set(numbers)) < len(numbers) or (wanted is not None and not numbers):
         raise ValueError(f"sessions must be one or more different numbers, got {numbers}")
     needed = range(1, max(numbers, default=1) + 1) if wanted is None else numbers

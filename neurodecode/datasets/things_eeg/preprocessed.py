@@ -124,7 +124,9 @@ def _read(root: Path, name: str, part: str) -> _Found:
         # The copy at 250 Hz lost what lies before onset, but not in its times.
         times = times[-values.shape[3] :] if times[-values.shape[3]] >= -1e-6 else times
     if len(times) != values.shape[3]:
-        raise ValueError(f"{path} holds {values.shape[3]} time samples but {len(times)} times")
+        raise ValueError(
+            f"{path} holds {values.shape[3]} time samples but {len(times)} times; get the file again"
+        )
     count, repeats = values.shape[:2]
     return _Found(
         stored(values),

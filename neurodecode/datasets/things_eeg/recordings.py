@@ -88,7 +88,9 @@ def from_array(path: Path, *, session: int, part: str, what: str) -> Recording:
         )
     sfreq = float(found["sfreq"])
     if not sfreq > 0:
-        raise ValueError(f"{path} ({what}) gives the sfreq {sfreq}, which is no sampling rate")
+        raise ValueError(
+            f"{path} ({what}) gives the sfreq {sfreq}, which is no sampling rate; get the file again"
+        )
     rows = [i for i, kind in enumerate(kinds) if kind == "eeg"]
     onset, picture = _triggers(values[stim[0]], path, what)
     return Recording(
@@ -121,7 +123,7 @@ def _triggers(stim: np.ndarray, path: Path, what: str) -> tuple[np.ndarray, np.n
     if not whole.all():
         raise ValueError(
             f"the stim channel of {path} ({what}) holds {(~whole).sum()} values among {len(number)} that are no number "
-            f"of a picture: {listed(number[~whole].tolist())}"
+            f"of a picture: {listed(number[~whole].tolist())}; get the file again"
         )
     return onset.astype(np.int64), number.astype(np.int64)
 

@@ -197,7 +197,8 @@ def _require_alike(found: list[Recording]) -> None:
             )
         if one.sfreq != first.sfreq:
             raise ValueError(
-                f"{one.path} was sampled at {one.sfreq:g} Hz, but {first.path} at {first.sfreq:g} Hz"
+                f"{one.path} was sampled at {one.sfreq:g} Hz, but {first.path} at {first.sfreq:g} Hz; "
+                "leave one session out"
             )
         volts = one.voltages.read(one.rows[:1], 0, min(one.samples, FIRST))
         twin = seen.setdefault((one.onset.tobytes(), one.picture.tobytes(), volts.tobytes()), one)
@@ -242,7 +243,7 @@ def _kept(
     if not sum(map(len, kept)):
         raise ValueError(
             f"no trial is left: {dropped['dropped_targets']} were targets and {dropped['dropped_edges']} do not lie "
-            f"wholly in their recording with the window {cut.window}"
+            f"wholly in their recording with the window {cut.window}; give a shorter one"
         )
     return kept, dropped
 

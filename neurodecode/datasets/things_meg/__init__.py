@@ -290,7 +290,7 @@ def _opened(found: list[_runs.Run], inside: list[np.ndarray], recipe: _runs.Reci
         if opened.info["sfreq"] != first.info["sfreq"] or opened.ch_names != first.ch_names:
             raise ValueError(
                 f"{run.path} and {found[0].path} differ in channels or rate ({opened.info['sfreq']:g} and "
-                f"{first.info['sfreq']:g} Hz)"
+                f"{first.info['sfreq']:g} Hz); leave one of them out"
             )
         _runs.require_inside(opened, run, events, recipe)
     return first

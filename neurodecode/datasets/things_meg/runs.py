@@ -153,10 +153,12 @@ def _require_named(files: Files, session: int) -> None:
         if (subject, of) != (files.subject, session):
             raise ValueError(
                 f"{files.folder(session) / name} is of subject {subject}, session {of}, but lies among those of "
-                f"subject {files.subject}, session {session}"
+                f"subject {files.subject}, session {session}; put it into its own folder"
             )
         if run in seen:
-            raise ValueError(f"run {run} is there twice in {files.folder(session)}: {seen[run]} and {name}")
+            raise ValueError(
+                f"run {run} is there twice in {files.folder(session)}: {seen[run]} and {name}; leave one of them there"
+            )
         seen[run] = name
 
 
@@ -273,7 +275,7 @@ def triggers(raw: Any, run: Run) -> np.ndarray:
     if len(onset) != len(run.events.kind):
         raise ValueError(
             f"{run.path} has {len(onset)} triggers of {TRIGGER} in {TRIGGERS}, but {run.events.path} lists "
-            f"{len(run.events.kind)} events"
+            f"{len(run.events.kind)} events; get both files again"
         )
     return onset
 
@@ -326,7 +328,8 @@ def _filter(values: np.ndarray, rate: float, band: tuple[float | None, float | N
     length = len(mne.filter.create_filter(None, rate, *band, verbose="error"))
     if length > values.shape[1]:
         raise ValueError(
-            f"{path} lasts {values.shape[1] / rate:.1f} s, less than the filter of band={band} ({length / rate:.1f} s)"
+            f"{path} lasts {values.shape[1] / rate:.1f} s, less than the filter of band={band} "
+            f"({length / rate:.1f} s); take a wider band"
         )
     mne.filter.filter_data(values, rate, *band, copy=False, verbose="error")
 

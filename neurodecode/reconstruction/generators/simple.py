@@ -134,7 +134,9 @@ class Module:
         torch = _backends.torch()
         unknown = [f for f in free if f not in latents]
         if unknown:
-            raise ValueError(f"free latents {unknown} are not among the latents {list(latents)}")
+            raise ValueError(
+                f"free latents {unknown} are not among the latents {list(latents)}; name some of these"
+            )
         self.module = module
         if isinstance(module, torch.nn.Module):
             self.module = module.eval().requires_grad_(False).to(device)
