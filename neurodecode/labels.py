@@ -19,8 +19,9 @@ SAMPLE = "sample"
 STIMULUS = "stimulus"
 FEATURE = "feature"
 LAYER = "layer"
-# Larger values overflow when they are squared and summed.
+# Larger values overflow when they are squared and summed; where all are smaller than SMALLEST, squares vanish.
 LARGEST = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e150}
+SMALLEST = {np.dtype(np.float32): 1e-18, np.dtype(np.float64): 1e-150}
 # Copies below so many bytes are made without asking how much memory is free.
 SMALL = 2**26
 
@@ -205,7 +206,9 @@ def require_finite(array: xr.DataArray, *, who: str) -> None:
 
 
 def require_squares(array: xr.DataArray, *, who: str) -> None:
-    """Refuse values so large that their squares overflow; NaN passes, and so do arrays of dask, unread.
+    """Refuse values so large that their squares overflow, or all so small that they vanish.
+
+    NaN passes, and so do arrays of dask, unread.
 
     Raises
     ------
@@ -216,11 +219,13 @@ def require_squares(array: xr.DataArray, *, who: str) -> None:
     if largest is None or is_dask(array) or not array.size:
         return
     with np.errstate(invalid="ignore"):
-        if (
-            np.fmax.reduce(array.values, axis=None) <= largest
-            and np.fmin.reduce(array.values, axis=None) >= -largest
-        ):
-            return
+        high, low = (float(f.reduce(array.values, axis=None)) for f in (np.fmax, np.fmin))
+    if 0 < max(high, -low) < SMALLEST[array.dtype]:
+        raise ValueError(
+            f"{who} are at most {max(high, -low):g} in size: their squares vanish in {array.dtype}; change the units"
+        )
+    if not max(high, -low) > largest:
+        return
     size = np.abs(array.values)
     if (size > largest).any():
         raise ValueError(
@@ -248,7 +253,7 @@ def require_same(
             + (f"; only in one of them: {listed(only)}" if only else "")
             + f"; select the common ones by label first, e.g. .sel({dim}=...)"
         )
-    differ = np.flatnonzero(left != right)
+    differ = np.flatnonzero((left != right) & ~(pd.isna(left) & pd.isna(right)))  # NaN is unequal to itself
     if differ.size:
         i = int(differ[0])
         raise ValueError(
@@ -363,6 +368,7 @@ def as_fitted(given: xr.DataArray, fitted: xr.DataArray, *, who: str) -> xr.Data
         If an axis is missing or has other labels or another size, or if rows lie along several dimensions.
     """
     require_dims(given, list(map(str, fitted.dims)), who=who)
+    require_real(given, who=who)
     rows = [d for d in given.dims if d not in fitted.dims]
     if len(rows) != 1:
         raise ValueError(

@@ -32,6 +32,7 @@ from .labels import (
     require_coord,
     require_dims,
     require_finite,
+    require_real,
     require_unique,
 )
 from .solve.intervals import expanded
@@ -86,6 +87,7 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
         raise ValueError(f"{len(twice)} stimuli have two concepts, first {twice[0]!r}: {listed(own)}")
     labels = xr.DataArray(np.zeros(len(said)), dims=SAMPLE, coords={STIMULUS: (SAMPLE, said["name"])})
     rows = match(features, labels, who=("features", "shown"))
+    require_real(rows, who="features")
     require_finite(rows, who="features")
     number, first = groups(said["concept"].to_numpy())
     counts = np.bincount(number)

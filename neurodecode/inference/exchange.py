@@ -98,6 +98,7 @@ def shuffles(
     (99, True)
     """
     require_counts(n=n, seed=seed)
+    n = int(n)  # a small integer type would overflow
     if n < 1:
         raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")
     require_numbers(alpha=alpha)
