@@ -191,6 +191,12 @@ def test_days_stay_days():
     assert made.sel(sample="2020-01-02").stimulus.item() == 2
 
 
+@pytest.mark.parametrize("hole", [np.datetime64("NaT"), np.timedelta64("NaT")])
+def test_a_run_that_is_no_time_is_refused(hole):
+    with pytest.raises(ValueError, match="run is NaT for all of 2 along 'sample'"):
+        brain.fmri(np.zeros((2, 3)), sample=[0, 1], stimulus=["a", "b"], run=hole)
+
+
 def test_mixed_labels_become_text():
     assert brain.fmri(PLAIN, sample=[1, "a"], stimulus=[1, 2]).sample.values.tolist() == ["1", "a"]
 

@@ -417,6 +417,8 @@ def _column(labels: Any, size: int, name: str, dim: str, *, broadcast: bool = Fa
             f"{name} has {missing.size} missing label(s) among {size}, first at position {missing[0]}; give every "
             f"{dim} one, or leave these out"
         )
+    if array.dtype.kind in "mM" and np.datetime_data(array.dtype)[0] == "generic":
+        raise ValueError(f"{name} is NaT for all of {size} along {dim!r}, no date and no time; give values, or None")
     try:
         return _plain(array)
     except UnicodeDecodeError as error:
