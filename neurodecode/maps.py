@@ -23,7 +23,9 @@ from .labels import (
     require_dims,
     require_finite,
     require_memory,
+    require_real,
     require_same,
+    require_squares,
 )
 from .solve import Streamed
 
@@ -218,7 +220,9 @@ def training(responses: xr.DataArray | None, inner: xr.DataArray) -> Any:
     for dim in inner.dims:
         if dim in inner.coords:
             require_same(inner, responses, str(dim), who=("the decoder", "responses"))
+    require_real(responses, who="responses")
     require_finite(responses, who="responses")
+    require_squares(responses, who="responses")
     ordered = responses.transpose(SAMPLE, *inner.dims)
     values = ordered.data if lazy.is_dask(ordered) else ordered.values
     return values.reshape(responses.sizes[SAMPLE], -1)

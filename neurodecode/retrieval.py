@@ -93,6 +93,8 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
     counts = np.bincount(number)
     member = (number == np.arange(first.size)[:, None]) / counts[:, None]
     found = np.array(said["concept"].tolist())[first]
+    if found.ndim != 1:
+        raise ValueError(f"a concept must be one text or number, got {quoted(said['concept'].iloc[0])} first")
     kept = {k: v for k, v in features.coords.items() if v.dims == (FEATURE,)}
     values = (member @ rows.values.astype(np.float64)).astype(np.result_type(rows.dtype, np.float32))
     coords = {**kept, STIMULUS: found, CONCEPT: (STIMULUS, found), "images": (STIMULUS, counts)}

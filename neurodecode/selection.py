@@ -184,7 +184,7 @@ def _best(r: np.ndarray, keep: float) -> np.ndarray:
     """Which r lie at or above their 100 (1 - keep)-th percentile; unknown ones rank last and are never among them."""
     ranked = np.where(np.isfinite(r), r, -np.inf)
     # The first value at or above the percentile. Rounded, since 1 - keep is not what it is on paper.
-    first = ceil(round((r.size - 1) * (1 - keep), 6))
+    first = ceil(round((r.size - 1) * (1 - float(keep)), 6))
     return np.isfinite(r) & (ranked >= np.partition(ranked, first)[first])
 
 

@@ -313,11 +313,14 @@ def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
         require_dims(space, [STIMULUS, FEATURE], who=f"features {name!r}")
         require_real(space, who=f"features {name!r}")
         require_same(first, space, STIMULUS, who=(f"features {first_name!r}", f"features {name!r}"))
+    of_spaces = [units(s) for s in mapping.values()]
+    # NumPy joins numbers with texts, but not with dates.
+    alike = len({u.dtype.kind for u in of_spaces}) == 1
     return features(
         np.concatenate([s.transpose(STIMULUS, FEATURE).values for s in mapping.values()], axis=1),
         stimulus=first.coords[STIMULUS].values,
         layer=np.repeat(list(mapping), [s.sizes[FEATURE] for s in mapping.values()]),
-        unit=np.concatenate([units(s) for s in mapping.values()]),
+        unit=np.concatenate(of_spaces) if alike else [str(u) for own in of_spaces for u in own],
     )
 
 
@@ -418,7 +421,9 @@ def _column(labels: Any, size: int, name: str, dim: str, *, broadcast: bool = Fa
             f"{dim} one, or leave these out"
         )
     if array.dtype.kind in "mM" and np.datetime_data(array.dtype)[0] == "generic":
-        raise ValueError(f"{name} is NaT for all of {size} along {dim!r}, no date and no time; give values, or None")
+        raise ValueError(
+            f"{name} is NaT for all of {size} along {dim!r}, no date and no time; give values, or None"
+        )
     try:
         return _plain(array)
     except UnicodeDecodeError as error:
