@@ -39,7 +39,6 @@ from pathlib import Path
 import psutil
 from small_jobs import JOBS, Job, warm
 
-os.environ.setdefault("SOURCE_DATE_EPOCH", "1700000000")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ODDS = (0.5, 0.3, 0.2)
 DECADE = 10 * 365 * 24 * 3600.0
@@ -449,6 +448,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=1, help="commands that are looked at in parallel")
     parser.add_argument("--out", type=Path, default=Path("results/interruptions"))
     args = parser.parse_args()
+    os.environ.setdefault("SOURCE_DATE_EPOCH", "1700000000")
     jobs = [j for j in JOBS if not args.jobs or j.name in args.jobs]
     warm()
     rows, wrong = [], []

@@ -356,7 +356,7 @@ def test_where_a_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         inputs.require_target(tmp_path / "a.csv", overwrite=False)
     with pytest.raises(FileExistsError, match="exists already; give --overwrite"):
         inputs.require_target(tmp_path / "there.nc", overwrite=False)
-    with pytest.raises(NotADirectoryError, match=r"there.nc is a file, not a folder; choose another"):
+    with pytest.raises(NotADirectoryError, match=r"there.nc is a file, not a folder"):
         inputs.require_target(tmp_path / "there.nc" / "a.nc", overwrite=False)
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(PermissionError, match="is not writable by you; choose another"):

@@ -138,6 +138,15 @@ def stopped(monkeypatch, capsys, *words: str, name: str = "SIGTERM") -> tuple[in
     return cli.main(list(words)), capsys.readouterr().err
 
 
+@pytest.fixture
+def _ctrl_c():
+    """A shell's jobs in the background ignore Ctrl-C, and so does what they begin."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("name", STOPS)
 def test_a_command_that_is_told_to_stop_says_what_was_kept(tmp_path, monkeypatch, capsys, name):
     before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]

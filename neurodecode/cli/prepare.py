@@ -179,7 +179,7 @@ def _average(said: list[str]) -> str | tuple[str, ...]:
 
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:
     """Everything that was said on how the responses are loaded; where files lie does not count."""
-    without = ("run", "command", "out", "report", "root", "normalise", "by", "average")
+    without = ("run", "command", "typed", "out", "report", "root", "normalise", "by", "average")
     said = {k: v for k, v in vars(args).items() if k not in without}
     return {k: [str(p) for p in v] if isinstance(v, list) else v for k, v in said.items()}
 

@@ -26,7 +26,6 @@ from ..labels import (
     axes_of,
     listed,
     match,
-    require_array,
     require_choice,
     require_finite,
     require_memory,
@@ -176,8 +175,6 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     # --- using -------------------------------------------------------------------------------------------------
 
     def _predict_numpy(self, x: Any) -> Any:
-        if self._axes is not None:
-            require_array(x, who=f"{self._who[0]} of a ridge that was fitted on labelled arrays")
         plain = x.detach().cpu().numpy() if _is_tensor(x) else x
         plain = validate_data(self, plain, reset=False, dtype=(np.float64, np.float32))
         predicted = self._fitted.predict(plain)

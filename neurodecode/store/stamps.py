@@ -49,7 +49,7 @@ def stamp(
     Examples
     --------
     >>> import neurodecode as nd, xarray as xr
-    >>> found = nd.store.stamp(xr.DataArray([0.1]), what="my.analysis", parameters={"alpha": 10.0}, seed=0)
+    >>> found = nd.store.stamp(xr.DataArray([0.1]), what="mine", parameters={"alpha": 10.0}, seed=0)
     >>> nd.store.provenance(found)["parameters"]
     {'alpha': 10.0}
     """
