@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -145,6 +146,16 @@ def test_an_error_before_the_first_block_is_done_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
     blocks.make(work(parameters={"band": (0.1, 30.0)}), out, blocks.batches(7, 2), progress=False)
     np.testing.assert_array_equal(folders.open_blocks(out).values, VALUES)
+
+
+def test_a_resumed_run_leaves_the_stamp_of_an_undisturbed_one(tmp_path):
+    with store.noting():
+        warnings.warn("said before the kill", stacklevel=1)
+        made = work().labelled(VALUES)
+    with store.noting():
+        again = work().labelled(VALUES)
+    without = [{k: v for k, v in store.provenance(a).items() if k != "date"} for a in (made, again)]
+    assert without[0] == without[1]
 
 
 def test_attributes_need_not_be_plain_json(tmp_path):
