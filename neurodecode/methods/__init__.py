@@ -99,6 +99,11 @@ def table(result: Result, *, form: str = "markdown") -> str:
 def rows(result: Result) -> list[tuple[str, str]]:
     """Return the lines of :func:`table` as pairs of item and value, not escaped.
 
+    Parameters
+    ----------
+    result : DataArray, Dataset or path of a file
+        As of :func:`table`.
+
     Raises
     ------
     ValueError, TypeError

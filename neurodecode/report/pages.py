@@ -81,6 +81,11 @@ def join(
 ) -> Path:
     """Write one page of several results; as :func:`page`.
 
+    Parameters
+    ----------
+    parts : results with their figures, in the order of the page
+    path, title, steps, overwrite : as of :func:`page`
+
     Raises
     ------
     ValueError
@@ -132,6 +137,11 @@ def _shared_out(figures: Sequence[Path], results: Sequence[Path]) -> list[list[P
 
 def figures_of(figures: Sequence[Path], results: Sequence[Path]) -> list[list[Path]]:
     """Share figures out to the results after which they are named; those of a single result need no such name.
+
+    Parameters
+    ----------
+    figures : paths of pictures
+    results : paths of result files
 
     Raises
     ------

@@ -69,7 +69,8 @@ class Work:
         return 4 * int(np.prod(self.shape))
 
     def stamped(self, array: xr.DataArray) -> xr.DataArray:
-        """Say in an array's attributes how it was made, without warnings: a run that was resumed knows its last only."""
+        """Say in an array's attributes how it was made."""
+        # Without warnings: a run that was resumed knows those of its last process only.
         made = stamp(array, what=self.what, parameters=self.parameters, data=self.data)
         record = {k: v for k, v in json.loads(made.attrs["provenance"]).items() if k != "warnings"}
         return made.assign_attrs(provenance=json.dumps(record, allow_nan=False))
