@@ -1,8 +1,8 @@
 """Run the tests on the lowest versions that pyproject.toml allows: every `>=x` becomes `==x`.
 
     python release/lowest.py                                # print the constraints
-    python release/lowest.py --env /tmp/lowest              # install them (about 7 GB with CUDA's torch), run all tests
-    python release/lowest.py --env /tmp/lowest tests/test_ridge.py
+    python release/lowest.py --env .venv-lowest             # install them (about 7 GB with CUDA's torch), run all tests
+    python release/lowest.py --env .venv-lowest tests/test_ridge.py
 
 What the requirements need in turn is the newest that fits, as pip takes it. Where a floor cannot be installed, or a
 test fails on it, the floor is wrong: raise it in pyproject.toml and environment.yml, and say why in the commit.

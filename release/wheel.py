@@ -1,7 +1,7 @@
 """Build the source archive and the wheel, and look into both: what is in them, what must not be, and their sizes.
 
-    python release/wheel.py                            # dist/: both, looked into; the archive builds the same wheel
-    python release/wheel.py --alone /tmp/clean --demo  # and the wheel alone in a new environment: core, extras, demo
+    python release/wheel.py                             # dist/: both, looked into; the archive builds the same wheel
+    python release/wheel.py --alone .venv-wheel --demo  # and the wheel alone in a new environment: core, extras, demo
 
 The rules are functions of names and sizes, which tests/test_release.py breaks one by one. `--alone` makes a virtual
 environment in the folder (about 3 GB with torch), installs the wheel without extras, runs release/core_only.py there,
@@ -28,12 +28,13 @@ LARGE_KB = 600  # anything larger is one of the lab's weights
 PACKAGE, SCRIPTS = "neurodecode", ("analyses", "figures")
 WEIGHTS = "neurodecode/vision/lab/"
 # what the package consists of; anything else is a result, a recording or a left-over
-KINDS = {".py", ".json", ".txt", ".mplstyle", ".safetensors", ".typed"}
+KINDS = {".py", ".css", ".json", ".txt", ".mplstyle", ".safetensors", ".typed"}
 NEEDED = (
     "neurodecode/__init__.py",
     "neurodecode/analyses/reconstruct.py",
     "neurodecode/figures/reconstruct.py",
     "neurodecode/plot/neurodecode.mplstyle",
+    "neurodecode/report/page.css",
     *(
         f"{WEIGHTS}{name}.safetensors"
         for name in (
@@ -48,9 +49,9 @@ NEEDED = (
 NOTICES = ("LICENSE", "NOTICE.md")
 # what a source archive has beside the package
 BESIDE = {
-    "analyses", "bench", "docs", "figures", "release", "tests", "training",
+    "analyses", "bench", "docs", "figures", "notebooks", "release", "tests", "training",
     ".gitignore", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "NOTICE.md", "PKG-INFO",
-    "README.md", "constraints.txt", "environment.yml", "hatch_build.py", "pyproject.toml",
+    "README.md", "SECURITY.md", "constraints.txt", "environment.yml", "hatch_build.py", "pyproject.toml",
 }  # fmt: skip
 LEFT_OVERS = (
     "__pycache__",
