@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ import commands
 import unrun
 from pages import ROOT, Block, blocks, command_lines, names, pages
 
-LENT = ("analyses", "figures", "tests")  # folders of the repository that commands name
+LENT = ("analyses", "figures", "tests")  # folders that commands name, copied: a page may write into its own
 
 
 def check(page: Path) -> list[str]:
@@ -52,7 +53,7 @@ def run(page: Path) -> str | None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for lent in LENT:
-            Path(lent).symlink_to(ROOT / lent)
+            shutil.copytree(ROOT / lent, lent, ignore=shutil.ignore_patterns("__pycache__"))
         for block in (block for block in blocks(page) if block.runs):
             error = _bash(block) if block.language == "bash" else _python(page, block, namespace)
             if error:
