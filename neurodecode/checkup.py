@@ -110,7 +110,7 @@ def _image(path: Path) -> str:
     import nibabel
 
     if path.is_dir() or (path.exists() and not path.is_file()):
-        raise ValueError(f"{str(path)!r} is a folder, pipe or device, not a NIfTI image")
+        raise ValueError(f"{str(path)!r} is a folder, pipe or device, not a NIfTI image; give a file's path")
     try:
         image: Any = nibabel.load(path)
     except FileNotFoundError:

@@ -29,7 +29,7 @@ HELP = re.compile(
 # Words that another message completes: "FILE is damaged: it holds ...; get it again from ...".
 PARTS = ("pickle.UnpicklingError", "EOFError", "damaged", "_damaged")
 PART = re.compile(
-    r"^(it |is |not four|a \{|line \{)|^\{[^ ]*\}$|\)\{\}$|\)$"
+    r"^(it |its |is |not four|a \{|line \{)|^\{[^ ]*\}$|\)\{\}$|\)$"
 )  # the last two: hints are a value
 
 

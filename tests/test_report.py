@@ -237,7 +237,7 @@ def test_what_is_no_figure_and_no_result_is_refused(score, tmp_path):
     (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n123")
     with pytest.raises(ValueError, match=r"'cut' \(11 bytes\) is a truncated PNG"):
         nd.report.page(score, tmp_path / "run.html", figures=[tmp_path / "cut.png"])
-    with pytest.raises(TypeError, match="a figure is a path or a matplotlib figure"):
+    with pytest.raises(TypeError, match="give a figure as a path or a matplotlib figure"):
         nd.report.page(score, tmp_path / "run.html", figures=[3])
     with pytest.raises(TypeError, match="not a int"):
         nd.report.page(3, tmp_path / "run.html")

@@ -33,7 +33,7 @@ def positions(channels: Iterable[str]) -> np.ndarray:
         )
     twice = sorted({c for c in names if names.count(c) > 1})
     if twice:
-        raise ValueError(f"the channels {listed(twice)} occur more than once")
+        raise ValueError(f"{len(twice)} channels occur more than once: {listed(twice)}; name each one once")
     info = mne.create_info(names, 1.0, "eeg")
     info.set_montage(montage, match_case=False, verbose="error")
     return np.array([channel["loc"][:3] for channel in info["chs"]])

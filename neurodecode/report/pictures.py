@@ -43,7 +43,7 @@ def picture(source: Any, *, name: str = "figure") -> Picture:
         return _png(name, stream.getvalue())
     if not isinstance(source, str | Path):
         raise TypeError(
-            f"a figure is a path or a matplotlib figure (an Axes has it as .figure), not a {type(source).__name__}"
+            f"give a figure as a path or a matplotlib figure (an Axes has it as .figure), not a {type(source).__name__}"
         )
     path = Path(source)
     content = path.read_bytes()
@@ -51,9 +51,7 @@ def picture(source: Any, *, name: str = "figure") -> Picture:
         return _png(_titled(path), content)
     if b"<svg" in content[:4096]:
         return Picture(_titled(path), _uri(content, "svg+xml"))
-    raise ValueError(
-        f"{str(path)!r} ({len(content)} bytes) is no PNG and no SVG, which is what a page can hold"
-    )
+    raise ValueError(f"{str(path)!r} ({len(content)} bytes) is no PNG and no SVG; a page holds these only")
 
 
 def _titled(path: Path) -> str:

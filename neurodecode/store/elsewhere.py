@@ -29,7 +29,7 @@ def require_own(file: Any) -> None:
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.ExternalLink):
                 raise ValueError(
-                    f"{name!r} in it lies in another file, {link.filename!r}, which is not followed"
+                    f"{name!r} in it lies in another file, {link.filename!r}, which is not followed; copy it in here"
                 )
 
     def visit(name: str, node: Any) -> None:
@@ -38,7 +38,7 @@ def require_own(file: Any) -> None:
         elif isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
             where = [e[0] for e in node.external or ()] or [v.file_name for v in node.virtual_sources()]
             raise ValueError(
-                f"{name!r} in it has its values in other files, {where[:3]}, which are not followed"
+                f"{name!r} in it has its values in other files, {where[:3]}, which are not followed; copy them in here"
             )
 
     links(file)

@@ -37,7 +37,9 @@ def require_writable(folder: str | os.PathLike[str], *, who: str = "") -> None:
     said = f"{who} {folder}".strip()
     there = next(p for p in (wanted, *wanted.parents) if p.exists())
     if not there.is_dir():
-        raise NotADirectoryError(f"{said} cannot be written to: {there} is a file, not a folder")
+        raise NotADirectoryError(
+            f"{said} cannot be written to: {there} is a file, not a folder; choose another"
+        )
     if not os.access(there, os.W_OK | os.X_OK):
         why = "lies on a disk that is mounted read-only" if _read_only(there) else "is not writable by you"
         raise PermissionError(f"{said} cannot be written to: the folder {there} {why}; choose another folder")
