@@ -402,6 +402,8 @@ def test_what_files_lack(tmp_path: Path) -> None:
 
 def test_a_coarse_permutation_is_called_so() -> None:
     with pytest.warns(
-        UserWarning, match="6 stimuli in 1 groups have fewer than 999 different shuffles: p is coarse"
+        UserWarning, match="4 stimuli in 1 groups have fewer than 49 different shuffles: p is coarse"
     ):
-        nd.spatial.map_permutation(fitted(), responses(), features(), n_permutations=999, n_pilot=20)
+        nd.spatial.map_permutation(
+            nd.RidgeDecoder(), responses(4), features(4), n_permutations=49, n_pilot=20
+        )

@@ -120,6 +120,7 @@ def test_the_archive_made_here_keeps_the_rules(built: Path) -> None:
         assert not [m.name for m in archive.getmembers() if not (m.isfile() or m.isdir())]
 
 
+@pytest.mark.slow
 def test_the_core_works_alone_and_every_door_names_its_extra(tmp_path: Path) -> None:
     """As where no extra is installed: their packages are hidden from a process of its own."""
     command = [sys.executable, str(ROOT / "release" / "core_only.py"), "--hide"]
