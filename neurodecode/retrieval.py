@@ -80,6 +80,12 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
     names, concepts = (
         require_coord(shown, c, who="shown", dim=dim).values.tolist() for c in (STIMULUS, CONCEPT)
     )
+    several = [v for v in (*names, *concepts) if isinstance(v, list | tuple | dict | set | np.ndarray)]
+    if several:
+        raise ValueError(
+            f"{len(several)} labels in shown are no single text or number, first {quoted(several[0])}; give each "
+            "stimulus one name and one concept"
+        )
     said = pd.DataFrame({"name": names, "concept": concepts}).drop_duplicates()
     twice = said["name"][said["name"].duplicated()].tolist()
     if twice:
@@ -93,8 +99,6 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
     counts = np.bincount(number)
     member = (number == np.arange(first.size)[:, None]) / counts[:, None]
     found = np.array(said["concept"].tolist())[first]
-    if found.ndim != 1:
-        raise ValueError(f"a concept must be one text or number, got {quoted(said['concept'].iloc[0])} first")
     kept = {k: v for k, v in features.coords.items() if v.dims == (FEATURE,)}
     values = (member @ rows.values.astype(np.float64)).astype(np.result_type(rows.dtype, np.float32))
     coords = {**kept, STIMULUS: found, CONCEPT: (STIMULUS, found), "images": (STIMULUS, counts)}

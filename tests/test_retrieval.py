@@ -454,3 +454,13 @@ def test_what_has_no_centre_is_refused() -> None:
         retrieval.concept_centres(features, two)
     with pytest.raises(ValueError, match="shown has no coordinate 'concept'"):
         retrieval.concept_centres(features, shown_twice().drop_vars("concept"))
+
+
+def test_a_concept_that_is_several_is_refused():
+    space = nd.brain.features(np.eye(3), stimulus=["cat_1", "cat_2", "cup_1"])
+    concepts = np.empty(3, dtype=object)
+    concepts[:] = [("cat", "pet"), "cat", "cup"]
+    with pytest.raises(
+        ValueError, match=r"1 labels in shown are no single text or number, first .*one concept"
+    ):
+        nd.retrieval.concept_centres(space, space.assign_coords(concept=("stimulus", concepts)))

@@ -176,7 +176,10 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _predict_numpy(self, x: Any) -> Any:
         plain = x.detach().cpu().numpy() if _is_tensor(x) else x
-        plain = validate_data(self, plain, reset=False, dtype=(np.float64, np.float32))
+        try:
+            plain = validate_data(self, plain, reset=False, dtype=(np.float64, np.float32))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self._who[0]}: {error}") from error
         predicted = self._fitted.predict(plain)
         predicted = predicted[:, 0] if self._one_target else predicted
         if not _is_tensor(x):

@@ -66,7 +66,8 @@ class Checkpoint:
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         try:
             said = json.dumps(record)
-            save_file(plain, str(part), metadata={"record": said, "sha256": _digest(plain, said)})
+            # One entry: safetensors writes several in any order, and equal states have equal bytes.
+            save_file(plain, str(part), metadata={"record": json.dumps([_digest(plain, said), said])})
             publish(part, self.file, overwrite=True)
         except (OSError, SafetensorError) as error:
             kept = (
@@ -93,11 +94,11 @@ class Checkpoint:
             return None
         try:
             with safe_open(str(self.file), "pt") as opened:
-                said = opened.metadata()
+                digest, said = json.loads(opened.metadata()["record"])
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            if _digest(tensors, said["record"]) != said.get("sha256"):
+            if _digest(tensors, said) != digest:
                 raise ValueError("its content is not what was written: the SHA-256 sums differ")
-            return tensors, json.loads(said["record"])
+            return tensors, json.loads(said)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise ValueError(
                 f"{self.file} is damaged ({error}); delete the folder {self.file.parent} and train again"
