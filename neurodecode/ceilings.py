@@ -553,11 +553,9 @@ def _stamped(
     }
     found = {**found, "reliability": found["ceiling"] ** 2}
     data = {
-        name: xr.DataArray(
-            values.reshape(like.shape), dims=like.dims, coords=own, attrs={**kept, "units": units[name]}
-        )
+        name: (like.dims, values.reshape(like.shape), {**kept, "units": units[name]})
         for name, values in found.items()
     }
     counts = {"stimuli": trials.counts.size, "trials": int(trials.counts.sum())}
-    result = xr.Dataset(data, attrs={**kept, **parameters, **counts})
+    result = xr.Dataset(data, coords=own, attrs={**kept, **parameters, **counts})
     return store.stamp(result, what=what, parameters=parameters, seed=seed, data=responses)

@@ -305,7 +305,12 @@ def match(
     require_dims(features, [STIMULUS], who=who[0])
     require_unique(features, STIMULUS, who=who[0])
     wanted = require_coord(responses, STIMULUS, who=who[1], dim=SAMPLE).values
-    rows = features.indexes[STIMULUS].get_indexer(wanted)
+    try:
+        rows = features.indexes[STIMULUS].get_indexer(wanted)
+    except TypeError as error:
+        raise ValueError(
+            f"stimuli of {who[1]} must be one text or number each ({error}); write such labels as text"
+        ) from error
     if (rows < 0).any():
         raise ValueError(_lacking(features.coords[STIMULUS].values, wanted, rows < 0, who))
     if not is_dask(features):

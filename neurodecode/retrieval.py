@@ -341,7 +341,10 @@ def _over_subjects(accuracy: np.ndarray, level: float) -> np.ndarray:
 
 
 def _several(k: int | Sequence[int]) -> list[int]:
-    values = np.atleast_1d(np.asarray(k))
+    try:
+        values = np.atleast_1d(np.asarray(k))
+    except ValueError:  # rows of unequal length
+        values = np.array([])
     if (
         values.ndim != 1
         or not values.size

@@ -493,7 +493,9 @@ def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.D
         raise ValueError(f"n must be at least 1 trial, got {n}")
     s = as_numbers(ncsnr, what="ncsnr", remedy="give SD of the signal over SD of the noise")
     # 1 / hypot, so that nothing is squared that could overflow.
-    ceiling = np.where(s == 0, 0.0, 1.0 / np.hypot(1.0, 1.0 / (np.where(s == 0, 1.0, s) * np.sqrt(float(n)))))
+    with np.errstate(over="ignore"):
+        averaged = np.where(s == 0, 1.0, s) * np.sqrt(float(n))
+    ceiling = np.where(s == 0, 0.0, 1.0 / np.hypot(1.0, 1.0 / averaged))
     if isinstance(ncsnr, xr.DataArray):
         return ncsnr.copy(data=ceiling)
     return ceiling if ceiling.ndim else float(ceiling)

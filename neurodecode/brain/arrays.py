@@ -111,7 +111,7 @@ def fmri(
     if roi is not None:
         coords["roi"] = ("voxel", _regions(roi, coords["roi"][1]))
     if hemi is not None:
-        wrong = sorted(set(np.unique(coords["hemi"][1]).tolist()) - set(HEMISPHERES))
+        wrong = sorted(set(np.unique(coords["hemi"][1]).tolist()) - set(HEMISPHERES), key=repr)
         if wrong:
             raise ValueError(f"hemi must be 'left' or 'right', got {listed(wrong)}; rename them")
     if vertex is not None:
@@ -465,7 +465,10 @@ def _regions(roi: Any, column: np.ndarray) -> np.ndarray:
 
 def _indices(vertex: np.ndarray) -> np.ndarray:
     """Vertex numbers as integers, also where they came as whole floats."""
-    whole = vertex.astype(np.int64) if vertex.dtype.kind in "iuf" else np.full(vertex.size, -1)
+    whole = np.full(vertex.size, -1)
+    if vertex.dtype.kind in "iuf":
+        inside = np.abs(vertex) < 2**53
+        whole[inside] = vertex[inside].astype(np.int64)
     if (whole != vertex).any() or (whole < 0).any():
         raise ValueError(
             f"vertex must be whole numbers from 0, got {listed(vertex[(whole != vertex) | (whole < 0)])}"

@@ -150,6 +150,7 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
 def chance_of(scores: xr.DataArray, over: str) -> xr.DataArray | None:
     """Chance level of every score, folds averaged: the coordinate ``chance``, else attrs["chance"], else None."""
     if "chance" in scores.coords:
+        require_real(scores.coords["chance"], who="the chance of scores")
         level = scores.coords["chance"].drop_vars("chance")
         if "fold" not in level.dims or over == "fold":
             return level

@@ -11,7 +11,7 @@ import xarray as xr
 
 from .. import store
 from ..checks import names_in, require_flags, require_numbers, require_texts
-from ..labels import listed, require_array, require_choice, require_finite, require_same
+from ..labels import listed, require_array, require_choice, require_finite, require_real, require_same
 from .groups import fdr
 from .null import PERMUTATION
 
@@ -159,6 +159,8 @@ def _alike(scores: xr.DataArray, null: xr.DataArray, over: str | None) -> tuple[
             f"null has the dimensions {tuple(map(str, null.dims))}, scores {tuple(map(str, scores.dims))}: give "
             "'permutation' and those of the scores, from the same analysis"
         )
+    require_real(scores, who="scores")
+    require_real(null, who="null")
     for dim in map(str, scores.dims):
         if dim in scores.coords or dim in null.coords:
             require_same(scores, null, dim, who=("scores", "null"))

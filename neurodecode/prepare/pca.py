@@ -75,7 +75,7 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         most = min(len(features) - 1, features.sizes["feature"])  # centring takes one
         wanted = most if self.n_components is None else self.n_components
         share = isinstance(wanted, float | np.floating) and 0 < wanted < 1
-        whole = isinstance(wanted, int | np.integer) and not isinstance(wanted, bool)
+        whole = isinstance(wanted, int | np.integer) and not isinstance(wanted, bool | np.timedelta64)
         require_flags(whiten=self.whiten)
         require_counts(seed=self.seed)
         if not share and (not whole or not 1 <= wanted <= most):

@@ -99,9 +99,11 @@ def groups_of(array: xr.DataArray, by: str | None, *, who: str) -> dict[Any, np.
             f"by={by!r} must name a coordinate of {array.dims[0]!r}, but it lies on {tuple(map(str, coord.dims))}"
         )
     labels = np.broadcast_to(coord.values, (array.shape[0],))
-    inverse, names = pd.factorize(
-        labels, sort=True, use_na_sentinel=False
-    )  # numbers and text in one column too
+    try:
+        # Numbers and text in one column too.
+        inverse, names = pd.factorize(labels, sort=True, use_na_sentinel=False)
+    except TypeError as error:
+        raise ValueError(f"{by!r} of {who} must be one text or number each ({error})") from error
     return {name: np.flatnonzero(inverse == i) for i, name in enumerate(names.tolist())}
 
 
