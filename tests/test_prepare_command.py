@@ -185,6 +185,17 @@ def test_prepared_twice_it_is_opened(tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sub-01.zarr").rglob("*")}
     assert run(capsys, *nsd(tmp_path))[0] == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "sub-01.zarr").rglob("*")} == before
+    same = (
+        "prepare",
+        "nsd",
+        "--subject",
+        "1",
+        "--out",
+        f"{tmp_path}/./sub-01.zarr",
+        f"--root={tmp_path}/NSD",
+    )
+    assert run(capsys, *same)[0] == 0  # how the command was typed does not count
+    assert str(tmp_path) not in json.dumps(store.load(tmp_path / "sub-01.zarr").attrs)
     status, _, err = run(capsys, *nsd(tmp_path, "--normalise", "none"))
     assert status == 2
     assert "holds something else; 1 entries differ: 'normalise'" in err
