@@ -13,6 +13,7 @@ import xarray as xr
 
 import neurodecode as nd
 from neurodecode.datasets import bids, own
+from neurodecode.datasets._images import open_image
 from tests import trees
 
 # ---------------------------------------------------------------- NIfTI
@@ -88,6 +89,27 @@ def test_codes_in_further_columns_stay_as_they_are_written(scans, tmp_path):
     found = own.nifti(images[0], events=table, mask=mask, stimulus="picture", columns=["code", "size"])
     assert found.code.values.tolist() == ["01", "1"]
     assert found["size"].values.tolist() == [0.5, 10.0]
+
+
+@pytest.mark.parametrize("name", ["run.hdr", "run.img", "run.nii", "run.nii.gz", "run.nii.bz2"])
+def test_an_image_is_opened_however_its_values_are_kept(tmp_path, name):
+    """Of a pair they lie in the other file; how tightly bz2 packs is not known."""
+    values = np.zeros((12, 12, 12), np.float32)
+    pair = name.endswith((".hdr", ".img"))
+    nibabel.save((nibabel.Nifti1Pair if pair else nibabel.Nifti1Image)(values, np.eye(4)), tmp_path / name)
+    found = open_image(tmp_path / name, what="a mask", source=own.SOURCE)
+    np.testing.assert_array_equal(found.dataobj, values)
+    if name.endswith(".img"):
+        (tmp_path / name).write_bytes(b"0" * 100)
+        with pytest.raises(ValueError, match=r"announces \(12, 12, 12\) numbers"):
+            open_image(tmp_path / "run.hdr", what="a mask", source=own.SOURCE)
+
+
+def test_a_surface_is_no_image_of_voxels(tmp_path):
+    data = nibabel.gifti.GiftiDataArray(np.zeros(4, np.float32))
+    nibabel.save(nibabel.gifti.GiftiImage(darrays=[data]), tmp_path / "lh.func.gii")
+    with pytest.raises(ValueError, match="it is a GiftiImage, which has no voxels"):
+        open_image(tmp_path / "lh.func.gii", what="a mask", source=own.SOURCE)
 
 
 def test_what_does_not_fit(scans):

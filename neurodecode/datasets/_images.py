@@ -13,6 +13,8 @@ from typing import Any
 from ._files import Source, present
 
 PACKED = (".gz", ".mgz")
+# Packed in other ways, whose size says little of what they hold.
+UNMEASURED = (".bz2", ".zst")
 # Largest ratio of deflate (Deutsch 1996; zlib's technical notes).
 DEFLATED = 1032
 READ_BYTES = 1 << 22
@@ -27,6 +29,7 @@ def open_image(image: Any, *, what: str, source: Source) -> Any:
         If it is missing, only a placeholder, empty or no such image.
     """
     import nibabel
+    from nibabel.arrayproxy import ArrayProxy
     from nibabel.freesurfer.mghformat import MGHError
 
     if hasattr(image, "affine"):
@@ -42,12 +45,18 @@ def open_image(image: Any, *, what: str, source: Source) -> Any:
             OverflowError,
         ) as error:  # a header of nonsense, or one cut short
             raise ValueError(str(error)) from error
-        _require_room(opened.dataobj, path)
+        if not hasattr(opened, "dataobj"):
+            raise ValueError(f"it is a {type(opened).__name__}, which has no voxels")
+        if isinstance(opened.dataobj, ArrayProxy):
+            # Of a pair (.hdr and .img) the values lie in the other file.
+            _require_room(opened.dataobj, Path(opened.file_map["image"].filename or path))
         return opened
 
 
 def _require_room(values: Any, path: Path) -> None:
     """Refuse a header that announces more numbers than the file can hold, before memory is taken for them."""
+    if path.suffix in UNMEASURED:
+        return
     needed = int(values.dtype.itemsize) * math.prod(map(int, values.shape))
     size = path.stat().st_size
     most = size * DEFLATED if path.suffix in PACKED else size - int(values.offset)
