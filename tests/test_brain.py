@@ -637,6 +637,19 @@ def test_paths_do_as_well(tmp_path):
         xr.testing.assert_identical(again, made)
 
 
+@pytest.mark.parametrize("name", ["~/run.nii", "ru?.nii"])
+def test_names_that_nilearn_expands_are_taken(tmp_path, monkeypatch, name):
+    nibabel = pytest.importorskip("nibabel")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "run.nii")
+    nibabel.save(nibabel.Nifti1Image(np.ones((2, 3, 4), np.uint8), np.eye(4)), tmp_path / "mask.nii")
+    found = brain.fmri(name, mask="mask.nii", sample=range(5), stimulus=list("abcde"))
+    np.testing.assert_array_equal(found.values, values.reshape(-1, 5).T)
+
+
 def test_an_image_needs_a_mask_of_its_own_grid():
     values, _ = volume()
     with pytest.raises(ValueError, match="needs mask=..., a 3-D image that is non-zero where"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,8 @@ def from_image(
 
 
 def _there(image: Any, *, who: str) -> Any:
-    """An image as it is; a path only if a file lies there."""
-    if isinstance(image, str | Path) and not Path(image).is_file():
+    """An image as it is; a path, which nilearn may expand (~, *), only if a file lies there."""
+    if isinstance(image, str | Path) and not (Path(image).is_file() or glob(os.path.expanduser(image))):
         raise FileNotFoundError(
             f"{who} is text, so the path of a NIfTI image, but there is no file {str(image)!r}"
         )
