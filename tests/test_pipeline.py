@@ -14,6 +14,8 @@ import neurodecode as nd
 torch = pytest.importorskip("torch")
 
 from neurodecode import cli, pipeline, reconstruction, vision  # noqa: E402
+from neurodecode.pipeline.data import PICTURE  # noqa: E402
+from neurodecode.pipeline.files import write_pictures  # noqa: E402
 from neurodecode.reconstruction import Settings, Unshrunk  # noqa: E402
 from tests import small_models  # noqa: E402
 
@@ -299,6 +301,17 @@ def test_what_is_decoded_at_chance_is_not_trusted() -> None:
 
 
 # ------------------------------------------------------------------------------------------ the command
+def test_a_picture_stays_in_its_folder_whatever_it_is_called(tmp_path) -> None:
+    names = ["../up", str(tmp_path / "away"), "animals/cat.jpg", "plain 1.jpg"]
+    pictures = xr.DataArray(np.zeros((4, 2, 2, 3)), dims=("sample", *PICTURE))
+    result = xr.Dataset(dict.fromkeys(("truth", "imagined", "images"), pictures))
+    write_pictures(result.assign_coords(stimulus=("sample", names)), tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    found = {p.name for p in (tmp_path / "out" / "shown").iterdir()}
+    assert len(found) == 4
+    assert found > {"plain 1.jpg.png", "animals%2Fcat.jpg.png", "..%2Fup.png"}
+
+
 def test_the_command_reconstructs_a_prepared_dataset_and_goes_on(data, folders, tmp_path, capsys) -> None:
     nd.save(data.responses, tmp_path / "sub-01.nc")
     nd.save(data.images, tmp_path / "images.nc")

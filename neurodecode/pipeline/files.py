@@ -51,4 +51,9 @@ def write_pictures(result: xr.Dataset, folder: Path) -> None:
         for name, picture in zip(result[STIMULUS].values, values, strict=True):
             content = io.BytesIO()
             Image.fromarray((255 * picture.clip(0, 1)).round().astype(np.uint8)).save(content, "PNG")
-            store.write_bytes(here / f"{name}.png", content.getvalue(), overwrite=True)
+            store.write_bytes(here / f"{_one_name(name)}.png", content.getvalue(), overwrite=True)
+
+
+def _one_name(stimulus: object) -> str:
+    """A stimulus' name as that of a file in a folder: what would lead into another one is written out."""
+    return str(stimulus).replace("/", "%2F").replace("\\", "%5C").replace("\0", "%00")
