@@ -570,6 +570,10 @@ def test_mixed_models_are_written_with_terms_and_components(tmp_path):
     rows = list(csv.DictReader(io.StringIO(inference.written(found, form="csv"))))
     assert [r["kind"] for r in rows] == ["fixed"] * 2 + ["variance"] * 6
     assert float(rows[1]["p"]) == pytest.approx(found["p"].values[1], rel=1e-5)
+    earlier = found.drop_vars("df").assign_attrs(df=np.inf)  # as saved before each term had its own
+    rows = list(csv.DictReader(io.StringIO(inference.written(earlier, form="csv"))))
+    assert "df" not in rows[0]
+    assert [r["n_levels"] for r in rows] == ["", "", *map(str, found["n_levels"].values)]
     latex = inference.written(found, form="latex")
     assert "$<$ .001" in latex
     assert r"$\pm$" in latex

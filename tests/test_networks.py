@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -31,6 +32,7 @@ from neurodecode.networks._blocks import shrunk
 from neurodecode.networks.augment import augmented
 
 torch = pytest.importorskip("torch")
+safetensors = pytest.importorskip("safetensors.torch")
 
 EPOCHS = ("temporal_spatial", "nice", "eegnet", "atm", "benchetrit")
 MIXED = {"infonce": 0.75, "mse": 0.25}
@@ -632,6 +634,11 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="begun with another key; 1 of 5 entries differ: 'data'"):
         NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs + 1, features)
     file = folder / "state.safetensors"
+    tensors, record = checkpoints.Checkpoint(folder, key=json.loads((folder / "key.json").read_text())).load()
+    safetensors.save_file(
+        tensors, file, metadata={"record": json.dumps(record)}
+    )  # as before states had a sum
+    NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs, features)
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"state\.safetensors is damaged"):
         NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs, features)

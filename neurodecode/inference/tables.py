@@ -93,8 +93,9 @@ def _modelled(found: xr.Dataset, form: str) -> str:
     components = [found.sel(component=name) for name in found["component"].values]
     own = isinstance(attrs["df"], str)
     if form == "csv":
-        blank = [""] * (len(MODELLED) - 1)
-        lines = [["fixed", str(row["term"].item()), *_digits(row, MODELLED), ""] for row in terms]
+        known = [k for k in MODELLED if k in found]  # results of earlier versions have one df, in their attrs
+        blank = [""] * (len(known) - 1)
+        lines = [["fixed", str(row["term"].item()), *_digits(row, known), ""] for row in terms]
         lines += [
             [
                 "variance",
@@ -105,7 +106,7 @@ def _modelled(found: xr.Dataset, form: str) -> str:
             ]
             for row in components
         ]
-        return tables.comma_separated(["kind", "name", *MODELLED, "n_levels"], lines)
+        return tables.comma_separated(["kind", "name", *known, "n_levels"], lines)
     lines = [
         [
             str(row["term"].item()),

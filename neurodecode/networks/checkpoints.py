@@ -86,7 +86,7 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the file is damaged; all of it is held against its checksum.
+            If the file is damaged; all of it is held against its checksum, if it has one.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -94,11 +94,14 @@ class Checkpoint:
             return None
         try:
             with safe_open(str(self.file), "pt") as opened:
-                digest, said = json.loads(opened.metadata()["record"])
+                said = json.loads(opened.metadata()["record"])
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            if _digest(tensors, said) != digest:
+            if isinstance(said, dict):
+                return tensors, said  # of an earlier version, without a sum
+            digest, record = said
+            if _digest(tensors, record) != digest:
                 raise ValueError("its content is not what was written: the SHA-256 sums differ")
-            return tensors, json.loads(said)
+            return tensors, json.loads(record)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise ValueError(
                 f"{self.file} is damaged ({error}); delete the folder {self.file.parent} and train again"
