@@ -264,6 +264,23 @@ def test_a_file_without_room_is_not_begun(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.nc"]
 
 
+def test_a_disk_that_tells_no_size_is_not_taken_for_full(tmp_path, monkeypatch):
+    """Some network disks say 0 of 0 bytes."""
+    usage = type("Usage", (), {"free": 0, "total": 0})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    store.save(xr.DataArray(np.ones(1000)), tmp_path / "a.nc")
+    blocks.require_disk(tmp_path, 1000, what="a")
+    usage.total = 1
+    with pytest.raises(OSError, match="No space left on device"):
+        store.save(xr.DataArray(np.ones(1000)), tmp_path / "b.nc")
+
+
+def test_finished_pieces_are_counted_only_when_a_write_fails(tmp_path, monkeypatch):
+    pieces = store.Pieces(tmp_path / "pieces", key={})
+    monkeypatch.setattr(store.Pieces, "_count", lambda self: pytest.fail("counted"))
+    pieces.save("a", xr.DataArray(1.0))
+
+
 def test_what_is_missing_of_a_begun_folder_must_have_room(tmp_path, monkeypatch):
     out = tmp_path / "a.zarr"
     begun(out)

@@ -22,7 +22,7 @@ import xarray as xr
 from neurodecode.store.folders import SEAL, Block, beside, checksum, index, opened, part_of
 from neurodecode.store.locks import LOCK, alone
 from neurodecode.store.pieces import KEY, Pieces, differences
-from neurodecode.store.places import cannot_write, explained, require_writable
+from neurodecode.store.places import cannot_write, explained, free_bytes, require_writable
 from neurodecode.store.stamps import stamp
 from neurodecode.store.values import describe
 
@@ -120,8 +120,8 @@ def require_disk(folder: Path, needed: int, *, what: str) -> None:
     OSError
         With the estimate, what is free, and the remedy.
     """
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    free = free_bytes(folder)
+    if free is not None and needed > free:
         raise OSError(
             f"{what} needs about {needed / 2**30:.2f} GiB but only {free / 2**30:.2f} GiB are free in {folder}; "
             "make room, or write to another disk"

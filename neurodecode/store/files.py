@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import xarray as xr
@@ -71,9 +71,9 @@ def written(
     path: str | os.PathLike[str],
     *,
     overwrite: bool,
-    kept: str = "nothing was left there",
+    kept: Callable[[], str] | None = None,
 ) -> pathlib.Path:
-    """Write as :func:`save`; if it fails, the error says what was ``kept``."""
+    """Write as :func:`save`; if it fails, and only then, ``kept`` is asked what the error says was kept."""
     if not isinstance(result, xr.DataArray | xr.Dataset):
         raise TypeError(
             f"save() takes an xarray.DataArray or Dataset, not {type(result).__name__}; put several arrays into one "
@@ -82,9 +82,9 @@ def written(
     target = writable_target(path, overwrite=overwrite)
     dataset = encode(result)
     remove_stale_parts(target.parent, stem=target.name)
-    require_room(target, dataset.nbytes, kept=kept)
     part = part_name(target)
     try:
+        require_room(target, dataset.nbytes)
         dataset.to_netcdf(
             part, engine="h5netcdf", encoding={str(n): {"_FillValue": None} for n in dataset.variables}
         )
@@ -93,7 +93,7 @@ def written(
     except FileExistsError:
         raise
     except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        raise cannot_write(target, error, kept=kept) from error
+        raise cannot_write(target, error, kept=kept() if kept else "nothing was left there") from error
     finally:
         part.unlink(missing_ok=True)
     return pathlib.Path(path)

@@ -117,14 +117,16 @@ class Pieces:
     def _count(self) -> int:
         return len(list(self.folder.glob("*.nc")))
 
+    def _kept(self) -> str:
+        return f"{self._count()} finished piece(s) are kept in {self.folder}"
+
     def path(self, name: str) -> pathlib.Path:
         """Return the path of a piece's file, whether it is finished or not."""
         return self.folder / (_safe_name(name) + ".nc")
 
     def save(self, name: str, array: xr.DataArray | xr.Dataset) -> pathlib.Path:
         """Write a finished piece, whole or not at all; if two processes finish the same piece, the last one stays."""
-        kept = f"{self._count()} finished piece(s) are kept in {self.folder}"
-        return written(array, self.path(name), overwrite=True, kept=kept)
+        return written(array, self.path(name), overwrite=True, kept=self._kept)
 
     def load(self, name: str) -> xr.DataArray | xr.Dataset:
         """Read a finished piece.

@@ -38,7 +38,7 @@ def require_writable(folder: str | os.PathLike[str], *, who: str = "") -> None:
     there = next(p for p in (wanted, *wanted.parents) if p.exists())
     if not there.is_dir():
         raise NotADirectoryError(
-            f"{said} cannot be written to: {there} is a file, not a folder; choose another"
+            f"{said} cannot be written to: {there} is a file, not a folder; choose another folder"
         )
     if not os.access(there, os.W_OK | os.X_OK):
         why = "lies on a disk that is mounted read-only" if _read_only(there) else "is not writable by you"
@@ -57,7 +57,7 @@ def cannot_write(
     number = getattr(error, "errno", None)
     # HDF5 tells where in memory it was and other things that help nobody.
     why = " ".join(str(error).split()) if number is None else os.strerror(number)
-    free = _free(target.parent)
+    free = free_bytes(target.parent)
     # Libraries do not always pass the system's number of an error on.
     if number not in FULL and (free is None or free > FULL_BYTES):
         return kind(
@@ -71,18 +71,20 @@ def cannot_write(
     )
 
 
-def require_room(target: pathlib.Path, needed: int, *, kept: str) -> None:
-    """Refuse to begin a file that its disk cannot hold: HDF5 may take the whole process down when a disk is full."""
-    free = _free(target.parent)
+def require_room(target: pathlib.Path, needed: int) -> None:
+    """Raise the system's own error where a disk cannot hold a file: HDF5 may take the process down on a full disk."""
+    free = free_bytes(target.parent)
     if free is not None and needed + MARGIN > free:
-        raise cannot_write(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), kept=kept)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _free(folder: pathlib.Path) -> int | None:
+def free_bytes(folder: pathlib.Path) -> int | None:
+    """Free bytes of a disk; None where it does not say, as some network disks, which tell of a size of 0."""
     try:
-        return shutil.disk_usage(folder).free
+        usage = shutil.disk_usage(folder)
     except OSError:
         return None
+    return usage.free if usage.free or usage.total else None
 
 
 @contextmanager
