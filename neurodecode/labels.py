@@ -74,7 +74,7 @@ def require_choice(value: object, allowed: Sequence[object], *, what: str) -> No
         Naming the value and all allowed names.
     """
     # An array would be compared entry by entry, and a missing value of pandas with nothing at all.
-    plain = value is None or isinstance(value, str | int | float)
+    plain = value is None or isinstance(value, str | int | float | np.integer | np.floating)
     if not plain or value not in allowed:
         raise ValueError(f"unknown {what} {shown(value)}; choose one of {listed(allowed, most=40)}")
 

@@ -55,6 +55,7 @@ def test_quoted_writes_what_a_user_would_type(value, shown):
 
 def test_require_choice_names_the_value_and_the_allowed():
     labels.require_choice("mean", ("mean", "l2"), what="reduce")
+    labels.require_choice(np.int64(1), (1, 0, -1), what="tail")  # as attributes of a file give it
     with pytest.raises(ValueError, match=r"unknown reduce 'max'; choose one of 'mean', 'l2'"):
         labels.require_choice("max", ("mean", "l2"), what="reduce")
 

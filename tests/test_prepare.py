@@ -352,6 +352,7 @@ def test_mvnn_refuses_what_it_cannot_whiten():
         ValueError, match="unknown method of MVNN 'trial'; choose one of 'time', 'epoch', 'pooled'"
     ):
         MVNN("trial").fit(x)
+    assert MVNN(shrinkage=np.float32(0.5)).fit(x).whitener_.shape == (8, 8)  # as NumPy gives it
     for wrong in ("oas", -0.1, 2, None, True):
         with pytest.raises(ValueError, match="shrinkage"):
             MVNN(shrinkage=wrong).fit(x)

@@ -359,7 +359,9 @@ def _require_invertible(covariance: np.ndarray, trials: _Trials, names: list[Any
 def _require_shrinkage(shrinkage: str | float) -> None:
     if isinstance(shrinkage, str):
         require_choice(shrinkage, ("ledoit_wolf",), what="shrinkage (or a number from 0 to 1)")
-    elif isinstance(shrinkage, bool) or not isinstance(shrinkage, int | float) or not 0 <= shrinkage <= 1:
+        return
+    number = isinstance(shrinkage, int | float | np.integer | np.floating) and not isinstance(shrinkage, bool)
+    if not number or not 0 <= shrinkage <= 1:
         raise ValueError(f"shrinkage is {shrinkage!r}; use 'ledoit_wolf' or a number from 0 (none) to 1")
 
 
