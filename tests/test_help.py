@@ -69,6 +69,10 @@ def test_every_option_is_told_in_one_style(words, capsys, monkeypatch):
         assert not re.search(r"[\[\]']|None|False", default), default
 
 
+def test_a_default_of_0_is_told(capsys, monkeypatch):
+    assert "(default: 0)" in " ".join(help_of(("sweep",), capsys, monkeypatch).split("--seed N")[-1].split())
+
+
 def test_the_same_option_has_the_same_words():
     said: dict[str, set[str]] = {}
     for place in PLACES.values():

@@ -20,7 +20,9 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         words = action.help or ""
         default = action.default
-        silent = default in (None, False, argparse.SUPPRESS) or default == [] or "(default" in words
+        # Not "in": 0 is a default to tell, and equals False.
+        silent = default is None or default is False or default in (argparse.SUPPRESS, [])
+        silent = silent or "(default" in words
         if silent or action.required or not action.option_strings:
             return words
         shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
