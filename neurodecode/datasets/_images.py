@@ -62,7 +62,7 @@ def _require_room(values: Any, path: Path) -> None:
     most = size * DEFLATED if path.suffix in PACKED else size - int(values.offset)
     if needed > most:
         raise ValueError(
-            f"its header announces {values.shape} numbers in {needed} bytes, more than it can hold"
+            f"its header announces {values.shape} numbers in {needed} bytes, more than it can hold; it is damaged"
         )
 
 
