@@ -407,3 +407,16 @@ def test_a_coarse_permutation_is_called_so() -> None:
         nd.spatial.map_permutation(
             nd.RidgeDecoder(), responses(4), features(4), n_permutations=49, n_pilot=20
         )
+
+
+def test_labels_that_are_lists() -> None:
+    lists = np.empty(4, dtype=object)
+    lists[:] = [["a"], ["b"], ["a"], ["b"]]
+    array = xr.DataArray(
+        np.eye(4), dims=("sample", "voxel"), coords={"stimulus": ("sample", lists), "run": ("sample", lists)}
+    )
+    space = nd.brain.features(np.eye(4), stimulus=list("abcd"))
+    with pytest.raises(ValueError, match="stimuli of responses must be one text or number each"):
+        nd.labels.match(space, array)
+    with pytest.raises(ValueError, match="'run' of .* must be one text or number each"):
+        nd.prepare.ZScore(by="run").fit(array)

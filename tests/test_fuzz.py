@@ -226,6 +226,8 @@ def test_average_repeats(data: st.DataObject, seed: int) -> None:
     given = spoil(data.draw, {"responses": trials, "by": "stimulus"})
     mean = attempt(nd.brain.average_repeats, **given)
     if mean is not REFUSED and isinstance(given["by"], str):
+        if len({type(v) for v in given["responses"].coords[given["by"]].values.tolist()}) > 1:
+            return  # 1 and "1" are two labels, which are written alike
         labels = written(given["responses"].coords[given["by"]].values)
         values = given["responses"].transpose("sample", ...).values.astype(np.longdouble)
         for row, name in zip(mean.values, written(mean["sample"].values), strict=True):
