@@ -118,7 +118,8 @@ def require_coord(array: xr.DataArray, name: str, *, who: str, dim: str | None =
     Raises
     ------
     ValueError
-        Naming the coordinate that is missing and those that are there, or the dimensions that it has instead.
+        Naming the coordinate that is missing and those that are there, the dimensions that it has instead, or labels
+        that are lists.
     """
     if not hasattr(array, "coords"):
         require_array(array, who=who)
@@ -134,6 +135,13 @@ def require_coord(array: xr.DataArray, name: str, *, who: str, dim: str | None =
             f"coordinate {name!r} of {who} must have one entry for each {dim!r}, but it has the dimensions "
             f"{tuple(map(str, coord.dims))}"
         )
+    if coord.dtype == object:
+        several = [v for v in coord.values.ravel() if isinstance(v, list | dict | set | np.ndarray)]
+        if several:
+            raise ValueError(
+                f"{len(several)} of {coord.size} labels {name!r} of {who} are no single text or number, first "
+                f"{shown(several[0])}; write each as one text"
+            )
     return coord
 
 
@@ -305,12 +313,7 @@ def match(
     require_dims(features, [STIMULUS], who=who[0])
     require_unique(features, STIMULUS, who=who[0])
     wanted = require_coord(responses, STIMULUS, who=who[1], dim=SAMPLE).values
-    try:
-        rows = features.indexes[STIMULUS].get_indexer(wanted)
-    except TypeError as error:
-        raise ValueError(
-            f"stimuli of {who[1]} must be one text or number each ({error}); write such labels as text"
-        ) from error
+    rows = features.indexes[STIMULUS].get_indexer(wanted)
     if (rows < 0).any():
         raise ValueError(_lacking(features.coords[STIMULUS].values, wanted, rows < 0, who))
     if not is_dask(features):

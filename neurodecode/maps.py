@@ -220,6 +220,8 @@ def training(responses: xr.DataArray | None, inner: xr.DataArray) -> Any:
     for dim in inner.dims:
         if dim in inner.coords:
             require_same(inner, responses, str(dim), who=("the decoder", "responses"))
+    if not responses.size:
+        raise ValueError(f"responses are empty: {dict(responses.sizes)}; give those of the fit")
     require_real(responses, who="responses")
     require_finite(responses, who="responses")
     require_squares(responses, who="responses")

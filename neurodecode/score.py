@@ -317,6 +317,8 @@ def _top_of(
             f"n_way must be a whole number from 2 to {m}, the number of candidates; got {n_way!r}"
         )
     require_counts(k=k)
+    if n_way is not None:
+        require_counts(n_way=n_way)
     if not 1 <= k < n:
         raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
 

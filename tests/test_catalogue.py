@@ -416,7 +416,23 @@ def test_labels_that_are_lists() -> None:
         np.eye(4), dims=("sample", "voxel"), coords={"stimulus": ("sample", lists), "run": ("sample", lists)}
     )
     space = nd.brain.features(np.eye(4), stimulus=list("abcd"))
-    with pytest.raises(ValueError, match="stimuli of responses must be one text or number each"):
+    with pytest.raises(
+        ValueError, match=r"4 of 4 labels 'stimulus' of responses are no single text or number"
+    ):
         nd.labels.match(space, array)
-    with pytest.raises(ValueError, match="'run' of .* must be one text or number each"):
+    with pytest.raises(ValueError, match="labels 'run' of .* are no single text or number"):
         nd.prepare.ZScore(by="run").fit(array)
+    things = np.array([object(), object(), object(), object()])
+    with pytest.raises(ValueError, match="'run' of .* must be one text or number each"):
+        nd.prepare.ZScore(by="run").fit(array.assign_coords(run=("sample", things)))
+
+
+def test_maps_of_nothing_and_regions_of_bytes() -> None:
+    space = nd.brain.features(np.eye(4), stimulus=list("abcd"))
+    shown = nd.brain.fmri(np.eye(4), sample=list("abcd"), stimulus=list("abcd"))
+    decoder = nd.RidgeDecoder().fit(shown, space)
+    with pytest.raises(ValueError, match=r"responses are empty: .*give those of the fit"):
+        nd.spatial.weight_map(decoder, kind="pattern", responses=shown[:0])
+    odd = shown.assign_coords(roi=("voxel", np.array([b"\xff"] * 4, dtype=object)))
+    with pytest.raises(ValueError, match="is no UTF-8 text; give text"):
+        nd.brain.regions(odd)

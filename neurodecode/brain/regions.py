@@ -131,7 +131,10 @@ def region_names(values: Any) -> np.ndarray:
 
 def _region_name(value: Any) -> str:
     if isinstance(value, bytes):
-        return value.decode()
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the region {value!r} is no UTF-8 text; give text") from error
     if isinstance(value, str):
         return str(value)
     zero = isinstance(value, NUMBERS) and not isinstance(value, bool) and value == 0

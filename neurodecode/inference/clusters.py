@@ -172,7 +172,13 @@ def clusters(
     ordered = values.transpose(..., over, *time, *space)
     stacked = ordered if LAYER in ordered.dims else ordered.expand_dims(LAYER)
     test = _Test(_threshold(threshold, n, two_sided=tail == 0), tail, n_permutations, seed)
-    found = _tested(stacked.values, test, n_time=len(time), adjacency=adjacency, together=family == "all")
+    found = _tested(
+        stacked.values.astype(np.float64),
+        test,
+        n_time=len(time),
+        adjacency=adjacency,
+        together=family == "all",
+    )
     like = stacked.isel({over: 0}, drop=True)
     data = {name: like.copy(data=array) for name, array in found.items()}
     data["significant"] = data["p"] <= alpha
