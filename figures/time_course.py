@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def latencies(result: xr.Dataset) -> xr.Dataset | None:
-    """Peaks with their limits, where the file has some."""
-    if "latency" not in result:
+    """Peaks with their limits, where the file has some: without a cluster there are none."""
+    if "latency" not in result or bool(result["latency"].isnull().all()):
         return None
     names = {"latency": "estimate", "latency_low": "low", "latency_high": "high"}
     return result[list(names)].rename(names).assign_attrs(result["latency"].attrs)

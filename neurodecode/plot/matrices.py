@@ -144,7 +144,7 @@ def generalisation_panels(
             ax.set_title(str(layer), loc="left")
             ax.label_outer()
         _score_bar(fig, axes, axes[0].collections[0], matrices)
-        words = lines([*_matrix_words(matrices), *_outline_words(clusters)], int(PAGE * 25))
+        words = lines([*_matrix_words(matrices), *_outline_words(clusters)], int(PAGE * 20))
         fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     return fig
 
