@@ -80,7 +80,8 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
     names, concepts = (
         require_coord(shown, c, who="shown", dim=dim).values.tolist() for c in (STIMULUS, CONCEPT)
     )
-    several = [v for v in (*names, *concepts) if isinstance(v, list | tuple | dict | set | np.ndarray)]
+    # Lists are refused where labels are read; tuples are what a stacked axis has, but name no concept.
+    several = [v for v in (*names, *concepts) if isinstance(v, tuple)]
     if several:
         raise ValueError(
             f"{len(several)} labels in shown are no single text or number, first {quoted(several[0])}; give each "

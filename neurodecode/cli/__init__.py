@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
+from .. import __version__, store
 from ..store.text import printable
 from ._common import Formatter
 from ._stop import said, stoppable
@@ -29,8 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     args.typed = shlex.join(["neurodecode", *words])
-    from .. import store
-
     try:
         with stoppable(), store.noting():
             return int(args.run(args) or 0)
