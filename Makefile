@@ -19,7 +19,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make check   style, types, floors of the house, import time, doctests, documentation and its code"
 	@echo "make bench   speed against scikit-learn and MNE"
-	@echo "make table7  linear, MLP and Transformer decoders of simulated fMRI, EEG and MEG, both stages: 2 hours of one core"
+	@echo "make table7  linear, MLP and Transformer decoders of simulated fMRI, EEG and MEG, both stages: about an hour of one core"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make release the wheel and the source archive in dist/, looked into; make wheel-check installs the wheel alone"
 	@echo "make lowest  the tests on the lowest versions that pyproject.toml allows"

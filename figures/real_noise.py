@@ -34,8 +34,8 @@ def main() -> None:
         designs(low_right, result)
         words = (
             f"n = {result.sizes['sequence']} random sequences without and {result.attrs['sequences_with_effect']} with "
-            "each effect; bars and bands: 95\u00a0% limits, in a and for\nblocked designs Student's t over sequences, "
-            "else exact; dashed: .05"
+            f"each effect, {result.attrs['designs']} of each blocked design;\nbars and bands: 95\u00a0% limits, in a "
+            "and for blocked designs Student's t over sequences, else exact; dashed: .05"
         )
         figure.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     nd.plot.save(figure, args.out / args.result.stem)

@@ -68,7 +68,7 @@ def main() -> int:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     environment = {**os.environ, **one_thread, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
     # old versions warn of what newer ones mended
-    command = [str(python), "-m", "pytest", "-q", "-W", "default", *args.tests]
+    command = [str(python), "-m", "pytest", "-q", "-n", "2", "-W", "default", *args.tests]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

@@ -168,3 +168,34 @@ def test_fish_has_a_line_for_every_command_and_option(capsys):
         )
     assert any("-a sweep -d 'decoding accuracy over time (Fig. 9e-f)'" in line for line in lines)
     assert any("-l modality -x -a 'fmri eeg meg'" in line for line in lines)
+
+
+@pytest.fixture
+def complete_in_fish(tmp_path, capsys):
+    """Let fish complete a line in a folder with one result and a folder."""
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    (tmp_path / "neurodecode.fish").write_text(script("fish", capsys))
+    here = tmp_path / "here"
+    (here / "folder").mkdir(parents=True)
+    (here / "sub-01.nc").touch()
+
+    def asked(line: str) -> list[str]:
+        code = f"source ../neurodecode.fish; complete -C {shlex.quote(line)}"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", code], cwd=here, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return [offered.split("\t")[0] for offered in done.stdout.splitlines()]
+
+    return asked
+
+
+def test_fish_completes_commands_options_choices_and_files(complete_in_fish):
+    assert sorted(complete_in_fish("neurodecode ")) == sorted(PLACES[()].below)
+    assert complete_in_fish("neurodecode sw") == ["sweep"]
+    assert complete_in_fish("neurodecode sweep --st") == ["--step"]
+    assert sorted(complete_in_fish("neurodecode sweep --modality ")) == ["eeg", "fmri", "meg"]
+    assert complete_in_fish("neurodecode prepare nsd --space fs") == ["fsaverage"]
+    assert complete_in_fish("neurodecode decode --responses sub") == ["sub-01.nc"]
+    assert "--step" not in complete_in_fish("neurodecode decode --")
