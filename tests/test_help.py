@@ -93,27 +93,36 @@ def script(shell: str, capsys) -> str:
     return capsys.readouterr().out
 
 
-@pytest.fixture
-def complete(tmp_path, capsys):
-    """Let bash complete words in a folder with two files and a folder."""
-    if shutil.which("bash") is None:
-        pytest.skip("bash is not installed")
-    (tmp_path / "script").write_text(script("bash", capsys))
+def runner(shell: str, bare: str, tmp_path, capsys):
+    """What runs code in a shell started ``bare``, in a folder with two files and a folder; the script is ../script."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "script").write_text(script(shell, capsys))
     here = tmp_path / "here"
     (here / "folder one").mkdir(parents=True)
     for name in ("sub-01.nc", "sub-02.nc"):
         (here / name).touch()
 
-    def asked(*typed: str) -> list[str]:
-        words = " ".join(map(shlex.quote, ["neurodecode", *typed]))
-        code = f"source ../script; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _neurodecode\n"
-        code += 'printf "%s\\n" "${COMPREPLY[@]}"'
+    def run(code: str) -> list[str]:
         done = subprocess.run(
-            ["bash", "--norc", "-c", code], cwd=here, capture_output=True, text=True, check=False
+            [shell, bare, "-c", code], cwd=here, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         return [line for line in done.stdout.splitlines() if line]
+
+    return run
+
+
+@pytest.fixture
+def complete(tmp_path, capsys):
+    """Let bash complete words."""
+    run = runner("bash", "--norc", tmp_path, capsys)
+
+    def asked(*typed: str) -> list[str]:
+        words = " ".join(map(shlex.quote, ["neurodecode", *typed]))
+        code = f"source ../script; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _neurodecode\n"
+        return run(code + 'printf "%s\\n" "${COMPREPLY[@]}"')
 
     return asked
 
@@ -172,21 +181,12 @@ def test_fish_has_a_line_for_every_command_and_option(capsys):
 
 @pytest.fixture
 def complete_in_fish(tmp_path, capsys):
-    """Let fish complete a line in a folder with one result and a folder."""
-    if shutil.which("fish") is None:
-        pytest.skip("fish is not installed")
-    (tmp_path / "neurodecode.fish").write_text(script("fish", capsys))
-    here = tmp_path / "here"
-    (here / "folder").mkdir(parents=True)
-    (here / "sub-01.nc").touch()
+    """Let fish complete a line."""
+    run = runner("fish", "--no-config", tmp_path, capsys)
 
     def asked(line: str) -> list[str]:
-        code = f"source ../neurodecode.fish; complete -C {shlex.quote(line)}"
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", code], cwd=here, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return [offered.split("\t")[0] for offered in done.stdout.splitlines()]
+        offered = run(f"source ../script; complete -C {shlex.quote(line)}")
+        return [one.split("\t")[0] for one in offered]
 
     return asked
 
@@ -197,5 +197,5 @@ def test_fish_completes_commands_options_choices_and_files(complete_in_fish):
     assert complete_in_fish("neurodecode sweep --st") == ["--step"]
     assert sorted(complete_in_fish("neurodecode sweep --modality ")) == ["eeg", "fmri", "meg"]
     assert complete_in_fish("neurodecode prepare nsd --space fs") == ["fsaverage"]
-    assert complete_in_fish("neurodecode decode --responses sub") == ["sub-01.nc"]
+    assert complete_in_fish("neurodecode decode --responses sub") == ["sub-01.nc", "sub-02.nc"]
     assert "--step" not in complete_in_fish("neurodecode decode --")
