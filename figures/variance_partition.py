@@ -154,7 +154,7 @@ def of_slice(result: xr.Dataset) -> plt.Figure:
             label=label,
         )
     left.set(xlabel="Reliability of one block", ylabel="Explained variance (R²)", xlim=(-0.02, 1))
-    left.set_title("c  A voxel a dot; line: all that repeats allow", loc="left")
+    left.set_title("c  A voxel a dot; dashed: R² = reliability", loc="left")
     left.legend(loc="upper left", markerscale=1.5, handletextpad=0.3)
     shares(right, result.isel(voxel=sure))
     return figure
