@@ -597,12 +597,33 @@ def _top_among(true: xr.DataArray, *, k: int) -> Against:
 
 
 def _candidates(true: xr.DataArray) -> xr.DataArray:
-    """Return the different stimuli among the samples of ``true``, one row each."""
+    """Return the different stimuli among the samples of ``true``, one row each.
+
+    Raises
+    ------
+    ValueError
+        Where samples of one stimulus have different features: either could stand for it.
+    """
     labels = require_coord(true, STIMULUS, who="true features", dim=SAMPLE).values
-    _, first = groups(labels)
+    codes, first = groups(labels)
+    if len(first) < len(labels):
+        _require_one_row_each(_matrix(true, SAMPLE, who="true features"), labels, first[codes])
     rows = true.isel({SAMPLE: np.sort(first)})
     bare = rows.drop_vars([k for k, v in rows.coords.items() if SAMPLE in v.dims])
     return bare.rename({SAMPLE: STIMULUS}).assign_coords({STIMULUS: labels[np.sort(first)]})
+
+
+def _require_one_row_each(t: np.ndarray, labels: np.ndarray, first: np.ndarray) -> None:
+    """Refuse rows that differ from the first of their stimulus."""
+    other = np.flatnonzero((t != t[first]).any(axis=1))
+    if len(other):
+        i, j = int(first[other[0]]), int(other[0])
+        k = int(np.flatnonzero(t[i] != t[j])[0])
+        raise ValueError(
+            f"{len(other)} of {len(t)} samples have other true features than the first sample of their stimulus; "
+            f"stimulus {quoted(labels[i])} has feature {k} = {t[i, k]:g} at sample {i} and {t[j, k]:g} at sample {j}: "
+            "match features to samples by stimulus (nd.labels.match), or name different stimuli differently"
+        )
 
 
 def _checked(

@@ -126,7 +126,8 @@ def test_fmri(data: st.DataObject, seed: int) -> None:
     given = spoil(data.draw, good)
     array = attempt(nd.brain.fmri, **given)
     if array is not REFUSED:
-        require_kept(array, given, ("sample", "voxel"), sample="sample", stimulus="sample")
+        labels = {"sample": "sample"} | ({} if given["stimulus"] is None else {"stimulus": "sample"})
+        require_kept(array, given, ("sample", "voxel"), **labels)
         assert (
             set(array.coords["hemi"].values.tolist()) <= {"left", "right"} if "hemi" in array.coords else True
         )
@@ -155,9 +156,9 @@ def test_meeg(data: st.DataObject, seed: int) -> None:
     given = spoil(data.draw, good)
     array = attempt(nd.brain.meeg, **given)
     if array is not REFUSED:
-        require_kept(
-            array, given, ("sample", "channel", "time"), sample="sample", stimulus="sample", channel="channel"
-        )
+        labels = {"sample": "sample", "channel": "channel"}
+        labels |= {} if given["stimulus"] is None else {"stimulus": "sample"}
+        require_kept(array, given, ("sample", "channel", "time"), **labels)
         time = array["time"].values
         assert is_finite(time)
         assert (np.diff(time) > 0).all()

@@ -380,3 +380,14 @@ def test_a_function_is_a_score():
     predicted, true = pair()
     assert score.named(mine).name == "mine"
     xr.testing.assert_identical(score.named(mine).function(predicted, true), mine(predicted, true))
+
+
+def test_one_stimulus_has_one_row_of_true_features():
+    # The first stood for its stimulus, so that the score hung on the order of the samples.
+    true = xr.DataArray(
+        np.eye(4), {"sample": range(4), "stimulus": ("sample", ["a", "b", "b", "c"])}, ("sample", "feature")
+    )
+    words = "1 of 4 samples have other .* stimulus 'b' has feature 1 = 1 at sample 1 and 0 at sample 2"
+    for function in (score.pairwise, score.against(k=1)):
+        with pytest.raises(ValueError, match=words):
+            function(true, true)

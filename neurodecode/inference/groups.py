@@ -170,4 +170,6 @@ def by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
     if not scores.size:
         raise ValueError(f"scores are empty: {dict(scores.sizes)}; give at least one {over}")
     require_squares(scores, who="scores")
+    # Half precision is too coarse to average, and SciPy knows no long floats.
+    scores = scores.astype(np.float64)
     return scores.mean("fold", keep_attrs=True) if "fold" in scores.dims and over != "fold" else scores
