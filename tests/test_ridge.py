@@ -319,6 +319,20 @@ def test_settings_that_cannot_be_fitted(options, words):
         nd.RidgeDecoder(**options).fit(*brain())
 
 
+def test_what_predict_would_refuse_is_refused_at_fit_and_an_empty_array_at_predict():
+    responses, features = brain()
+    units = np.empty(5, dtype=object)
+    units[:] = [[0], [1, 1], [2], [3], [4]]
+    for estimator, odd in ((nd.RidgeDecoder(alpha=1.0), 1), (nd.RidgeEncoder(alpha=1.0), 0)):
+        pair = [responses, features] if odd else [features, responses]
+        pair[odd] = features.assign_coords(unit=("feature", units))
+        with pytest.raises(ValueError, match="5 of 5 labels 'unit' of features are no single text or number"):
+            estimator.fit(*pair)
+    decoder = nd.RidgeDecoder(alpha=1.0).fit(responses, features)
+    with pytest.raises(ValueError, match="responses are empty: .*'sample': 0.* give at least one sample"):
+        decoder.predict(responses[:0])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_and_infinity_are_refused_at_fit_and_predict(value):
     responses, features = brain()

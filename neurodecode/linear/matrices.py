@@ -9,7 +9,17 @@ import xarray as xr
 from scipy import sparse
 
 from .. import lazy
-from ..labels import FEATURE, SAMPLE, match, require_array, require_dims, require_same, require_unique
+from ..labels import (
+    FEATURE,
+    LAYER,
+    SAMPLE,
+    match,
+    require_array,
+    require_coord,
+    require_dims,
+    require_same,
+    require_unique,
+)
 
 
 def samples_first(responses: xr.DataArray) -> xr.DataArray:
@@ -22,6 +32,9 @@ def samples_first(responses: xr.DataArray) -> xr.DataArray:
 def of_samples(features: Any, responses: xr.DataArray) -> xr.DataArray:
     """Features (sample, feature) of the responses' samples."""
     require_dims(require_array(features, who="features"), [FEATURE], who="features")
+    for name in (n for n in (LAYER, "unit") if n in features.coords):
+        # Compared at every prediction.
+        require_coord(features, name, who="features")
     return match(features, responses).transpose(SAMPLE, ...)
 
 

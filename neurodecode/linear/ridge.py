@@ -196,6 +196,10 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         inner, outer = self._axes
         predictors = as_fitted(predictors, inner, who=self._who[0])
         first = predictors.dims[0]
+        if not predictors.size:
+            raise ValueError(
+                f"{self._who[0]} are empty: {dict(predictors.sizes)}; give at least one {first} to predict from"
+            )
         require_real(predictors, who=self._who[0])
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
