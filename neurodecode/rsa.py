@@ -328,6 +328,8 @@ def _ordered(responses: xr.DataArray) -> tuple[xr.DataArray, str]:
             "responses need one dimension of predictors beside 'sample' and 'time', got "
             f"{tuple(map(str, responses.dims))}"
         )
+    if not responses.size:
+        raise ValueError(f"responses are empty: {dict(responses.sizes)}; give at least one of each")
     require_real(responses, who="responses")
     require_finite(responses, who="responses")
     return responses.transpose(SAMPLE, others[0], *((TIME,) if TIME in responses.dims else ())), others[0]

@@ -52,6 +52,13 @@ class Ranked:
 
     Alike is the product of the prediction with ``patterns(candidates)`` (stimulus, feature) but for what all candidates
     of a prediction share; ``values(better, tied, m)`` are the scores, ``tied`` candidates counting the right one.
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> ranked = nd.score.named("pairwise").ranked
+    >>> float(ranked.values(better=3, tied=1, m=5))  # 3 of 5 candidates are more like it: it beats 1 of 4 others
+    0.25
     """
 
     patterns: Callable[[xr.DataArray], np.ndarray]
@@ -65,6 +72,12 @@ class Score:
     ``prepare(true)``, where there is one, does once what many predictions of the same truths share, and returns a
     function from bare values (sample, feature), float64 and of the same labels, to the same scores and their chance.
     ``ranked`` is there for identification.
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> nd.score.named("profile").name
+    'profile'
     """
 
     name: str

@@ -138,6 +138,8 @@ def test_constant_patterns_are_refused_by_name(toolbox):
         ValueError, match=r"1 of 4 'stimulus' have the same response at all 7 voxels.*: 'cat'"
     ):
         nd.rsa.rdm(flat)
+    with pytest.raises(ValueError, match="responses are empty: .*'voxel': 0"):
+        nd.rsa.rdm(responses[:, :0])
     assert np.isfinite(nd.rsa.rdm(flat, method="euclidean")).all()
     over_time = epochs()
     at_once = over_time.where((over_time.stimulus != "zebra") | (over_time.time < 0.45), -1.0)

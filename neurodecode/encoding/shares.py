@@ -91,6 +91,21 @@ def partition(
         leak; before the first fit.
     MemoryError
         If the errors of all test stimuli would not fit.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> names = [f"img_{i:02d}" for i in range(60)]
+    >>> form, sense = rng.normal(size=(2, 60, 3))
+    >>> noise = 0.1 * rng.normal(size=(60, 2))
+    >>> values = np.stack([form.sum(axis=1), sense.sum(axis=1)], axis=1) + noise
+    >>> responses = nd.brain.fmri(values, sample=names, stimulus=names, roi=["V1", "LO"])
+    >>> features = {k: nd.brain.features(v, stimulus=names) for k, v in {"form": form, "sense": sense}.items()}
+    >>> encoder = nd.RidgeEncoder(alpha=1.0)
+    >>> found = nd.encoding.partition(responses, features, encoder, folds=3, regions=["V1", "LO"], n_bootstrap=0)
+    >>> (found["region_share"].sel(part=["form", "sense"]) > 0.5).values.tolist()
+    [[True, False], [False, True]]
     """
     _require_settings(level, n_bootstrap)
     (plan,) = plans(

@@ -99,7 +99,6 @@ def shuffles(
     """
     require_counts(n=n, seed=seed)
     n = int(n)  # a small integer type would overflow
-    n = int(n)  # a small integer type would overflow
     if n < 1:
         raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")
     require_numbers(alpha=alpha)

@@ -103,6 +103,18 @@ def mixed(
     -----
     UserWarning
         If the fit did not converge, and if subjects or stimuli are too few: 8, or 20 for Wald's z (df=numpy.inf).
+
+    Examples
+    --------
+    >>> import neurodecode as nd, numpy as np, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> people, pictures = rng.normal(scale=0.1, size=(10, 1, 1)), rng.normal(scale=0.1, size=(20, 1))
+    >>> values = people + pictures + [0.0, 0.3] + rng.normal(scale=0.2, size=(10, 20, 2))
+    >>> labels = {"subject": range(10), "stimulus": range(20), "region": ["V1", "LO"]}
+    >>> scores = xr.DataArray(values, labels, ("subject", "stimulus", "region"))
+    >>> found = nd.inference.mixed(scores, fixed="region", slopes=[], trials=False)
+    >>> found["estimate"].sel(term="LO - V1").round(1).item()
+    0.3
     """
     require_numbers(level=level, df=np.inf if df is None else df)
     if not 0 < level < 1:

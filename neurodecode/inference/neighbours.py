@@ -100,6 +100,14 @@ def common(maps: Mapping[str, xr.DataArray]) -> xr.DataArray:
     ------
     ValueError
         No map, no common voxel, or labels that lie at different vertices.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, xarray as xr
+    >>> maps = {s: xr.DataArray([1.0, 2.0], {"voxel": v}, ("voxel",)) for s, v in [("1", [7, 8]), ("2", [8, 9])]}
+    >>> both = nd.inference.common(maps)
+    >>> both.voxel.values.tolist(), both.values.tolist()
+    ([8], [[2.0], [1.0]])
     """
     if not maps:
         raise ValueError("there is no map: give a mapping of subject to map")

@@ -22,6 +22,13 @@ class Protocol:
     sizes : metric -> side to which pictures are resized for its network.
     distractors : see :func:`.identification.two_way`.
     layers : proxy metric -> layer of the encoder that is given to ``evaluate``.
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> protocol = nd.metrics.Protocol("mine", pixels=64, sizes={"alexnet2": 224})
+    >>> protocol.metrics
+    ('PixCorr', 'SSIM', 'alexnet2')
     """
 
     name: str

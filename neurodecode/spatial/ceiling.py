@@ -54,6 +54,18 @@ def ceiling(
     ------
     ValueError
         As :func:`decode`; where no test stimulus was repeated, naming the subject.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> names = np.repeat([f"img_{i:02d}" for i in range(40)], 2)
+    >>> truth = nd.brain.features(rng.normal(size=(40, 1)), stimulus=names[::2])
+    >>> values = np.repeat(truth.values, 2, axis=0) + rng.normal(size=(80, 1))
+    >>> responses = nd.brain.fmri(values, sample=range(80), stimulus=names, repeat=[0, 1] * 40, roi=["V1"])
+    >>> found = nd.spatial.ceiling(responses, truth, nd.RidgeDecoder(alpha=1.0), folds=2)
+    >>> bool(abs(found.mean() - 0.5**0.5) < 0.15)  # half the variance of a trial is signal
+    True
     """
     todo = tasks(responses, features, decoder, train=train, test=test, split_by=folds, shared=shared)
     given = {t.subject: t.responses for t in todo} if trials is None else brain.by_subject(trials)

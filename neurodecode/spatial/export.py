@@ -104,6 +104,14 @@ def to_surface(values: xr.DataArray, *, like: Any = None) -> Any:
     ------
     ValueError
         More than one map, or vertices that fsaverage5 does not have.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, numpy as np, xarray as xr
+    >>> where = {"hemi": ("voxel", ["left", "right"]), "vertex": ("voxel", [3, 5])}
+    >>> surface = nd.spatial.to_surface(xr.DataArray([1.0, 2.0], where, ("voxel",)))
+    >>> float(surface.data.parts["left"][3]), int(np.isfinite(surface.data.parts["right"]).sum())
+    (1.0, 1)
     """
     from nilearn.datasets import load_fsaverage
     from nilearn.surface import SurfaceImage

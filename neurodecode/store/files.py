@@ -62,6 +62,15 @@ def save(
         If the file exists and ``overwrite`` is False.
     OSError
         If the folder cannot be written to, or the disk is full.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, tempfile, pathlib, xarray as xr
+    >>> scores = xr.DataArray([0.2, 0.4], {"region": ["V1", "LO"]}, ("region",), attrs={"units": "r"})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = nd.save(scores, pathlib.Path(folder) / "scores.nc")
+    ...     nd.load(file).identical(scores)
+    True
     """
     return written(result, path, overwrite=overwrite)
 
@@ -121,6 +130,20 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
         other files.
     MemoryError
         If it declares more than the memory holds.
+
+    Examples
+    --------
+    As in :func:`save`; a file that is no netCDF is refused with its name:
+
+    >>> import neurodecode as nd, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "scores.nc"
+    ...     _ = file.write_text("V1 0.2")
+    ...     try:
+    ...         nd.load(file)
+    ...     except ValueError as error:
+    ...         print(file.name in str(error))
+    True
     """
     file = pathlib.Path(path)
     if is_blocks(file):

@@ -17,7 +17,14 @@ REDUCTIONS = ("mean", "mean_abs")
 
 @runtime_checkable
 class Differentiable(Protocol):
-    """A fitted decoder that knows its gradients. Ridge has its weights; a network asks its framework."""
+    """A fitted decoder that knows its gradients. Ridge has its weights; a network asks its framework.
+
+    Examples
+    --------
+    >>> import neurodecode as nd
+    >>> isinstance(nd.RidgeDecoder(), nd.temporal.Differentiable)
+    True
+    """
 
     def predict(self, responses: xr.DataArray) -> xr.DataArray:
         """Decode (sample, channel, time) to (sample, feature)."""

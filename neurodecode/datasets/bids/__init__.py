@@ -224,7 +224,12 @@ def inventory(
 
     Parameters
     ----------
-    as these two take them
+    root, subject, task, session, run, entities : as both take them
+    space, derivatives : as :func:`fmri` takes them
+
+    Returns
+    -------
+    One item a file: what it is, its path, whether it is needed, found, or why it cannot be read.
 
     Raises
     ------

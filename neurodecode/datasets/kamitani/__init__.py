@@ -178,7 +178,12 @@ def masks(
 
 
 def inventory(paths: Paths) -> list[Item]:
-    """List every file that :func:`load` would read, and why it cannot where that is so."""
+    """List every file that :func:`load` would read, and why it cannot where that is so.
+
+    Parameters
+    ----------
+    paths : as :func:`load` takes them
+    """
     items = []
     for path, split in _given(paths, checked=False):
         found = item(path, what=f"{WHAT} of {split}" if split else WHAT, source=SOURCE)

@@ -65,6 +65,11 @@ def table(path: str | Path) -> dict[int, str]:
     data/stimulus_ImageNetTest.tsv (name, id, category index, image index) or data/category_GODImagery.tsv (name, id,
     index), without a header, indices from 1.
 
+    Parameters
+    ----------
+    path : path
+        Of one such table.
+
     Raises
     ------
     FileNotFoundError, ValueError

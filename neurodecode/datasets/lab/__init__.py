@@ -140,6 +140,13 @@ def source_weights(
 ) -> xr.DataArray:
     """Return the weights that were planted for one feature space of one fMRI subject.
 
+    Parameters
+    ----------
+    modality : "fmri"
+    layer : str
+        The feature space, such as "c" or "Linear-2".
+    subject, size, seed : as :func:`load` takes them
+
     Returns
     -------
     (feature, voxel)

@@ -83,7 +83,21 @@ def to_fsaverage(
 def to_native(
     root: str | Path, values: xr.DataArray, *, subject: int, method: str = "nearest"
 ) -> xr.DataArray:
-    """Bring a map of the volume onto the subject's own surface; see :func:`to_fsaverage`."""
+    """Bring a map of the volume onto the subject's own surface.
+
+    Parameters
+    ----------
+    root, values, subject, method : as :func:`to_fsaverage` takes them
+
+    Returns
+    -------
+    (..., voxel), all vertices of the subject's white surface, left ones first, NaN where the map has nothing
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`to_fsaverage`.
+    """
     files = Files(Path(root), subject)
     return _labelled(values, _on_white(files, values, method), "nativesurface")
 

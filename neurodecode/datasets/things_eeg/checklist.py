@@ -32,6 +32,14 @@ def inventory(
     Both parts of the preprocessed EEG count as needed, though each loads by itself. Of the raw sessions those up to the
     last one that is there are needed, the first in any case; or, given ``sessions``, just those.
 
+    Parameters
+    ----------
+    root : path
+    subject : 1 to 10
+    kind : {"preprocessed", "raw"}
+    sessions : numbers, optional
+        Of the raw recordings.
+
     Raises
     ------
     ValueError

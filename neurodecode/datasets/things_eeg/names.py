@@ -14,6 +14,11 @@ from .layout import PARTS, SOURCE, metadata
 def pictures(root: str | Path, *, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Names of the pictures of one part, in the order of their numbers, and their concepts without numbers.
 
+    Parameters
+    ----------
+    root : path
+    part : {"train", "test"}
+
     Raises
     ------
     FileNotFoundError, ValueError

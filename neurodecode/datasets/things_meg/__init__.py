@@ -218,6 +218,11 @@ def inventory(
     kind : {"preprocessed", "raw"}
     sessions, runs : numbers, or None for all
         Of the recordings, as for :func:`raw`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such subject or kind.
     """
     require_choice(kind, ("preprocessed", "raw"), what="kind")
     files = Files(Path(root), subject)
