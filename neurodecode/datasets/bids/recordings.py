@@ -40,6 +40,8 @@ from .layout import (
 
 # What mne-bids opens; others (.fdt, .eeg, .vmrk) lie beside them.
 ENDINGS = (".fif", ".ds", ".con", ".sqd", ".vhdr", ".edf", ".EDF", ".bdf", ".set")
+# What it need not see: events are read here, and before 0.19 it refused a run that a list of scans leaves out.
+UNREAD = ("_events.tsv", "_events.json", "_scans.tsv", "_scans.json")
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _cut(raw: Any, samples: np.ndarray, steps: Steps) -> Any:
 
 @contextmanager
 def opened_raw(root: Path, path: Path) -> Iterator[Any]:
-    """Open a run with mne-bids through links to its files and to those beside and above it, but for the events."""
+    """Open a run with mne-bids through links to its files and to those beside and above it, but for UNREAD."""
     import mne_bids
 
     with tempfile.TemporaryDirectory() as folder:
@@ -200,9 +202,7 @@ def opened_raw(root: Path, path: Path) -> Iterator[Any]:
             here = place / level.relative_to(root)
             here.mkdir(parents=True, exist_ok=True)
             for one in level.iterdir():
-                if (one.is_dir() and one.suffix != ".ds") or one.name.endswith(
-                    ("_events.tsv", "_events.json")
-                ):
+                if (one.is_dir() and one.suffix != ".ds") or one.name.endswith(UNREAD):
                     continue
                 (here / one.name).symlink_to(one.absolute())
         bids_path = mne_bids.get_bids_path_from_fname(
