@@ -105,7 +105,7 @@ def concept_centres(features: xr.DataArray, shown: xr.DataArray) -> xr.DataArray
     coords = {**kept, STIMULUS: found, CONCEPT: (STIMULUS, found), "images": (STIMULUS, counts)}
     attrs = {"units": features.attrs.get("units", "a.u."), "centres": CONCEPT}
     centres = xr.DataArray(values, dims=(STIMULUS, FEATURE), coords=coords, attrs=attrs)
-    data = {"features": rows, "shown": said.to_numpy().astype(str)}
+    data = {"features": rows, "shown": said.map(str).to_numpy().astype(str)}
     return store.stamp(centres, what="retrieval.concept_centres", parameters={}, data=data)
 
 

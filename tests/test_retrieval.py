@@ -281,6 +281,12 @@ def test_centres_are_means_of_each_concepts_images_once() -> None:
     assert prompts == {c: f"a picture of {c}" for c in "acb"}
 
 
+def test_names_of_any_bytes_have_centres() -> None:
+    space = nd.brain.features([[0.0], [2.0]], stimulus=["a", "b"]).assign_coords(stimulus=[b"\xff", b"b"])
+    found = retrieval.concept_centres(space, space.assign_coords(concept=("stimulus", ["cat", "cat"])))
+    assert found.values.tolist() == [[1.0]]
+
+
 def test_concepts_are_identified_by_name_among_centres() -> None:
     rng = np.random.default_rng(1)
     names = ["a1", "a2", "a3", "b1", "b2", "c1"]
