@@ -535,6 +535,18 @@ def test_bad_trials_are_refused_in_words(tmp_path):
         inference.mixed(alone, fixed="kind")
 
 
+@pytest.mark.parametrize("name", ["region", "subject", "stimulus"])
+def test_trials_without_a_label_are_refused_by_number(name):
+    scores = trials().stack(sample=("subject", "stimulus", "region")).reset_index("sample")
+    labels = scores[name].values.astype(object)
+    labels[[3, 8]] = None
+    torn = scores.assign_coords({name: ("sample", labels)})
+    with pytest.raises(ValueError, match=f"2 of 360 trials with a score have no label '{name}'; label them"):
+        inference.mixed(torn, fixed="region")
+    left_out = inference.mixed(torn.where(torn[name].notnull()), fixed="region")
+    assert left_out.attrs["left_out"] == 2
+
+
 # ---------------------------------------------------------------- tables
 
 

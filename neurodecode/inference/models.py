@@ -232,6 +232,12 @@ def _trials(
     for name, label in labels.items():
         spread = xr.DataArray(label.variable).broadcast_like(like).transpose(*scores.dims).values.ravel()
         numbers[name], names[name] = pd.factorize(spread)
+        unlabelled = int((numbers[name][there] < 0).sum())
+        if unlabelled:
+            raise ValueError(
+                f"{unlabelled} of {int(there.sum())} trials with a score have no label {name!r}; label them, or make "
+                "their scores NaN to leave them out"
+            )
         seen = np.unique(numbers[name][there])
         if seen.size < len(names[name]):
             lacking = [v for i, v in enumerate(names[name]) if i not in seen]
