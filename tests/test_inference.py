@@ -31,6 +31,44 @@ def scores(seed: int = 0, *, n: int = 8, effect: float = 0.0, chance: float = 0.
 # ---------------------------------------------------------------- group
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        inference.group,
+        inference.above_chance,
+        inference.clusters,
+        inference.latency,
+        inference.with_tests,
+        lambda s: inference.compare(s.sel(layer="c"), s.sel(layer="z")),
+        lambda s: inference.latency_difference(s.sel(layer="c"), s.sel(layer="z")),
+    ],
+)
+def test_who_is_there_twice_is_not_two_subjects(test):
+    one = scores()
+    twice = xr.concat([one, one.sel(subject=["s0", "s2"])], dim="subject")
+    with pytest.raises(
+        ValueError, match="2 duplicate 'subject' .* among 10, first 's0' at positions 0, 8; 'subject' must be"
+    ):
+        test(twice)
+
+
+def test_scores_without_a_chance_level_are_not_tested():
+    one = scores().mean("fold").drop_attrs()
+    levels = xr.where(one["window"] < 0.05, np.nan, 0.2).drop_vars("window")
+    with pytest.raises(
+        ValueError, match=r"32 of 480 scores have no chance level .* give it, with .assign_coords"
+    ):
+        inference.above_chance(one.assign_coords(chance=levels))
+    # Where there is no score either, there is nothing to refuse.
+    inference.above_chance(one.where(one["window"] >= 0.05).assign_coords(chance=levels))
+
+
+def test_words_count_the_subjects_that_were_tested():
+    one = scores().mean("fold", keep_attrs=True)
+    found = inference.above_chance(one.where(one["subject"] != "s3"))
+    assert found.attrs["test"] == "one-sided t-test over 7 subjects, Benjamini-Hochberg"
+
+
 def test_group_equals_scipys_standard_error_over_fold_means():
     one = scores()
     found = inference.group(one)

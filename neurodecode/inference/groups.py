@@ -8,7 +8,14 @@ import numpy as np
 import xarray as xr
 
 from ..checks import require_numbers, require_texts
-from ..labels import require_array, require_choice, require_finite, require_real, require_squares
+from ..labels import (
+    require_array,
+    require_choice,
+    require_finite,
+    require_real,
+    require_squares,
+    require_unique,
+)
 
 # Corrections for false discoveries, and what mne.stats calls them.
 FDR = {"bh": ("Benjamini-Hochberg", "indep"), "by": ("Benjamini-Yekutieli", "negcorr")}
@@ -112,7 +119,7 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     Raises
     ------
     ValueError
-        Without the dimension ``over``.
+        Without the dimension ``over``, if a label on it is there twice, or where scores have no chance level (NaN).
 
     Examples
     --------
@@ -131,6 +138,12 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
     p = np.ones(like.shape)
     level = chance_of(scores, over)
     above = (values if level is None else values - level).transpose(*values.dims)
+    unknown = 0 if level is None else int((values.notnull() & ~np.isfinite(level)).sum())
+    if unknown:
+        raise ValueError(
+            f"{unknown} of {values.size} scores have no chance level ('chance' is NaN or infinite there); give it, "
+            "with .assign_coords(chance=...), or select the others"
+        )
     axis = above.get_axis_num(over)
     counts = above.notnull().sum(over).transpose(*like.dims)
     if int(counts.max()) > 1:
@@ -141,8 +154,9 @@ def above_chance(scores: xr.DataArray, *, over: str = "subject", alpha: float = 
         p = np.where(counts.values > 1, np.ma.filled(tested.pvalue, np.nan), 1.0)
     found = fdr(like.copy(data=np.nan_to_num(p, nan=1.0)), alpha=alpha)
     data = {"score": scores, "p": found["p"], "significant": found["significant"]}
-    some = counts.values[counts.values > 1] if n > 1 else np.array([n])
-    of = f"{some.min()} to {some.max()}" if some.size and some.min() < some.max() else f"{n}"
+    some = counts.values[counts.values > 1]
+    some = some if some.size else np.array([n])
+    of = f"{some.min()} to {some.max()}" if some.min() < some.max() else f"{some.max()}"
     test = f"one-sided t-test over {of} {over}s, Benjamini-Hochberg"
     return xr.Dataset(data, attrs=dict(scores.attrs) | {"alpha": alpha, "test": test})
 
@@ -162,13 +176,16 @@ def chance_of(scores: xr.DataArray, over: str) -> xr.DataArray | None:
 
 
 def by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
-    """Check that scores have the dimension ``over``, and average folds, if any, within each subject."""
+    """Check that scores have the dimension ``over``, no label on it twice, and average folds within each subject."""
     require_real(require_array(scores, who="scores"), who="scores")
     require_texts(over=over)
     if over not in scores.dims:
         raise ValueError(f"scores have no dimension {over!r}; there are {tuple(map(str, scores.dims))}")
     if not scores.size:
         raise ValueError(f"scores are empty: {dict(scores.sizes)}; give at least one {over}")
+    if over in scores.coords:
+        # Who is there twice would count as two that were drawn independently.
+        require_unique(scores, over, who="scores")
     require_squares(scores, who="scores")
     # Half precision is too coarse to average, and SciPy knows no long floats.
     scores = scores.astype(np.float64)
