@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import PredefinedSplit
 
 import neurodecode as nd
 from neurodecode.solve.permuted import rank
@@ -203,6 +204,10 @@ def test_what_cannot_be_is_refused_before_work():
     call = partial(nd.temporal.sweep_null, epochs, features, n=3, **WINDOWS)
     with pytest.raises(ValueError, match=r"refit=False keeps decoders, but with folds=3"):
         call(nd.RidgeDecoder(), folds=3, refit=False)
+    # A splitter's only fold has no sides either.
+    one = PredefinedSplit(np.where(epochs["s0"]["split"].values == "test", 0, -1))
+    with pytest.raises(ValueError, match=r"folds=PredefinedSplit.* give one split \(train"):
+        call(nd.RidgeDecoder(), folds=one, refit=False)
     for other in (
         nd.RidgeDecoder([1, 2]),
         nd.RidgeDecoder(n_voxels=2),

@@ -13,6 +13,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from .. import store
+from ..checks import shown
 from ..crossval import Features, Group, Responses, Task, describe, finite_mean, identity, tasks
 from ..folds import Fold
 from ..inference import shuffles
@@ -66,8 +67,8 @@ def sweep_null(
     refit : bool
         False: decoders are kept as they were fitted, and only the test stimuli's features change places. Cheaper still,
         and another question: whether *these* decoders' predictions go with the test stimuli (Etzel & Braver 2013). With
-        one fixed split both are valid; where folds take turns, test stimuli of one train another, predictions of folds
-        depend on each other, and it is refused.
+        one fixed split both are valid; with ``folds`` it is refused: all stimuli change places, test stimuli of one
+        fold train another, and predictions of folds depend on each other.
     resume : folder, optional
         Finished pieces are kept there, and a run that was stopped goes on from them.
 
@@ -98,11 +99,11 @@ def sweep_null(
     """
     todo = tasks(epochs, features, decoder, train=train, test=test, split_by=folds, score=score)
     _require_ridge(todo)
-    if not refit and len(todo[0].folds) > 1:
+    if not refit and folds is not None:
         raise ValueError(
-            f"refit=False keeps decoders, but with folds={folds!r} test stimuli of one fold train the others, so that "
-            "folds depend on each other in ways that such orders do not repeat; give one split (train=..., test=...), "
-            "or refit=True"
+            f"refit=False keeps decoders, but with folds={shown(folds)} all stimuli change places, those of training "
+            "with those of the test, and folds depend on each other in ways that such orders do not repeat; give one "
+            "split (train=..., test=...), or refit=True"
         )
     responses = {t.subject: t.responses for t in todo}
     laid = windows(common_time(responses), width=width, step=step, scheme=scheme, tmin=tmin, tmax=tmax)
