@@ -448,8 +448,12 @@ def test_what_cannot_be_hidden_is_refused(case) -> None:
         occluded(features=features.isel(feature=slice(4)).drop_vars("layer"))
     one = features.drop_vars("layer").assign_coords(unit=("feature", np.arange(8)))
     other = fitted(epochs, one)
-    with pytest.raises(ValueError, match=r"8 features of 'features' where 8 are given, or others \('unit'\)"):
+    with pytest.raises(ValueError, match="8 features of 'features' where 8 are given, of another 'unit'; give"):
         temporal.occlusion(other, epochs, one.isel(feature=slice(None, None, -1)))
+    early, late = (features[:, features["layer"].values == name] for name in LAYERS)
+    for call in (temporal.occlusion, temporal.gradient_input):
+        with pytest.raises(ValueError, match="4 features of 'late' where 4 are given, of another 'layer'"):
+            call(fitted(epochs, early), epochs, late)
     with pytest.raises(ValueError, match="features lack 1 of the 40 stimuli"):
         occluded(features=features[:-1])
 

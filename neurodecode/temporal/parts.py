@@ -125,7 +125,7 @@ def columns_of(predicted: xr.DataArray, truths: Mapping[str, xr.DataArray]) -> d
     Raises
     ------
     ValueError
-        If a space is not predicted, or another number of its features.
+        If a space is not predicted, another number of its features, or features of another ``layer`` or ``unit``.
     """
     require_dims(predicted, [SAMPLE, FEATURE], who="predictions")
     if len(truths) == 1:
@@ -135,13 +135,14 @@ def columns_of(predicted: xr.DataArray, truths: Mapping[str, xr.DataArray]) -> d
         found = {name: np.flatnonzero(layers == name) for name in truths}
     for name, true in truths.items():
         there = predicted.isel({FEATURE: found[name]})
-        named = all("unit" in a.coords for a in (there, true))
-        if there.sizes[FEATURE] != true.sizes[FEATURE] or (
-            named and (there["unit"].values != true["unit"].values).any()
-        ):
+        told = [k for k in (LAYER, "unit") if k in there.coords and k in true.coords]
+        same = there.sizes[FEATURE] == true.sizes[FEATURE]
+        others = [k for k in told if same and (there[k].values != true[k].values).any()]
+        if not same or others:
             raise ValueError(
                 f"the decoder predicts {there.sizes[FEATURE]} features of {name!r} where {true.sizes[FEATURE]} are "
-                "given, or others ('unit'); give the feature spaces that it was fitted on, in their order"
+                + (f"given, of another {' and '.join(map(repr, others))}" if others else "given")
+                + "; give the feature spaces that it was fitted on, in their order"
             )
     return found
 
