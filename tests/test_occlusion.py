@@ -448,7 +448,9 @@ def test_what_cannot_be_hidden_is_refused(case) -> None:
         occluded(features=features.isel(feature=slice(4)).drop_vars("layer"))
     one = features.drop_vars("layer").assign_coords(unit=("feature", np.arange(8)))
     other = fitted(epochs, one)
-    with pytest.raises(ValueError, match="8 features of 'features' where 8 are given, of another 'unit'; give"):
+    with pytest.raises(
+        ValueError, match="8 features of 'features' where 8 are given, of another 'unit'; give"
+    ):
         temporal.occlusion(other, epochs, one.isel(feature=slice(None, None, -1)))
     early, late = (features[:, features["layer"].values == name] for name in LAYERS)
     for call in (temporal.occlusion, temporal.gradient_input):

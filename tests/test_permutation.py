@@ -108,8 +108,22 @@ def test_train_and_test_come_from_ids_masks_and_names():
     for parts in ({"train": half, "test": ~half}, {"train": [0, 1, 2, 3], "test": [4, 5, 6, 7]}):
         found = inference.shuffles(one, n=40, **parts)
         assert all(set(order[:4]) == set("abcd") for order in found.values)
-    rest = inference.shuffles(one, n=40, train=[0, 1, 2], test=[3, 4, 5])
-    assert all(set(order[6:]) == set("gh") for order in rest.values)
+
+
+def test_what_neither_trains_nor_tests_makes_no_orders():
+    one = labelled([*"abcdefgh"])
+    with pytest.warns(UserWarning, match=r"only 12 orders exist in 2 .* smallest possible p is 0\.0833"):
+        found = inference.shuffles(one, n=40, train=[0, 1, 2], test=[3, 4])
+    assert (found.attrs["distinct"], found.sizes["permutation"]) == (12, 11)
+    assert found.stimulus.values.tolist() == [*"abcde"]
+
+
+def test_a_sample_is_not_on_both_sides():
+    one = labelled([*"abcdefgh"])
+    with pytest.raises(
+        ValueError, match=r"1 sample\(s\) are in training and in test .*; no sample may be in both"
+    ):
+        inference.shuffles(one, train=[0, 1, 2, 3], test=[3, 4, 5, 6])
 
 
 def test_straddling_stimuli_and_small_blocks_are_refused_or_said():

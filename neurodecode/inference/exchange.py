@@ -18,7 +18,7 @@ import xarray as xr
 from .. import brain, store
 from ..brain.subjects import Responses
 from ..checks import names_in, require_counts, require_numbers
-from ..folds import select
+from ..folds import ANY, Fold, guard, select
 from ..labels import (
     SAMPLE,
     STIMULUS,
@@ -64,8 +64,8 @@ def shuffles(
         Sample coordinates within whose values responses are exchangeable, such as "run" or "session"; by default all
         are. Each stimulus must lie in one block: see :func:`by_block` for conditions that recur in each.
     train, test, folds : as in the analysis (:func:`neurodecode.folds.splits`)
-        With ``folds`` there are no sides; without, training and test stimuli exchange among themselves. By default
-        the sides are those of the coordinate ``split``, if there is one.
+        With ``folds`` there are no sides; without, training and test stimuli exchange among themselves, and what is in
+        neither stays. By default the sides are those of the coordinate ``split``, if there is one.
     seed : int
     alpha : float
         Warn if p cannot get as small as this.
@@ -73,13 +73,14 @@ def shuffles(
     Returns
     -------
     (permutation, stimulus)
-        The stimulus whose features each stimulus gets. Attrs ``distinct`` (how many orders exist, 10^15 at most),
-        ``all`` (1 where these are all but the order that the data have), blocks, provenance.
+        The stimulus whose features each stimulus gets, without those that stay. Attrs ``distinct`` (how many orders
+        exist, 10^15 at most), ``all`` (1 where these are all but the order that the data have), blocks, provenance.
 
     Raises
     ------
     ValueError
-        If a stimulus lies in several blocks or on both sides, if nothing can change places, or names are unknown.
+        If a stimulus lies in several blocks or on both sides, if nothing can change places, or names are unknown; if
+        training or test is empty, or a sample is in both.
 
     Warns
     -----
@@ -111,6 +112,8 @@ def shuffles(
         sides = sides_of(array, train=train, test=test, folds=folds)
         for stimulus, key in places(array, names, sides, who=f"responses of subject {subject!r}").items():
             keys.setdefault(stimulus, [None] * len(arrays))[i] = key
+    # Orders of stimuli that nobody trains or tests with are the same order to the analysis, and would count as others.
+    keys = {s: key for s, key in keys.items() if any(k is not None and k[0] != REST for k in key)}
     stimuli = list(keys)
     among = members(keys.values())
     orders = distinct(among)
@@ -224,9 +227,14 @@ def sides_of(responses: xr.DataArray, *, train: Any, test: Any, folds: Any) -> n
         if "split" not in responses.coords:
             return sides
         return require_coord(responses, "split", who="responses", dim=SAMPLE).values.astype(object)
+    rows = [
+        select(responses, name if which is None else which, who=name)
+        for name, which in (("train", train), ("test", test))
+    ]
+    guard(responses, Fold("test", *rows), shared=ANY)  # of stimuli on both sides, places has other words
     sides[:] = REST
-    for name, which in (("train", train), ("test", test)):
-        sides[select(responses, name if which is None else which, who=name)] = name
+    for name, which in zip(("train", "test"), rows, strict=True):
+        sides[which] = name
     return sides
 
 
