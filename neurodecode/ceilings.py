@@ -25,7 +25,7 @@ import xarray as xr
 from scipy import sparse, stats
 
 from . import brain, folds, score, store
-from .checks import require_counts, require_numbers
+from .checks import require_counts, require_numbers, require_share
 from .labels import (
     SAMPLE,
     STIMULUS,
@@ -406,10 +406,8 @@ def _require_alike(chosen: xr.DataArray) -> None:
 
 
 def _require_settings(level: float, n_bootstrap: int, seed: int) -> None:
-    require_numbers(level=level)
+    require_share(level=level)
     require_counts(n_bootstrap=n_bootstrap, seed=seed)
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if n_bootstrap == 1:
         raise ValueError(f"n_bootstrap must be 0 (no interval) or at least 2, got {n_bootstrap}")
 

@@ -36,6 +36,22 @@ def require_numbers(**given: Any) -> None:
             raise TypeError(f"{name} must be one number, got {shown(value)} ({type(value).__name__})")
 
 
+def require_share(*, such: str = ".95", **given: Any) -> None:
+    """Refuse what is not one number between 0 and 1 each: levels of intervals, limits of p.
+
+    Raises
+    ------
+    TypeError
+        Naming the setting and what it is, if that is no number.
+    ValueError
+        If it is out of that range, with one ``such`` as is meant.
+    """
+    require_numbers(**given)
+    for name, value in given.items():
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is a share between 0 and 1, such as {such}; got {value}")
+
+
 def require_counts(**given: Any) -> None:
     """Refuse what is not a whole number from 0 to 2^32 - 1 each: numbers of draws, seeds.
 

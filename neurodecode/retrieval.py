@@ -17,7 +17,7 @@ import xarray as xr
 from scipy import stats
 
 from . import brain, score, store
-from .checks import require_counts, require_numbers
+from .checks import require_counts, require_share
 from .labels import (
     FEATURE,
     LAYER,
@@ -214,10 +214,8 @@ def identify(
     [0.05]
     """
     require_choice(interval, tuple(INTERVALS), what="interval")
-    require_numbers(level=level)
+    require_share(level=level)
     require_counts(n_bootstrap=n_bootstrap, seed=seed)
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if n_bootstrap < 1:
         raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap}")
     ks = _several(k)

@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "clusters' alpha": (
         lambda: nd.inference.clusters(curves(), chance=0.0, alpha=2.0),
-        "alpha between 0 and 1; got .* 2.0",
+        "alpha is a share between 0 and 1, .* got 2.0",
     ),
     "windows that fall": (
         lambda: nd.inference.clusters(curves().isel(window=slice(None, None, -1)), chance=0.0),
@@ -211,7 +211,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         "labels of 'a' and of 'a_2' differ",
     ),
     "a map's draws": (lambda: bootstrap(n_bootstrap=1), "n_bootstrap must be at least 2, got 1"),
-    "a map's level": (lambda: bootstrap(level=95), "level is a share between 0 and 1, got 95"),
+    "a map's level": (lambda: bootstrap(level=95), "level is a share between 0 and 1, .* got 95"),
     "a filter that is not fitted again": (
         lambda: bootstrap(refit=False, kind="filter"),
         "only patterns vary, not kind='filter'",

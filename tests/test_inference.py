@@ -245,3 +245,5 @@ def test_what_clusters_cannot_test():
         inference.clusters(one.rename(window="region"))
     with pytest.raises(ValueError, match="no dimension 'subject'"):
         inference.clusters(one.isel(subject=0))
+    with pytest.raises(ValueError, match="n_permutations must be at least 1, better some thousands; got 0"):
+        inference.clusters(one, n_permutations=0)

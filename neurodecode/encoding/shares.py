@@ -13,7 +13,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from .. import brain, store
-from ..checks import require_counts, require_numbers
+from ..checks import require_counts, require_share
 from ..crossval import Features
 from ..labels import SAMPLE, STIMULUS, groups, listed, require_array, require_coord, require_memory
 from ..solve.intervals import expanded
@@ -181,10 +181,8 @@ def _checked_sets(
 
 
 def _require_settings(level: float, n_bootstrap: int) -> None:
-    require_numbers(level=level)
+    require_share(level=level)
     require_counts(n_bootstrap=n_bootstrap)
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if n_bootstrap < 0 or n_bootstrap == 1:
         raise ValueError(f"n_bootstrap must be 0 (no limits) or at least 2, got {n_bootstrap}")
 

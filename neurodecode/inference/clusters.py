@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import sparse
 
 from .. import store
-from ..checks import as_numbers, require_counts, require_numbers, shown
+from ..checks import as_numbers, require_counts, require_numbers, require_share, shown
 from ..labels import LAYER, listed, require_array, require_choice, require_finite
 from .groups import by_subject, chance_of
 from .pairs import paired, told_apart
@@ -158,7 +158,7 @@ def clusters(
     require_choice(family, (LAYER, "all"), what="family of clusters")
     tail = (1 if against is None else 0) if tail is None else tail
     require_choice(tail, (1, 0, -1), what="tail")
-    require_numbers(alpha=alpha)
+    require_share(alpha=alpha, such=".05")
     require_counts(n_permutations=n_permutations, seed=seed)
     if against is None:
         values, level = _above(scores, over, chance)
@@ -206,11 +206,9 @@ def clusters(
 
 
 def _require_enough(n: int, over: str, *, alpha: float, n_permutations: int, two_sided: bool) -> None:
-    """Refuse settings out of range; say so where so few subjects or flips are there that nothing can be found."""
-    if n_permutations < 1 or not 0 < alpha < 1:
-        raise ValueError(
-            f"n_permutations is at least 1 and alpha between 0 and 1; got {n_permutations!r} and {alpha!r}"
-        )
+    """Refuse no flips at all; say so where so few subjects or flips are there that nothing can be found."""
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations must be at least 1, better some thousands; got {n_permutations}")
     smallest = max(0.5 ** (n - two_sided), 1 / n_permutations)
     if smallest > alpha:
         cause = f"{n} {over}s" if smallest > 1 / n_permutations else f"{n_permutations} permutations"

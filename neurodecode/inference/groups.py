@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from ..checks import require_numbers, require_texts
+from ..checks import require_share, require_texts
 from ..labels import (
     require_array,
     require_choice,
@@ -86,9 +86,7 @@ def fdr(p: xr.DataArray, *, alpha: float = 0.05, method: str = "bh") -> xr.Datas
     from mne.stats import fdr_correction
 
     require_choice(method, tuple(FDR), what="method")
-    require_numbers(alpha=alpha)
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is a share between 0 and 1, such as .05; got {alpha}")
+    require_share(alpha=alpha, such=".05")
     require_real(require_array(p, who="p"), who="p")
     require_finite(p, who="p")
     if not p.size:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..checks import as_numbers, require_counts, require_numbers, shown
+from ..checks import as_numbers, require_counts, require_numbers, require_share, shown
 from ..labels import listed, require_array, require_choice, require_coord, require_draws, require_finite
 from .clusters import made_of
 from .groups import by_subject, chance_of
@@ -224,14 +224,13 @@ def _curves(
 
 def _require_settings(share: float, interval: str, level: float, n_bootstrap: int, seed: int) -> None:
     require_choice(interval, INTERVALS, what="interval")
-    require_numbers(share=share, level=level)
+    require_numbers(share=share)
+    require_share(level=level)
     require_counts(n_bootstrap=n_bootstrap, seed=seed)
     if not 0 < share < 1:
         raise ValueError(
             f"share is the part of the peak's height that counts as risen, between 0 and 1; got {share}"
         )
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     if n_bootstrap < 100:
         raise ValueError(f"n_bootstrap must be at least 100, better some thousands; got {n_bootstrap}")
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import store
-from ..checks import require_numbers
+from ..checks import require_numbers, require_share
 from ..labels import (
     listed,
     quoted,
@@ -116,9 +116,8 @@ def mixed(
     >>> found["estimate"].sel(term="LO - V1").round(1).item()
     0.3
     """
-    require_numbers(level=level, df=np.inf if df is None else df)
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
+    require_share(level=level)
+    require_numbers(df=np.inf if df is None else df)
     if df is not None and not df >= 1:
         raise ValueError(f"df must be at least 1, such as the number of subjects minus 1; got {df}")
     table, names, left_out = _trials(scores, fixed, subjects, stimuli, reference)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..checks import require_counts, require_numbers
+from ..checks import require_counts, require_share
 from ..labels import listed, require_array, require_choice, require_draws, require_real, require_same
 from .groups import by_subject
 
@@ -142,10 +142,8 @@ def compare(
 
 
 def _require_settings(level: float, n_permutations: int, n_bootstrap: int, seed: int) -> None:
-    require_numbers(level=level)
+    require_share(level=level)
     require_counts(n_permutations=n_permutations, n_bootstrap=n_bootstrap, seed=seed)
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, such as .95; got {level}")
     for name, number in (("n_permutations", n_permutations), ("n_bootstrap", n_bootstrap)):
         if number < 100:
             raise ValueError(f"{name} must be at least 100, better some thousands; got {number}")

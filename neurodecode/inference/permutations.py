@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..checks import names_in, require_flags, require_numbers, require_texts
+from ..checks import names_in, require_flags, require_share, require_texts
 from ..labels import listed, require_array, require_choice, require_finite, require_real, require_same
 from .groups import fdr
 from .null import PERMUTATION
@@ -92,11 +92,9 @@ def permutation(
     """
     require_choice(tail, TAILS, what="tail")
     require_choice(correction, tuple(CORRECTIONS), what="correction")
-    require_numbers(alpha=alpha)
+    require_share(alpha=alpha, such=".05")
     require_flags(standardise=standardise)
     require_texts(**({} if over is None else {"over": over}))
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is a share between 0 and 1, such as .05; got {alpha}")
     found, drawn = _alike(scores, null, over)
     together = _family(found, family)
     pool = xr.concat(

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from .. import store
-from ..checks import require_counts, require_numbers
+from ..checks import require_counts, require_share
 from ..labels import (
     LAYER,
     SAMPLE,
@@ -183,12 +183,10 @@ def _fisher(r: np.ndarray) -> np.ndarray:
 def _require_settings(decoder: Any, *, kind: str, refit: bool, n_bootstrap: int, level: float) -> None:
     if not refit and kind not in FORWARD:
         raise ValueError(f"with refit=False only patterns vary, not kind={kind!r}; use refit=True")
-    require_numbers(level=level)
+    require_share(level=level)
     require_counts(n_bootstrap=n_bootstrap)
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap must be at least 2, got {n_bootstrap}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, got {level}")
     left_out = np.ndim(getattr(decoder, "alpha", 0)) > 0 and np.size(decoder.alpha) > 1
     if refit and left_out and getattr(decoder, "folds", None) is None:
         raise ValueError(
