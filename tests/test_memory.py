@@ -147,3 +147,21 @@ def test_windows_hold_no_more_than_twice_their_estimate(n, channels, folds, whol
     held = _traced(work)
     assert held < 2 * estimate
     assert held > estimate / 6
+
+
+def test_orders_hold_no_more_than_their_estimate(monkeypatch):
+    """Stimuli are text, of which each character takes 4 bytes in each order."""
+    names = [f"a rather long name of a picture, {i:04d}.png" for i in range(200)]
+    responses = nd.brain.fmri(np.zeros((200, 1)), sample=names, stimulus=names)
+    estimates = []
+    monkeypatch.setattr("neurodecode.inference.exchange.require_memory", lambda n, **_: estimates.append(n))
+    held = _traced(lambda: nd.inference.shuffles(responses, n=500))
+    assert estimates[0] / 2 < held < 1.5 * estimates[0]
+
+
+def test_flips_of_many_entries_are_not_held_at_once():
+    rng = np.random.default_rng(0)
+    a, b = (xr.DataArray(rng.normal(size=(9, 20_000)), dims=("subject", "voxel")) for _ in range(2))
+    a, b = (v.assign_coords(subject=np.arange(9), voxel=np.arange(20_000)) for v in (a, b))
+    held = _traced(lambda: nd.inference.compare(a, b, n_bootstrap=100, n_permutations=100))
+    assert held < 20 * a.nbytes  # 256 flips of all entries at once are 60 times

@@ -146,6 +146,8 @@ def test_straddling_stimuli_and_small_blocks_are_refused_or_said():
         inference.shuffles(small, blocks="session")
     with pytest.raises(ValueError, match="at least 1; got 0"):
         inference.shuffles(small, n=0)
+    with pytest.raises(ValueError, match="alpha is a share between 0 and 1, such as .05; got 5"):
+        inference.shuffles(small, alpha=5)
     shared = partial(nd.spatial.decode, decoder=nd.RidgeDecoder(), folds="run", shared="stimulus")
     with pytest.raises(ValueError, match="only swap names"):
         inference.null(shared, one, features_of([*"abc"]), n=5)

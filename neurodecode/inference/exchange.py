@@ -17,7 +17,7 @@ import xarray as xr
 
 from .. import brain, store
 from ..brain.subjects import Responses
-from ..checks import names_in, require_counts, require_numbers
+from ..checks import names_in, require_counts, require_share
 from ..folds import ANY, Fold, guard, select
 from ..labels import (
     SAMPLE,
@@ -102,7 +102,7 @@ def shuffles(
     n = int(n)  # a small integer type would overflow
     if n < 1:
         raise ValueError(f"n is a number of permutations, at least 1; got {n!r}")
-    require_numbers(alpha=alpha)
+    require_share(alpha=alpha, such=".05")
     names = [] if blocks is None else names_in(blocks, what="blocks")
     arrays = brain.by_subject(responses)
     for subject, array in arrays.items():
@@ -119,13 +119,14 @@ def shuffles(
     orders = distinct(among)
     _require_enough(orders, among, names, alpha, n)
     every, random = orders - 1 <= n, np.random.default_rng(seed)
+    labels = np.array(stimuli)
     require_memory(
-        8 * min(orders, n) * len(stimuli),
+        # Positions, first one by one and then as one array, and labels: text of so many characters.
+        (16 + labels.itemsize) * min(orders, n) * len(stimuli),
         what=f"{min(orders, n)} orders of {len(stimuli)} stimuli",
         remedy="take fewer permutations (n=...)",
     )
     rows = np.array(list(_all(among)) if every else [drawn(among, random) for _ in range(n)])
-    labels = np.array(stimuli)
     found = xr.DataArray(
         labels[rows],
         dims=("permutation", STIMULUS),

@@ -14,7 +14,7 @@ from .groups import by_subject
 
 # Up to so many units every flip of signs is taken (2,048 up to symmetry), beyond it random ones.
 EXACT = 12
-# Flips or draws that are held at a time.
+# Flips or draws, and entries, that are held at a time.
 BLOCK = 1024
 IN_UNITS = ("difference", "low", "high", "boot_low", "boot_high", "mean_a", "mean_b", "values")
 # What statsmodels calls the corrections.
@@ -263,7 +263,9 @@ def _flipped(d: np.ndarray, n_permutations: int, rng: np.random.Generator) -> np
             bits = np.arange(start, start + size)[:, None] >> np.arange(n) & 1
         else:
             bits = rng.integers(0, 2, size=(size, n))
-        count += (np.abs((1 - 2 * bits) @ d) >= least).sum(axis=0)
+        for first in range(0, d.shape[1], BLOCK):
+            part = slice(first, first + BLOCK)
+            count[part] += (np.abs((1 - 2 * bits) @ d[:, part]) >= least[part]).sum(axis=0)
     return count / total if n <= EXACT else (count + 1) / (total + 1)
 
 
