@@ -244,6 +244,14 @@ def test_few_subjects_are_warned_about():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         inference.compare(*both(6))
+        inference.compare(*both(12), level=0.999, n_permutations=100)  # all flips, however many are asked for
+
+
+def test_few_flips_are_warned_about():
+    with pytest.warns(
+        UserWarning, match=r"with 999 permutations the smallest possible p_flip is 0.001: .* take more permut"
+    ):
+        inference.compare(*both(14, effect=3.0), level=0.9995, n_permutations=999, n_bootstrap=100)
 
 
 def test_bad_comparisons_are_refused_in_words():

@@ -83,7 +83,7 @@ def compare(
     Warns
     -----
     UserWarning
-        If so few subjects are there that no p_flip can reach 1 - level, and for subjects left out.
+        If there are so few subjects, or flips, that no p_flip can reach 1 - level, and for subjects left out.
 
     Examples
     --------
@@ -101,10 +101,13 @@ def compare(
     names = told_apart(require_array(a, who="a"), require_array(b, who="b"))
     first, second, left_out = paired(a, b, over, missing)
     n = first.sizes[over]
-    if 2.0 ** (1 - n) > 1 - level:
+    drawn = 0.0 if n <= EXACT else 1 / (n_permutations + 1)
+    smallest = max(2.0 ** (1 - n), drawn)
+    if smallest > 1 - level:
+        few, what = (n_permutations, "permutations") if smallest == drawn else (n, f"{over}s")
         warnings.warn(
-            f"with {n} {over}s the smallest possible p_flip is {2.0 ** (1 - n):.3g}: nothing can be significant at "
-            f"{1 - level:.3g}; take more {over}s",
+            f"with {few} {what} the smallest possible p_flip is {smallest:.3g}: nothing can be significant at "
+            f"{1 - level:.3g}; take more {what}",
             UserWarning,
             stacklevel=2,
         )
