@@ -571,6 +571,8 @@ def test_comparisons_are_written_with_their_numbers():
     rows = list(csv.DictReader(io.StringIO(inference.written(found, form="csv"))))
     np.testing.assert_allclose([float(r["g_z"]) for r in rows], found["g_z"], rtol=1e-5)
     assert [r["layer"] for r in rows] == ["l0", "l1", "l2"]
+    assert "intervals at 99.5%" in inference.written(inference.compare(*both(9), level=0.995))
+    assert "intervals at 99.5%" in inference.written(inference.mixed(trials(), fixed="region", level=0.995))
     latex = inference.written(found, form="latex")
     assert latex.count(r"\\") == 4
     assert r"d\_z" in latex

@@ -490,7 +490,7 @@ def test_peaks_with_intervals_stand_over_their_curves(by_window):
     )  # fmt: skip
     found = xr.Dataset(
         {"estimate": estimate, "low": estimate - 0.02, "high": estimate + 0.5},
-        attrs={"level": 0.9, "interval": "jackknife"},
+        attrs={"level": 0.995, "interval": "jackknife"},
     )
     planted = xr.DataArray([0.1, 0.12, np.nan], dims="layer", coords={"layer": LAYERS})
     ax = nd_plot.time_course(by_window, latencies=found, planted=planted)
@@ -506,7 +506,7 @@ def test_peaks_with_intervals_stand_over_their_curves(by_window):
         assert line.get_color() == dot.get_color()
     triangles = [ln for ln in ax.lines if ln.get_label() == "_planted"]
     assert [float(ln.get_ydata()[0]) for ln in triangles] == rows[:2]
-    assert "peak of the mean with 90 % interval (jackknife over subjects)" in words(ax)
+    assert "peak of the mean with 99.5 % interval (jackknife over subjects)" in words(ax)
     with pytest.raises(ValueError, match="latencies must be \\(layer\\)"):
         nd_plot.time_course(by_window, latencies=found.isel(layer=[0]))
     with pytest.raises(ValueError, match="inference.latency"):

@@ -81,8 +81,8 @@ def _compared(found: xr.Dataset, form: str) -> str:
         for title, row in zip(titles, rows, strict=True)
     ]
     note = (
-        f"n = {attrs['n']} {attrs['over']}s{_in_units(attrs)}; intervals at {attrs['level']:.0%} by Student's t and by "
-        f"the bootstrap; two-sided p, correction over entries: {attrs['correction']}"
+        f"n = {attrs['n']} {attrs['over']}s{_in_units(attrs)}; intervals at {100 * attrs['level']:g}% by Student's "
+        f"t and by the bootstrap; two-sided p, correction over entries: {attrs['correction']}"
     )
     return _text(head, lines, note, form, texts=len(dims))
 
@@ -129,7 +129,7 @@ def _modelled(found: xr.Dataset, form: str) -> str:
     note = (
         f"n = {attrs['n']} trials, {attrs['n_subjects']} {attrs['subjects']}s, {attrs['n_stimuli']} "
         f"{attrs['stimuli']} labels{_in_units(attrs)}; estimate and standard error by REML, "
-        f"intervals at {attrs['level']:.0%}"
+        f"intervals at {100 * attrs['level']:g}%"
     )
     if not attrs["converged"]:
         note += "; NOT CONVERGED"

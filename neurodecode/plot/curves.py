@@ -213,9 +213,7 @@ def _intervals(ax: Axes, found: np.ndarray, planted: np.ndarray | None, colours:
 
 def _latency_words(latencies: xr.Dataset, over: str) -> str:
     level, how = latencies.attrs.get("level", 0.95), str(latencies.attrs.get("interval", "bootstrap"))
-    return f"dots above: peak of the mean with {float(level):.0%} interval ({how} over {over}s)".replace(
-        "%", "\u00a0%"
-    )
+    return f"dots above: peak of the mean with {100 * float(level):g}\u00a0% interval ({how} over {over}s)"
 
 
 def _reach_words(data: xr.Dataset) -> list[str]:
