@@ -206,6 +206,9 @@ def test_other_dimensions_in_any_order_folds_and_files(tmp_path):
     store.save(found, tmp_path / "found.nc")
     xr.testing.assert_identical(store.load(tmp_path / "found.nc"), found)
     assert store.provenance(found)["what"] == "inference.compare"
+    assert found["difference"].attrs == {"units": "Pearson r"}
+    for name in ("t", "p", "p_flip_corrected", "d_z"):
+        assert found[name].attrs == {}
 
 
 def test_missing_subjects_are_named_or_left_out_by_name():

@@ -167,6 +167,12 @@ def test_what_latency_refuses():
         inference.latency(one, interval="BCa")
     with pytest.raises(ValueError, match="10 of 10 'subject' labels"):
         inference.latency_difference(one, one.assign_coords(subject=[f"t{i}" for i in range(10)]))
+    for kept in (True, False):
+        with (
+            xr.set_options(keep_attrs=kept),
+            pytest.raises(ValueError, match="in the units 'x' and b in 'y'"),
+        ):
+            inference.latency_difference(one.assign_attrs(units="x"), one.assign_attrs(units="y"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         inference.latency(one.isel(subject=slice(3)))

@@ -179,7 +179,7 @@ def clusters(
         adjacency=adjacency,
         together=family == "all",
     )
-    like = stacked.isel({over: 0}, drop=True)
+    like = stacked.isel({over: 0}, drop=True).drop_attrs(deep=False)
     data = {name: like.copy(data=array) for name, array in found.items()}
     data["significant"] = data["p"] <= alpha
     result = xr.Dataset(data).drop_vars("chance", errors="ignore")

@@ -161,7 +161,8 @@ def latency_difference(
     second, _, level_b = _curves(b, over, chance, within, who="b")
     _require_settings(share, interval, level, n_bootstrap, seed)
     names = told_apart(require_array(a, who="a"), require_array(b, who="b"))
-    one, other, _ = paired(first - level_a, second - level_b, over, "raise")
+    first, second = ((v - at).assign_attrs(v.attrs) for v, at in ((first, level_a), (second, level_b)))
+    one, other, _ = paired(first, second, over, "raise")
     n = _enough(one, over, interval)
     h = [v.transpose(over, time, *[d for d in one.dims if d not in (over, time)]) for v in (one, other)]
     measure = _measure(h[0][time].values.astype(float), share)

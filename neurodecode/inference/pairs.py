@@ -120,7 +120,8 @@ def compare(
     for test in ("p", "p_flip"):
         statistics[f"{test}_corrected"] = _corrected(statistics[test], correction)
     statistics["significant"] = statistics["p_flip_corrected"] <= 1 - level
-    values = first - second
+    # Whether arithmetic keeps the scores' attrs is an option of xarray: p has no units.
+    values = (first - second).drop_attrs(deep=False)
     like = values.isel({over: 0}, drop=True)
     arrays = {k: like.copy(data=v.reshape(like.shape)) for k, v in statistics.items()} | {"values": values}
     for name in IN_UNITS:
