@@ -68,7 +68,8 @@ def windows(
     begin, end = _limits(t, dt, scheme, tmin, tmax)
     size = _samples(width, dt, end - begin, "width")
     _samples(step, dt, None, "step")
-    count = int(np.floor(((end - begin - size) * dt + 1e-9) / step)) + 1
+    # One more than whole steps fit: its start may be rounded down into the data.
+    count = int(np.floor((end - begin - size) * dt / step)) + 2
     offsets = np.rint(np.arange(count) * step / dt + 1e-9).astype(int)
     offsets = offsets[offsets + size <= end - begin]
     first = np.full(offsets.size, begin) if scheme == "growing" else begin + offsets
