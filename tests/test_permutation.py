@@ -251,6 +251,14 @@ def test_a_null_is_what_a_plain_loop_gives(name):
     inference.permutation(scores, found)
 
 
+def test_what_an_analysis_returned_stays_as_it_was():
+    people, space = brain()
+    kept = xr.DataArray(np.zeros(2), dims="region", attrs={"chance": 0.5, "provenance": "{}", "units": "r"})
+    found = quiet(inference.null, lambda *_: kept, people, space, n=20)
+    assert kept.attrs == {"chance": 0.5, "provenance": "{}", "units": "r"}
+    assert (found.attrs["units"], "chance" in found.attrs) == ("r", False)
+
+
 def test_a_batch_that_cannot_be_is_refused():
     people, space = brain()
     with pytest.raises(ValueError, match=r"hands orders over as feature spaces, .* give batch=1"):

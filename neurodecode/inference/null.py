@@ -210,6 +210,6 @@ def _checked(found: Any) -> xr.DataArray:
         )
     array = require_array(found, who="the result of the analysis")
     dropped = [k for k in ("chance", PERMUTATION) if k in array.coords]
-    result = array.drop_vars(dropped)
+    result = array.drop_vars(dropped).copy(deep=False)  # with attrs of its own: the array is the user's
     result.attrs.pop("chance", None)
     return result
