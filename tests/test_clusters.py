@@ -160,6 +160,8 @@ def test_what_cannot_be_compared_is_refused():
         inference.clusters(one, threshold=2.3)
     with pytest.raises(ValueError, match='a mapping with "start" and "step"; got \'tcfe\''):
         inference.clusters(one, threshold="tcfe")
+    with pytest.raises(TypeError, match=r"threshold must be one number, got \[0.05\] \(list\)"):
+        inference.clusters(one, threshold=[0.05])
     with pytest.raises(ValueError, match="steps upwards"):
         inference.clusters(one, threshold={"start": 0, "step": -0.2})
     with pytest.raises(ValueError, match="all subjects have the same scores: TFCE needs a finite t"):
@@ -220,6 +222,14 @@ def test_tfce_equals_mnes_own_call(tail):
     assert (found["cluster"] == 0).all()
     with pytest.raises(ValueError, match="no clusters to list"):
         inference.cluster_table(found)
+
+
+def test_a_threshold_may_be_any_real_number():
+    one = curves()
+    found = inference.clusters(one, threshold=np.float32(0.05), n_permutations=64)
+    xr.testing.assert_equal(found, inference.clusters(one, threshold=0.05, n_permutations=64))
+    assert found.attrs["threshold"] == pytest.approx(0.05)
+    assert inference.cluster_table(found).sizes["cluster"] > 0
 
 
 def test_two_sided_needs_one_subject_more():

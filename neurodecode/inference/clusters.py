@@ -184,6 +184,7 @@ def clusters(
     data["significant"] = data["p"] <= alpha
     result = xr.Dataset(data).drop_vars("chance", errors="ignore")
     result = result if LAYER in ordered.dims else result.isel({LAYER: 0}, drop=LAYER not in scores.coords)
+    said = str(dict(threshold)) if isinstance(threshold, Mapping) else threshold
     attrs = {
         "alpha": alpha,
         "over": over,
@@ -191,7 +192,7 @@ def clusters(
         "n_permutations": n_permutations,
         "seed": seed,
         "tail": tail,
-        "threshold": threshold if isinstance(threshold, float | str) else str(dict(threshold)),
+        "threshold": said if isinstance(said, str) else float(said),
         "family": family,
         "dims": [*time, *space],
         **names,
@@ -385,7 +386,7 @@ def _seconds(values: xr.DataArray, dim: str) -> np.ndarray:
 
 
 def _is_tfce(threshold: Any) -> bool:
-    return not isinstance(threshold, int | float)
+    return isinstance(threshold, str | Mapping)
 
 
 def _threshold(threshold: Any, n: int, *, two_sided: bool) -> float | dict[str, float]:
@@ -403,6 +404,7 @@ def _threshold(threshold: Any, n: int, *, two_sided: bool) -> float | dict[str, 
                 f"TFCE starts at 0 or above and steps upwards, got {dict(steps)}; give start and step"
             )
         return {k: float(v) for k, v in steps.items()}
+    require_numbers(threshold=threshold)
     if not 0 < threshold < 0.5:
         raise ValueError(f"threshold is the p beyond which clusters form, between 0 and .5; got {threshold}")
     return float(t.ppf(1 - threshold / (2 if two_sided else 1), n - 1))
