@@ -456,6 +456,19 @@ def test_too_few_orders_for_alpha_are_said():
         inference.shuffles(responses, n=10)
 
 
+def test_samples_without_a_block_are_no_block_of_their_own():
+    one = labelled([*"abcdef"], run=[1.0, 1, 1, np.nan, np.nan, np.nan])
+    space = features_of([*"abcdef"])
+    for call in (
+        lambda: inference.shuffles(one, blocks="run"),
+        lambda: inference.by_block(one, space, blocks="run"),
+    ):
+        with pytest.raises(
+            ValueError, match=r"3 of 6 samples of responses.* have no 'run' .*; label them, or leave"
+        ):
+            call()
+
+
 def test_names_that_run_together_are_refused():
     responses = nd.brain.fmri(np.zeros((2, 2)), sample=["s0", "s1"], stimulus=["b/c", "c"], run=["a", "a/b"])
     features = nd.brain.features(np.eye(2), stimulus=["b/c", "c"])

@@ -22,17 +22,35 @@ def places(array: xr.DataArray, names: Iterable[str], sides: np.ndarray, *, who:
     Raises
     ------
     ValueError
-        If a stimulus lies in several blocks, or on several sides.
+        If a stimulus lies in several blocks, or on several sides, or a label is missing.
     """
     names = list(names)
-    labels = require_coord(array, STIMULUS, who=who, dim=SAMPLE).values
-    columns = {name: require_coord(array, name, who=who, dim=SAMPLE).values for name in names}
+    labels = labels_of(array, STIMULUS, who=who)
+    columns = {name: labels_of(array, name, who=who) for name in names}
     table = pd.DataFrame({"stimulus": labels, "side": sides, **{f"block {k}": v for k, v in columns.items()}})
     table = table.drop_duplicates()
     torn = table[table["stimulus"].duplicated(keep=False)]
     if len(torn):
         _refuse(torn, names, table["stimulus"].nunique(), who)
     return {row[0]: tuple(row[1:]) for row in table.itertuples(index=False, name=None)}
+
+
+def labels_of(array: xr.DataArray, name: str, *, who: str) -> np.ndarray:
+    """Labels of the sample coordinate ``name``, none of them missing: those without one would be a block together.
+
+    Raises
+    ------
+    ValueError
+        Naming how many samples have none.
+    """
+    labels = require_coord(array, name, who=who, dim=SAMPLE).values
+    missing = int(pd.isna(labels).sum())
+    if missing:
+        raise ValueError(
+            f"{missing} of {labels.size} samples of {who} have no {name!r} (NaN or None): what they may change places "
+            "with is not known; label them, or leave them out"
+        )
+    return labels
 
 
 def members(keys: Iterable[Any]) -> list[np.ndarray]:

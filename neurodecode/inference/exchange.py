@@ -29,7 +29,7 @@ from ..labels import (
     require_dims,
     require_memory,
 )
-from .blocks import distinct, drawn, members, places
+from .blocks import distinct, drawn, labels_of, members, places
 
 Given = TypeVar("Given", xr.DataArray, Mapping[str, xr.DataArray])
 # A side that is neither training nor test.
@@ -165,7 +165,7 @@ def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[
     Raises
     ------
     ValueError
-        If a coordinate is missing or a stimulus has no features.
+        If a coordinate or a label is missing, or a stimulus has no features.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[
     ['1/cat', '1/cup', '2/cat', '2/cup']
     """
     require_dims(require_array(responses, who="responses"), [SAMPLE], who="responses")
-    old, block = (require_coord(responses, c, who="responses", dim=SAMPLE).values for c in (STIMULUS, blocks))
+    old, block = (labels_of(responses, c, who="responses") for c in (STIMULUS, blocks))
     new = np.array([f"{b}/{s}" for b, s in zip(block, old, strict=True)])
     _, first = groups(new)
     whole = {(b, s) for b, s in zip(block.tolist(), old.tolist(), strict=True)}
