@@ -336,6 +336,8 @@ def test_neighbours_in_a_volume(share, most):
     assert found.sum(axis=1).max() == most
     with pytest.raises(ValueError, match="1 of 60 voxels do not lie on the grid"):
         inference.neighbours(one.assign_coords(x=one["x"] + (np.arange(60) == 7)))
+    with pytest.raises(ValueError, match="2 voxels of the volume are there twice; keep one voxel each"):
+        inference.neighbours(one.isel(voxel=[*range(60), 7, 8]))
 
 
 def test_what_has_no_neighbours():

@@ -47,7 +47,7 @@ def neighbours(
     Raises
     ------
     ValueError
-        No position, vertices outside of the mesh or twice on it, voxels off the grid, a radius that joins nobody.
+        No position, vertices outside of the mesh, voxels off the grid, either twice, a radius that joins nobody.
 
     Examples
     --------
@@ -75,13 +75,15 @@ def neighbours(
         )
     affine = np.asarray(values.attrs["affine"], dtype=float).reshape(4, 4)
     exact = (_positions(values, dim) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
-    off = np.abs(exact - np.rint(exact)).max(axis=1) > 0.1
+    index = np.rint(exact)
+    off = np.abs(exact - index).max(axis=1) > 0.1
     if off.any():
         raise ValueError(
             f"{int(off.sum())} of {off.size} voxels do not lie on the grid of attrs['affine'], first at position "
             f"{int(np.argmax(off))}; take the grid that they came from"
         )
-    return _near(np.rint(exact), SHARED[share] + 0.01, "no two voxels are neighbours")
+    _require_once(index, "voxels of the volume")
+    return _near(index, SHARED[share] + 0.01, "no two voxels are neighbours")
 
 
 def common(maps: Mapping[str, xr.DataArray]) -> xr.DataArray:
@@ -225,14 +227,18 @@ def _edges(vertex: np.ndarray, faces: np.ndarray, here: np.ndarray, side: str) -
             f"{int(outside.sum())} of {vertex.size} {side}'vertex' values lie outside 0 to {size - 1}, the mesh; give "
             "the faces of the mesh that the vertices are of"
         )
-    if np.unique(vertex).size < vertex.size:
-        raise ValueError(
-            f"{vertex.size - np.unique(vertex).size} {side}vertices are there twice; keep one voxel each"
-        )
+    _require_once(vertex, f"{side}vertices")
     place = np.full(size, -1)
     place[vertex] = here
     edges = place[np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])]
     return edges[(edges >= 0).all(axis=1)]
+
+
+def _require_once(places: np.ndarray, what: str) -> None:
+    """Refuse several values at one place: they would be clusters by themselves."""
+    twice = len(places) - len(np.unique(places, axis=0))
+    if twice:
+        raise ValueError(f"{twice} {what} are there twice; keep one voxel each")
 
 
 def _symmetric(pairs: np.ndarray, n: int) -> sparse.csr_array:
