@@ -51,9 +51,7 @@ def main() -> int:
     wrong = 0
     with threadpool_limits(args.threads):
         print(f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} thread(s); simulated, {_said()}")
-        for layout, score, refit in CASES:
-            if not {layout, score} >= set(args.only):
-                continue
+        for layout, score, refit in args.cases:
             wrong += not measured(layout, score, refit=refit, quick=args.quick)
     return int(wrong > 0)
 
@@ -133,7 +131,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("only", nargs="*", help="a layout (stimuli, trials), a score, or both")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.cases = [case for case in CASES if {*case[:2]} >= {*args.only}]
+    if not args.cases:
+        there = ", ".join(dict.fromkeys(f"{layout} {score}" for layout, score, _ in CASES))
+        parser.error(f"there is no case {' '.join(args.only)}; there are {there}")
+    return args
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import runpy
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,3 +270,18 @@ def test_p_of_the_planted_space_is_small_and_its_methods_are_told():
     assert "sliding windows of 0.03 s" in text
     assert "in 99 random orders, within each side of the split, and all of it was repeated in each." in text
     assert isinstance(null, xr.DataArray)
+
+
+def test_the_bench_refuses_a_case_that_is_none(monkeypatch, capsys):
+    bench = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "permutations.py"))
+    monkeypatch.setattr("sys.argv", ["permutations.py", "stimulus", "top1"])
+    with pytest.raises(SystemExit) as stopped:
+        bench["main"]()
+    assert stopped.value.code == 2
+    assert (
+        "there is no case stimulus top1; there are stimuli top1, stimuli pairwise" in capsys.readouterr().err
+    )
+    monkeypatch.setattr("sys.argv", ["permutations.py", "top1"])
+    assert [case[:2] for case in bench["arguments"]().cases] == [("stimuli", "top1")] * 2 + [
+        ("trials", "top1")
+    ]
