@@ -15,12 +15,10 @@ All with exact (Clopper-Pearson) limits. Finished pieces are kept beside the res
 """
 
 import argparse
-import ast
 import functools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -495,7 +493,12 @@ def all_outcomes(args: argparse.Namespace) -> dict[tuple[str, float], xr.Dataset
             ]
     # Rates and coverage first, so that a run that is stopped has them.
     jobs.sort(key=lambda job: job[1] != EXPERIMENTS[job[0]][1][0])
-    key = {"what": "calibration", "seed": args.seed, "version": nd.__version__, "code": code()}
+    key = {
+        "what": "calibration",
+        "seed": args.seed,
+        "version": nd.__version__,
+        "code": inputs.code_of(__file__),
+    }
     pieces = nd.store.Pieces.named(args.out, "calibration_pieces", key=key)
     parts: dict[tuple[str, float], list[xr.Dataset]] = {}
     for name, effect, base, seeds in tqdm(jobs, desc="calibration", disable=None):
@@ -506,12 +509,6 @@ def all_outcomes(args: argparse.Namespace) -> dict[tuple[str, float], xr.Dataset
             pieces.save(piece, measured(EXPERIMENTS[name][0], effect, seeds, base))
         parts.setdefault((name, effect), []).append(pieces.load(piece))
     return {k: xr.concat(v, dim="set", combine_attrs="override") for k, v in parts.items()}
-
-
-def code() -> str:
-    """Hash of what this script does, whatever its comments and layout: data sets of another are made again."""
-    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
-    return nd.store.data_hash(np.array([ast.dump(tree)]))
 
 
 def _covered(name: str) -> bool:

@@ -215,11 +215,18 @@ def counted(every: dict[float, xr.Dataset], blocks: np.ndarray, names: np.ndarra
 
 
 def share(found: np.ndarray, possible: np.ndarray) -> tuple[float, float, float]:
-    """Share of what was possible (sequence, region), with Student's limits over sequences; NaN where there are none."""
+    """Share of what was possible (sequence, region), with Student's limits over sequences; NaN where there are none.
+
+    Where all or none were found, sequences do not vary: exact limits (Clopper & Pearson 1934) with a sequence as one.
+    """
     n = possible.sum(axis=1)
     if not n.any():
         return np.nan, np.nan, np.nan
     value = found.sum() / n.sum()
+    if value in (0, 1):
+        some = int((n > 0).sum())
+        ends = stats.binomtest(int(value) * some, some).proportion_ci(LEVEL, method="exact")
+        return value, ends.low, ends.high
     apart = (found.sum(axis=1) - value * n) / n.mean()
     half = stats.t.ppf((1 + LEVEL) / 2, max(len(n) - 1, 1)) * stats.sem(apart) if len(n) > 1 else np.nan
     return value, max(value - half, 0.0), min(value + half, 1.0)
@@ -271,7 +278,8 @@ def main() -> None:
         "permutations": PERMUTATIONS,
         "sequences": "the same with every effect",
     }
-    key = {"what": "real noise", "seed": args.seed, "data": nd.store.data_hash(noise), **parameters}
+    made_by = {"version": nd.__version__, "code": inputs.code_of(__file__)}
+    key = {"what": "real noise", "seed": args.seed, "data": nd.store.data_hash(noise), **made_by}
     result = run(noise, args.n, args.seed, nd.store.Pieces.named(args.out, "real_noise_pieces", key=key))
     report(result)
     parameters |= {"n": args.n}

@@ -35,7 +35,7 @@ def main() -> None:
         words = (
             f"n = {result.sizes['sequence']} random sequences without and {result.attrs['sequences_with_effect']} with "
             f"each effect, {result.attrs['designs']} of each blocked design;\nbars and bands: 95\u00a0% limits, in a "
-            "and for blocked designs Student's t over sequences, else exact; dashed: .05"
+            "and for blocked designs Student's t over sequences (exact at 0 and 1), else exact; dashed: .05"
         )
         figure.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     nd.plot.save(figure, args.out / args.result.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,6 +116,15 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     return args
+
+
+def code_of(script: str | Path) -> str:
+    """Hash of what a script does, with its settings, whatever its comments and layout: so that kept pieces are its own.
+
+    Of the library's calls in it the version says what they do; it belongs into a key beside this.
+    """
+    tree = ast.parse(Path(script).read_text(encoding="utf-8"))
+    return store.data_hash(np.array([ast.dump(tree)]))
 
 
 def figure_arguments(

@@ -183,3 +183,37 @@ def test_limits_are_over_sequences(script) -> None:
     _, low, high = script["share"](together, possible)
     np.testing.assert_allclose([low, high], script["share"](found[:, :1], possible[:, :1])[1:])
     assert np.isnan(script["share"](found, ~possible)).all()
+
+
+def test_limits_of_all_and_none_have_a_width(script) -> None:
+    none = np.zeros((50, 7), dtype=bool)
+    possible = np.arange(50)[:, None] % 5 > 0
+    for found, k in ((none, 0), (~none, 40)):
+        expected = scipy.stats.binomtest(k, 40).proportion_ci(0.95, method="exact")
+        possible_ = np.broadcast_to(possible, none.shape)
+        np.testing.assert_allclose(script["share"](found & possible_, possible_), (k / 40, *expected))
+
+
+def test_pieces_of_other_settings_or_versions_are_not_taken(script, monkeypatch, tmp_path) -> None:
+    keys = []
+
+    def stopped(parent, name, *, key):
+        keys.append(key)
+        raise KeyboardInterrupt
+
+    def key_of(text: str) -> dict:
+        file = tmp_path / "real_noise.py"
+        file.write_text(text)
+        with pytest.raises(KeyboardInterrupt):
+            runpy.run_path(str(file))["main"]()
+        return keys.pop()
+
+    monkeypatch.setattr(nd.store.Pieces, "named", stopped)
+    monkeypatch.setattr(resting, "load", fake_noise)
+    monkeypatch.setattr(sys, "argv", ["real_noise.py", "--out", str(tmp_path)])
+    text = ANALYSIS.read_text()
+    own = key_of(text)
+    assert key_of(text.replace("# Sequences in one piece.", "# What is kept at a time.")) == own
+    assert key_of(text.replace("DECODER_ALPHA = 300.0", "DECODER_ALPHA = 30.0")) != own
+    monkeypatch.setattr(nd, "__version__", "0.0")
+    assert key_of(text) != own
