@@ -15,7 +15,7 @@ from .. import store
 from ..checks import as_numbers, require_counts, require_numbers, require_share, shown
 from ..labels import LAYER, listed, require_array, require_choice, require_finite
 from .groups import by_subject, chance_of
-from .pairs import paired, told_apart
+from .pairs import made_of, paired, told_apart
 
 WINDOWS = ("window", "train_window", "test_window", "time")
 # Steps of threshold-free cluster enhancement, as mne's examples take them.
@@ -275,15 +275,6 @@ def cluster_table(found: xr.Dataset) -> xr.Dataset:
     if LAYER in table:
         table = table.set_coords(LAYER)
     return table.isel(cluster=np.lexsort((-np.abs(table["mass"].values), table["p"].values)))
-
-
-def made_of(a: xr.DataArray, b: xr.DataArray | None) -> Any:
-    """Provenance of scores, or of both that were compared, where they have one."""
-    if b is None:
-        return a.attrs.get("provenance")
-    return {
-        name: v.attrs["provenance"] for name, v in (("a", a), ("b", b)) if "provenance" in v.attrs
-    } or None
 
 
 def _row(found: xr.Dataset, number: Any, dims: list[str], time: list[str]) -> dict[str, Any]:

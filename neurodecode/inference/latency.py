@@ -11,9 +11,8 @@ import xarray as xr
 from .. import store
 from ..checks import as_numbers, require_counts, require_numbers, require_share, shown
 from ..labels import listed, require_array, require_choice, require_coord, require_draws, require_finite
-from .clusters import made_of
 from .groups import by_subject, chance_of
-from .pairs import paired, told_apart
+from .pairs import made_of, paired, told_apart
 
 MEASURES = ("onset", "peak", "centre")
 INTERVALS = ("bootstrap", "percentile", "jackknife")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -159,6 +160,15 @@ def told_apart(a: xr.DataArray, b: xr.DataArray) -> tuple[str, str]:
     differ = [k for k in both if k != "chance" and a.coords[k].item() != b.coords[k].item()]
     first, second = (", ".join(f"{k} {v.coords[k].item()}" for k in differ) for v in (a, b))
     return first or "a", second or "b"
+
+
+def made_of(a: xr.DataArray, b: xr.DataArray | None) -> Any:
+    """Provenance of scores, or of both that were compared, where they have one."""
+    if b is None:
+        return a.attrs.get("provenance")
+    return {
+        name: v.attrs["provenance"] for name, v in (("a", a), ("b", b)) if "provenance" in v.attrs
+    } or None
 
 
 def paired(
