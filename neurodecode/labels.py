@@ -19,6 +19,7 @@ SAMPLE = "sample"
 STIMULUS = "stimulus"
 FEATURE = "feature"
 LAYER = "layer"
+PERMUTATION = "permutation"
 # Larger values overflow when they are squared and summed; where all are smaller than SMALLEST, squares vanish.
 LARGEST = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e150}
 SMALLEST = {np.dtype(np.float32): 1e-18, np.dtype(np.float64): 1e-150}

@@ -20,6 +20,7 @@ from ..brain.subjects import Responses
 from ..checks import names_in, require_counts, require_share
 from ..folds import ANY, Fold, guard, select
 from ..labels import (
+    PERMUTATION,
     SAMPLE,
     STIMULUS,
     groups,
@@ -129,8 +130,8 @@ def shuffles(
     rows = np.array(list(_all(among)) if every else [drawn(among, random) for _ in range(n)])
     found = xr.DataArray(
         labels[rows],
-        dims=("permutation", STIMULUS),
-        coords={"permutation": np.arange(len(rows)), STIMULUS: labels},
+        dims=(PERMUTATION, STIMULUS),
+        coords={PERMUTATION: np.arange(len(rows)), STIMULUS: labels},
         name="shuffle",
         attrs={"distinct": orders, "all": int(every), "blocks": ", ".join(names)},
     )

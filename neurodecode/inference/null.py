@@ -13,10 +13,9 @@ from tqdm import tqdm
 
 from .. import brain, store
 from ..brain.subjects import Features, Responses
-from ..labels import LAYER, listed, require_array
+from ..labels import LAYER, PERMUTATION, listed, require_array
 from .exchange import permuted, shuffles
 
-PERMUTATION = "permutation"
 # Settings of an analysis that say which samples train and which test.
 PARTS = ("train", "test", "folds")
 

@@ -11,9 +11,16 @@ import xarray as xr
 
 from .. import store
 from ..checks import names_in, require_flags, require_share, require_texts
-from ..labels import listed, require_array, require_choice, require_finite, require_real, require_same
+from ..labels import (
+    PERMUTATION,
+    listed,
+    require_array,
+    require_choice,
+    require_finite,
+    require_real,
+    require_same,
+)
 from .groups import fdr
-from .null import PERMUTATION
 
 TAILS = ("greater", "two-sided")
 CORRECTIONS = {

@@ -18,7 +18,7 @@ from ..crossval import Features, Group, Responses, Task, describe, finite_mean, 
 from ..folds import Fold
 from ..inference import shuffles
 from ..inference.exchange import permuted
-from ..labels import FEATURE, LAYER, SAMPLE, STIMULUS, groups, listed, match, require_memory
+from ..labels import FEATURE, LAYER, PERMUTATION, SAMPLE, STIMULUS, groups, listed, match, require_memory
 from ..score import Against, Ranked, profile
 from ..solve.permuted import Correlated, Linear, Window, rank
 from ..solve.threads import in_threads, slices
@@ -111,7 +111,7 @@ def sweep_null(
     parts = {"train": train, "test": test, "folds": folds}
     orders = drawn(responses, **parts) if refit else _of_tests(todo, drawn, parts)
     run = _Run(todo, laid, orders, refit, seed, resume)
-    total = len(todo) * orders.sizes["permutation"]
+    total = len(todo) * orders.sizes[PERMUTATION]
     with tqdm(total=total, desc="permutations", disable=None, leave=False) as bar:
         found = [run.of(task, bar) for task in todo]
     subjects = xr.Variable("subject", [t.subject for t in todo])
@@ -135,8 +135,8 @@ def _of_tests(
         return orders.assign_attrs(distinct=few.attrs["distinct"])
     still = orders[STIMULUS].values
     whole = xr.DataArray(
-        np.tile(still, (few.sizes["permutation"], 1)),
-        {"permutation": few["permutation"].values, STIMULUS: still},
+        np.tile(still, (few.sizes[PERMUTATION], 1)),
+        {PERMUTATION: few[PERMUTATION].values, STIMULUS: still},
         few.dims,
         attrs=few.attrs,
     )
@@ -204,18 +204,18 @@ class _Run:
             nulls = nulls or _Nulls(task, self.spans, self.refit)
             return nulls.scores(self.orders[part])
 
-        for part in slices(self.orders.sizes["permutation"], PIECE):
+        for part in slices(self.orders.sizes[PERMUTATION], PIECE):
             name = f"{task.subject}-{part.start:06d}"
             found = xr.DataArray(store.kept(self.pieces, name, partial(scored, part)))
             parts.append(found)
-            bar.update(found.sizes["permutation"])
-        return xr.concat(parts, dim="permutation", join="exact")
+            bar.update(found.sizes[PERMUTATION])
+        return xr.concat(parts, dim=PERMUTATION, join="exact")
 
     def finish(self, found: xr.DataArray) -> xr.DataArray:
         """Label and stamp the result."""
         coords = {k: self.laid.coords[k] for k in ("window", "start", "stop")}
-        coords["permutation"] = self.orders["permutation"]
-        result = found.assign_coords(coords).transpose("permutation", "window", LAYER, "subject", "fold")
+        coords[PERMUTATION] = self.orders[PERMUTATION]
+        result = found.assign_coords(coords).transpose(PERMUTATION, "window", LAYER, "subject", "fold")
         result = result.rename("score").assign_attrs({k: self.orders.attrs[k] for k in ("all", "distinct")})
         parameters = {**self.parameters, "scores": self._source()}
         return store.stamp(
@@ -250,11 +250,11 @@ class _Nulls:
     def scores(self, orders: xr.DataArray) -> xr.DataArray:
         """Scores (permutation, window, layer, fold)."""
         names, folds = list(self.task.spaces), [fold.name for fold in self.task.folds]
-        values = np.empty((orders.sizes["permutation"], len(self.spans), len(names), len(folds)))
+        values = np.empty((orders.sizes[PERMUTATION], len(self.spans), len(names), len(folds)))
         for f, group, fold in self.parts:
             for name, space in group.spaces.items():
                 values[:, :, names.index(name), f] = self._way(fold, space, orders).scores(self.refit)
-        dims = ("permutation", "window", LAYER, "fold")
+        dims = (PERMUTATION, "window", LAYER, "fold")
         return xr.DataArray(values, dims=dims, coords={LAYER: names, "fold": folds}, attrs=self.attrs)
 
     def _way(
