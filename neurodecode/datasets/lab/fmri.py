@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from ... import brain
+from .._repeats import seen_before
 from .cortex import Cortex, approximate_regions, visual_patch
 from .plan import require_planned
 from .sources import Sources, settle
-from .tuning import count_up
 
 # Share of a region's voxels that carry what the region carries.
 CARRYING = 0.7
@@ -104,7 +104,7 @@ def simulate(
         subject=subject,
         session=np.arange(len(order)) // (_TRIALS_PER_RUN * _RUNS_PER_SESSION) + 1,
         run=np.arange(len(order)) // _TRIALS_PER_RUN + 1,
-        repeat=count_up(order) + 1,
+        repeat=seen_before(order) + 1,
         split=split.values[order],
         units="z",
         space="fsaverage5",

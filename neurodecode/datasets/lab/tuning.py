@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from .._repeats import seen_before
+
 # Standard deviation of a receptive field, in units of the visual field (-1 to 1).
 RECEPTIVE_FIELD = {
     "V1": 0.14,
@@ -34,15 +36,6 @@ def field_places(field: np.ndarray, hemi: np.ndarray, rng: np.random.Generator) 
     across = np.abs(rng.normal(0, 0.4, len(field))) * np.where(hemi == "left", 1, -1)
     drawn = np.stack([across, rng.normal(0, 0.4, len(field))], axis=1)
     return np.clip(np.where(np.isnan(field), drawn, field) + rng.normal(0, 0.05, field.shape), -1, 1)
-
-
-def count_up(labels: np.ndarray) -> np.ndarray:
-    """Number the occurrences of each label in order: a b a a b -> 0 0 1 2 1."""
-    order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], labels[order])
-    out = np.empty(len(labels), dtype=int)
-    out[order] = np.arange(len(labels)) - starts
-    return out
 
 
 def standardised(features: xr.DataArray) -> np.ndarray:
@@ -79,7 +72,7 @@ def preferences(
     placed = "field_x" in features.coords and not bool(features["field_x"].isnull().all())
     unit = np.arange(features.sizes["feature"])
     if placed and "token" in features.coords:
-        unit = count_up(features["token"].values)
+        unit = seen_before(features["token"].values)
     weights = rng.standard_normal((unit.max() + 1, len(place)), dtype=np.float32)[unit]
     return weights * _view(features, place, size) if placed else weights
 
