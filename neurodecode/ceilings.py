@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
-from scipy import sparse, stats
+from scipy import sparse
 
 from . import brain, folds, score, store
 from .checks import require_counts, require_numbers, require_share
@@ -41,6 +41,7 @@ from .labels import (
     require_same,
     require_squares,
 )
+from .solve.intervals import reach_by_t
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 # Values of one temporary array; columns are taken so many at a time that none is larger.
@@ -529,8 +530,8 @@ def _limits(
     estimate: np.ndarray, spread: np.ndarray, *, level: float, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     # Bootstrap samples of k spread by sqrt((k - 1) / k) too little (Hesterberg 2015).
-    reach = spread * np.sqrt(k / (k - 1)) * float(stats.t.ppf((1 + level) / 2, k - 1))
-    return estimate - reach, estimate + reach
+    half = spread * np.sqrt(k / (k - 1)) * float(reach_by_t(level, k - 1))
+    return estimate - half, estimate + half
 
 
 # ---------------------------------------------------------------------------------------------------- results

@@ -35,7 +35,7 @@ from .labels import (
     require_real,
     require_unique,
 )
-from .solve.intervals import expanded
+from .solve.intervals import expanded, reach_by_t
 
 CONCEPT = "concept"
 # How an interval is made, and what it says.
@@ -335,8 +335,8 @@ def _over_subjects(accuracy: np.ndarray, level: float) -> np.ndarray:
     n = len(accuracy)
     if n < 2:
         return np.full((2, accuracy.shape[1]), np.nan)
-    reach = stats.t.ppf(0.5 + level / 2, n - 1) * accuracy.std(axis=0, ddof=1) / np.sqrt(n)
-    return np.clip(accuracy.mean(axis=0) + np.array([[-1.0], [1.0]]) * reach, 0.0, 1.0)
+    half = reach_by_t(level, n - 1) * accuracy.std(axis=0, ddof=1) / np.sqrt(n)
+    return np.clip(accuracy.mean(axis=0) + np.array([[-1.0], [1.0]]) * half, 0.0, 1.0)
 
 
 def _several(k: int | Sequence[int]) -> list[int]:

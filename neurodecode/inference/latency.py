@@ -11,6 +11,7 @@ import xarray as xr
 from .. import store
 from ..checks import as_numbers, require_counts, require_numbers, require_share, shown
 from ..labels import listed, require_array, require_choice, require_coord, require_draws, require_finite
+from ..solve.intervals import expanded, reach_by_t
 from .groups import by_subject, chance_of
 from .pairs import made_of, paired, told_apart
 
@@ -339,22 +340,18 @@ def _limits(
     estimate: np.ndarray, drawn: np.ndarray, interval: str, level: float, n: int
 ) -> dict[str, np.ndarray]:
     """Of estimates (measure) and those of draws (draw, measure)."""
-    from scipy import stats
-
     there = np.isfinite(drawn)
-    t = float(stats.t.ppf(0.5 + level / 2, n - 1))
     limits = []
     for one, column in zip(estimate, [d[ok] for d, ok in zip(drawn.T, there.T, strict=True)], strict=True):
         if not np.isfinite(one) or column.size < 2:
             limits.append((np.nan, np.nan))
         elif interval == "percentile":
-            tail = float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * t))
-            limits.append(tuple(np.quantile(column, [tail, 1 - tail])))
+            limits.append(tuple(np.quantile(column, expanded(level, n))))
         else:
             # A draw of n spreads by sqrt((n - 1) / n) too little, means without one subject by 1 / (n - 1).
             wider = n - 1 if interval == "jackknife" else n / (n - 1)
-            reach = t * float(np.sqrt(wider * column.var()))
-            limits.append((one - reach, one + reach))
+            half = float(reach_by_t(level, n - 1) * np.sqrt(wider * column.var()))
+            limits.append((one - half, one + half))
     low, high = np.transpose(limits)
     return {"estimate": estimate, "low": low, "high": high, "defined": there.mean(axis=0)}
 

@@ -21,6 +21,7 @@ from ..labels import (
     require_memory,
     require_real,
 )
+from ..solve.intervals import reach_by_t
 from ..solve.reml import satterthwaite, variance_ratios
 
 # Below so many subjects or stimuli Wald intervals are too narrow (bench/mixed_models.py: 12 and 15 are too few).
@@ -179,7 +180,7 @@ def _told(
     estimate, se = terms.estimate * scale, terms.se * scale
     estimate[0] += table.attrs["mean"]
     z = estimate / se
-    half = stats.t.ppf(0.5 + attrs["level"] / 2, terms.df) * se
+    half = reach_by_t(attrs["level"], terms.df) * se
     units = {"units": str(attrs["units"])} if "units" in attrs else {}
     squared = {"units": f"({units['units']})^2"} if units else {}
     n_levels = [*(int(table[k].nunique()) for k in words if k != "residual"), len(table)]

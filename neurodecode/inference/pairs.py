@@ -11,6 +11,7 @@ import xarray as xr
 from .. import store
 from ..checks import require_counts, require_share
 from ..labels import listed, require_array, require_choice, require_draws, require_real, require_same
+from ..solve.intervals import expanded, reach_by_t
 from .groups import by_subject
 
 # Up to so many units every flip of signs is taken (2,048 up to symmetry), beyond it random ones.
@@ -231,7 +232,7 @@ def _by_t(x: np.ndarray, y: np.ndarray, level: float) -> dict[str, np.ndarray]:
     varies = sd > 1e-12 * np.maximum(np.abs(x), np.abs(y)).max(axis=0)
     d_z = np.divide(mean, sd, out=np.full_like(mean, np.nan), where=varies)
     t = d_z * np.sqrt(n)
-    half = stats.t.ppf(0.5 + level / 2, n - 1) * sd / np.sqrt(n)
+    half = reach_by_t(level, n - 1) * sd / np.sqrt(n)
     return {
         "difference": mean,
         "low": mean - half,
@@ -249,16 +250,14 @@ def _by_bootstrap(
     d: np.ndarray, level: float, n_bootstrap: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Limits of the means of columns of ``d`` (n, m) by the expanded percentile bootstrap (Hesterberg 2015)."""
-    from scipy import stats
-
     n = len(d)
     require_draws(n_bootstrap, n, what="n_bootstrap")
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
-    tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(0.5 + level / 2, n - 1))
+    tails = expanded(level, n)
     limits = np.empty((2, d.shape[1]))
     for start in range(0, d.shape[1], BLOCK):
         part = slice(start, start + BLOCK)
-        limits[:, part] = np.quantile(counts @ d[:, part] / n, [tail, 1 - tail], axis=0)
+        limits[:, part] = np.quantile(counts @ d[:, part] / n, tails, axis=0)
     return {"boot_low": limits[0], "boot_high": limits[1]}
 
 

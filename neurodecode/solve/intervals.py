@@ -1,9 +1,17 @@
-"""Percentiles of a bootstrap, moved outwards for few groups."""
+"""How far intervals reach: by Student's t, and percentiles of a bootstrap, moved outwards for few groups."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from scipy import stats
+
+
+def reach_by_t(level: float, df: Any) -> Any:
+    """Return how many standard errors an interval at ``level`` reaches to each side: Student's t of ``df``."""
+    from scipy import stats
+
+    return stats.t.ppf(0.5 + level / 2, df)
 
 
 def expanded(level: float, n: int) -> tuple[float, float]:
@@ -14,5 +22,7 @@ def expanded(level: float, n: int) -> tuple[float, float]:
     """
     if n < 2:
         return np.nan, np.nan
-    reach = np.sqrt(n / (n - 1)) * stats.t.ppf(0.5 + level / 2, n - 1)
-    return float(stats.norm.cdf(-reach)), float(stats.norm.cdf(reach))
+    from scipy import stats
+
+    far = np.sqrt(n / (n - 1)) * reach_by_t(level, n - 1)
+    return float(stats.norm.cdf(-far)), float(stats.norm.cdf(far))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 from sklearn.base import clone
 from tqdm import tqdm
 
@@ -27,6 +26,7 @@ from ..labels import (
 )
 from ..maps import FORWARD, mapped, reduced, require_options, training
 from ..solve import Streamed
+from ..solve.intervals import reach_by_t
 from . import _pieces
 
 BATCH = 10
@@ -143,8 +143,7 @@ def map_bootstrap(
         for part in _pieces.done(batch, parts, name="draws", pieces=pieces, bar=bar):
             total += part["sums"].values
     attrs = {**found.attrs, "level": level, "over": over, "n_over": first.size, "n_bootstrap": n_bootstrap}
-    reach = stats.t.ppf(0.5 + level / 2, first.size - 1)
-    result = _limits(found, total, n_bootstrap, scaled, reach).assign_attrs(attrs)
+    result = _limits(found, total, n_bootstrap, scaled, reach_by_t(level, first.size - 1)).assign_attrs(attrs)
     return store.stamp(result, what="spatial.map_bootstrap", parameters=parameters, seed=seed, data=data)
 
 

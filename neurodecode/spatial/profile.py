@@ -13,6 +13,7 @@ from .. import brain, store
 from ..brain.subjects import Responses
 from ..checks import require_counts
 from ..labels import LAYER, listed, require_choice, require_dims, require_finite
+from ..solve.intervals import reach_by_t
 from ..solve.variogram import Variogram, degrees_of_freedom
 
 NOISE = ("smooth", "white")
@@ -209,8 +210,8 @@ def _smooth(
             of_above[i, j] = within - 2 * (places.shares(inside, whole) @ c) + everywhere @ c
     t, few = _student(above, of_above, df, scale=np.abs(values).max())
     mean, (se, of_limits) = values.mean(axis=0), _pooled(of_mean, df)
-    reach = stats.t.ppf(0.5 + LEVEL / 2, of_limits) * se
-    return np.where(np.isnan(t), 1.0, stats.t.sf(t, few)), mean - reach, mean + reach
+    half = reach_by_t(LEVEL, of_limits) * se
+    return np.where(np.isnan(t), 1.0, stats.t.sf(t, few)), mean - half, mean + half
 
 
 def _smooth_contrast(
