@@ -29,6 +29,7 @@ from tqdm import tqdm
 import neurodecode as nd
 from neurodecode import inputs
 from neurodecode.datasets.lab import cortex
+from neurodecode.solve.intervals import reach_by_t
 
 ALPHA, LEVEL = 0.05, 0.95
 WANTED_RATE, WANTED_COVERAGE = (0.03, 0.07), (0.92, 0.98)
@@ -151,7 +152,7 @@ def regions(rng: np.random.Generator, effect: float) -> Outcome:
     out.found["any"] = bool(found.any())
     out.found["planted"] = bool(found.sel(region="V1").any())
     group = nd.inference.group(scores.sel(region="V1").isel(layer=0, drop=True))
-    mean, reach = float(group["mean"]), float(group["sem"]) * stats.t.ppf(0.5 + LEVEL / 2, 7)
+    mean, reach = float(group["mean"]), float(group["sem"]) * reach_by_t(LEVEL, 7)
     out.add("group", mean, mean - reach, mean + reach)
     return out
 

@@ -25,6 +25,7 @@ import neurodecode as nd
 from neurodecode import inputs
 from neurodecode.datasets import lab
 from neurodecode.datasets.lab.truth import map_auc, peak_error
+from neurodecode.solve.intervals import reach_by_t
 
 NOISES = (0.5, 1.0, 2.0)
 # A random sample of each space's dimensions stands for all.
@@ -152,7 +153,7 @@ def by_subject(one: Callable[[str], xr.DataArray], subjects: dict) -> xr.DataArr
 def interval(scores: xr.DataArray, name: str) -> dict[str, xr.DataArray]:
     """Mean over subjects with a t interval; subjects without a value (of another modality) do not count."""
     summary = nd.inference.group(scores)
-    reach = summary["sem"] * stats.t.ppf(0.5 + LEVEL / 2, np.maximum(summary["n"] - 1, 1))
+    reach = summary["sem"] * reach_by_t(LEVEL, np.maximum(summary["n"] - 1, 1))
     low, high = summary["mean"] - reach, summary["mean"] + reach
     return {f"{name}_mean": summary["mean"], f"{name}_low": low, f"{name}_high": high}
 

@@ -15,11 +15,11 @@ import argparse
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 from tqdm import tqdm
 
 import neurodecode as nd
 from neurodecode import inputs, store
+from neurodecode.solve.intervals import reach_by_t
 
 ALPHAS = tuple(np.logspace(1, 6, 11))
 MODELS = ("ridge", *nd.networks.ARCHITECTURES)
@@ -63,7 +63,7 @@ def with_gains(result: xr.Dataset) -> xr.Dataset:
     gain = result["accuracy"] - ridge
     n, mean = gain.sizes["subject"], gain.mean("subject", skipna=False)
     if n > 1:
-        reach = stats.t.ppf(0.975, n - 1) * gain.std("subject", ddof=1, skipna=False) / np.sqrt(n)
+        reach = reach_by_t(0.95, n - 1) * gain.std("subject", ddof=1, skipna=False) / np.sqrt(n)
     else:
         reach = np.nan * mean
     return result.assign(gain=mean, gain_low=mean - reach, gain_high=mean + reach)

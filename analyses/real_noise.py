@@ -34,6 +34,7 @@ from tqdm import tqdm
 import neurodecode as nd
 from neurodecode import inputs
 from neurodecode.datasets import resting
+from neurodecode.solve.intervals import reach_by_t
 
 ALPHA, LEVEL = 0.05, 0.95
 EFFECTS = (0.0, 0.05, 0.1, 0.2, 0.3)
@@ -228,7 +229,7 @@ def share(found: np.ndarray, possible: np.ndarray) -> tuple[float, float, float]
         ends = stats.binomtest(int(value) * some, some).proportion_ci(LEVEL, method="exact")
         return value, ends.low, ends.high
     apart = (found.sum(axis=1) - value * n) / n.mean()
-    half = stats.t.ppf((1 + LEVEL) / 2, max(len(n) - 1, 1)) * stats.sem(apart) if len(n) > 1 else np.nan
+    half = reach_by_t(LEVEL, max(len(n) - 1, 1)) * stats.sem(apart) if len(n) > 1 else np.nan
     return value, max(value - half, 0.0), min(value + half, 1.0)
 
 
