@@ -301,6 +301,13 @@ def test_channels_and_times_keep_their_places():
     np.testing.assert_allclose(
         found["region_share"].sel(region="Fz"), found["share"].sel(channel="Fz"), rtol=1e-9
     )
+    turned = epochs.transpose("sample", "time", "channel")
+    for regions in (["O1", "Fz"], None):
+        one, other = (
+            nd.encoding.partition(e, spaces, nd.RidgeEncoder(1.0), regions=regions, n_bootstrap=10)
+            for e in (epochs, turned)
+        )
+        xr.testing.assert_allclose(other, one)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def plans(
     asked = {"train": train, "test": test, "folds": folds, "shared": shared}
     found = []
     for subject, array in arrays.items():
-        array = array.transpose(SAMPLE, ...)
+        # Regions are of voxels or channels, whatever lies before them in the data.
+        array = array.transpose(SAMPLE, *(d for d in ("voxel", "channel") if d in array.dims), ...)
         parts = splits(array, train=train, test=test, folds=folds, shared=shared)
         _require_varying_folds(array, parts, subject)
         found.append(Plan(subject, array, _of_samples(spaces, array), parts, asked))
