@@ -256,10 +256,13 @@ def test_leave_one_out_chooses_the_alphas_of_ridgecv(n, p, standardise):
 
 @pytest.mark.parametrize(("n", "p"), [(20, 8), (14, 30)])
 @pytest.mark.parametrize("centre", [True, False])
-def test_leave_one_out_errors_equal_leaving_every_sample_out(n, p, centre):
+@pytest.mark.parametrize("standardise", [True, False])
+def test_leave_one_out_errors_equal_leaving_every_sample_out(n, p, centre, standardise):
     x, y = problem(7, n, p, q=3)
     grid = np.array([0.5, 20.0, 400.0])
-    fitted = fit_ridge(x, y, Settings(alphas=grid, standardise=False, centre=centre, every=True))
+    fitted = fit_ridge(x, y, Settings(alphas=grid, standardise=standardise, centre=centre, every=True))
+    if standardise:
+        x, y = (StandardScaler().fit_transform(side) for side in (x, y))
     z = x if centre else np.hstack([x, np.ones((n, 1))])
     for a, alpha in enumerate(grid):
         left_out = np.empty_like(y)

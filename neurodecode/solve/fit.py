@@ -179,7 +179,7 @@ class Predictors:
     @cached_property
     def smoother(self) -> Smoother:
         """What leave-one-out needs."""
-        return Smoother(self.factors, self.settings.alphas, centred=self.side.centred)
+        return Smoother(self.factors, self.settings.alphas, centred=self.settings.centre)
 
     def share(self, left_out: bool) -> str:
         """Make what a fit on all predictors shares, before threads ask for it; say how it solves."""

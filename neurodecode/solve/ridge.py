@@ -157,9 +157,10 @@ class Smoother:
         """Exact mean squared leave-one-out errors (a, q), given y^T u (q, r) in the dtype of y (n, q).
 
         With the smoother H: e_i = (y_i - yhat_i) / (1 - H_ii). With ``centred`` x and y, H includes the mean, so the
-        intercept is left out too (Allen 1974). ``every`` computes all; otherwise generalised cross-validation (Golub,
-        Heath & Wahba 1979), which needs no product per alpha, says where every target's search begins, and exact errors
-        are computed from there until the least of them has both neighbours; the others are infinite.
+        intercept is left out too (Allen 1974); a column of ones in x has that leverage itself. ``every`` computes all;
+        otherwise generalised cross-validation (Golub, Heath & Wahba 1979), which needs no product per alpha, says where
+        every target's search begins, and exact errors are computed from there until the least of them has both
+        neighbours; the others are infinite.
         """
         if not every:
             return self._bracketed(y, along)
