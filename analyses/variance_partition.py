@@ -7,7 +7,8 @@ planted responses without noise, times the reliability of those with noise; the 
 Also the layer that predicts each voxel best, where its r passes a false-discovery rate, against the one planted.
 
 On the Haxby slice (--haxby): one category an image block, animate or not, intact or not; one run of twelve left out.
-R2 of a block, beside the ceiling of every voxel. Animacy lies within category: it can have no part of its own.
+R2 of a block, beside the ceiling of every voxel: the reliability, and what R2 about the mean of a fold's own 8 blocks
+can come to. Animacy lies within category: it can have no part of its own.
 
     python analyses/variance_partition.py --out results
     python analyses/variance_partition.py --haxby ../shared/data/haxby2001 --out results
@@ -222,6 +223,7 @@ def of_slice(args: argparse.Namespace) -> xr.Dataset:
     result = parts[own].assign(
         reliability=ceiling["reliability"],
         reliability_low=ceiling["low"] ** 2,
+        attainable=both["ceiling"],
         normalised=both["normalised"],
         every=every,
     )
@@ -234,8 +236,11 @@ def report_slice(result: xr.Dataset) -> None:
     print(f"{int(sure.sum())} of {sure.size} voxels have a ceiling whose limits leave 0 out; of these:")
     print("median R2 of unions:", result["r2"][:, sure].median("voxel").to_pandas().round(3), sep="\n")
     print("median shares:", result["share"][:, sure].median("voxel").to_pandas().round(3), sep="\n")
-    of = {k: float(result[k][sure].median()) for k in ("every", "reliability", "normalised")}
-    print("median R2, reliability, and share of it:", {k: round(v, 3) for k, v in of.items()})
+    of = {k: float(result[k][sure].median()) for k in ("every", "attainable", "reliability", "normalised")}
+    print(
+        "median R2, what the signal itself would have, reliability, and R2 about the true mean as a share of it:",
+        {k: round(v, 3) for k, v in of.items()},
+    )
     r = np.corrcoef(result["every"], result["reliability"])[0, 1]
     print(f"r over all voxels of R2 with the reliability: {r:.3f}")
 

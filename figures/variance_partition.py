@@ -138,7 +138,8 @@ def of_slice(result: xr.Dataset) -> plt.Figure:
         nd.plot.slice_map(labelled(values, result).assign_attrs(grid), figure=part, vmax=high, label=label)
         part.suptitle(words, x=0.1, ha="left", size="medium")
     left, right = bottom.subplots(1, 2)
-    left.plot([0, 1], [0, 1], color=LINE, ls=(0, (4, 2.5)), lw=0.8)
+    along = result.sortby("reliability")
+    left.plot(along["reliability"], along["attainable"], color=LINE, ls=(0, (4, 2.5)), lw=0.8)
     left.axhline(0, color="black", lw=0.6)
     for mask, colour, label in (
         (~sure, NONE, "others"),
@@ -154,7 +155,7 @@ def of_slice(result: xr.Dataset) -> plt.Figure:
             label=label,
         )
     left.set(xlabel="Reliability of one block", ylabel="Explained variance (R²)", xlim=(-0.02, 1))
-    left.set_title("c  A voxel a dot; dashed: R² = reliability", loc="left")
+    left.set_title("c  A voxel a dot; dashed: attainable", loc="left")
     left.legend(loc="upper left", markerscale=1.5, handletextpad=0.3)
     shares(right, result.isel(voxel=sure))
     return figure

@@ -287,10 +287,17 @@ def by_region(ceilings: Labelled, *, regions: Any = None) -> Labelled:
 def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1) -> xr.Dataset:
     """Divide scores by their noise ceilings, and keep both.
 
+    R2 about the mean of the n samples themselves is less than R2 about the true mean: what knows nothing but that mean
+    comes to -1 / (n - 1), the signal itself to 1 - (1 - reliability) n / (n - 1). From the one to the other is divided:
+    R2 as it would be about the true mean, by the reliability. Of shares of R2 only the one that all sets have in common
+    holds the -1 / (n - 1).
+
     Parameters
     ----------
     scores : (..., voxel, ...)
-        Correlations with responses, of the samples and the number of trials that the ceilings are for.
+        Correlations with responses, of the samples and the number of trials that the ceilings are for. R2 about the
+        mean of its own samples says so by the attribute ``test_samples`` (n, one a stimulus), as this package's does;
+        without it, R2 is taken to be about the true mean.
     ceiling : (voxel), (region), (channel, time) ...
         ``ceiling`` of :func:`ncsnr` or :func:`split_half`; for r2, ``reliability``.
     least : float
@@ -299,8 +306,9 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     Returns
     -------
     Dataset
-        ``score``, ``ceiling``, and ``normalised``, score / ceiling, signed and not cut off at 1, which noise may
-        exceed; NaN where the ceiling is unknown or below ``least``.
+        ``score``, ``ceiling``, which the score of the signal itself would have, and ``normalised``, score / ceiling (of
+        R2 as above), signed and not cut off at 1, which noise may exceed; NaN where the ceiling given is unknown or
+        below ``least``.
 
     Raises
     ------
@@ -334,16 +342,31 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
             stacklevel=2,
         )
     bare = ceiling.drop_vars([c for c in ceiling.coords if c not in ceiling.dims])
-    normalised = (scores / bare.where(enough.drop_vars(enough.coords))).transpose(*scores.dims)
+    reach, alone = _reached(scores, bare)
+    normalised = (scores - alone) / reach.where(enough.drop_vars(enough.coords))
     attrs = {**scores.attrs, "units": "share of noise ceiling", "least": least}
-    attrs.pop("provenance", None)
-    data = {"score": scores, "normalised": normalised.assign_attrs(attrs), "ceiling": bare}
+    for name in ("provenance", "test_samples"):
+        attrs.pop(name, None)
+    data = {
+        "score": scores,
+        "normalised": normalised.transpose(*scores.dims).assign_attrs(attrs),
+        "ceiling": (reach + alone).assign_attrs(bare.attrs),
+    }
     return store.stamp(
         xr.Dataset(data),
         what="ceilings.normalise",
         parameters={"least": least, "scores": scores.attrs.get("provenance")},
         data={"scores": scores, "ceiling": ceiling},
     )
+
+
+def _reached(scores: xr.DataArray, ceiling: xr.DataArray) -> tuple[xr.DataArray, Any]:
+    """How far above what the true mean alone scores the signal itself comes, and that score; see :func:`normalise`."""
+    n = scores.attrs.get("test_samples")
+    if n is None:
+        return ceiling, 0.0
+    said = scores.attrs.get("mean_alone", -1 / (n - 1))
+    return ceiling * n / (n - 1), scores.coords.get("mean_alone", said)
 
 
 # --------------------------------------------------------------------------------------------- what is asked

@@ -166,7 +166,8 @@ def _pattern_of(true: xr.DataArray) -> Against:
 def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     """Coefficient of determination of every feature, 1 - SS_res / SS_tot over the samples scored; (feature).
 
-    NaN for a feature that is constant over the samples.
+    SS_tot is about the mean of these samples, of which attrs test_samples says how many there are
+    (:func:`neurodecode.ceilings.normalise` asks for it). NaN for a feature that is constant over the samples.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
         return _by_feature(r2, predicted, true)
     p, _ = _checked(predicted, true, least_samples=2)
     values, chance = _r2_of(true)(p)
-    return _result(values, true, FEATURE, "r2", chance=chance)
+    return _result(values, true, FEATURE, "r2", chance=chance).assign_attrs(test_samples=len(p))
 
 
 def _r2_of(true: xr.DataArray) -> Against:

@@ -111,6 +111,13 @@ def test_split_scores_equal_himalayas():
     np.testing.assert_allclose(found["r2"].values, expected, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(found["share"].sum("band") + found["offset"], found["r2"], rtol=1e-10)
     assert (found["offset"] <= 0).all()
+    n = len(y[40:])
+    assert (found["share"].attrs["mean_alone"], found["share"].attrs["test_samples"]) == (0, n)
+    ceiling = xr.full_like(found["r2"], 0.5)
+    of_all = nd.ceilings.normalise(found["r2"], ceiling)["normalised"]
+    np.testing.assert_allclose(of_all, ((n - 1) * found["r2"] + 1) / n / 0.5)
+    of_bands = nd.ceilings.normalise(found["share"], ceiling)["normalised"]
+    np.testing.assert_allclose(of_bands, (n - 1) / n * found["share"] / 0.5)
     np.testing.assert_allclose(parts.sum("band") + mean, encoder.predict(of), rtol=1e-8, atol=1e-8)
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
@@ -284,8 +285,52 @@ def test_ceilings_stand_beside_shares():
     )
     with pytest.warns(UserWarning, match="too low to divide by"):
         both = nd.ceilings.normalise(found["share"], reliability)
-    np.testing.assert_allclose(both["normalised"][:, :2], found["share"][:, :2] / [0.5, 0.25])
+    # 40 test samples: R2 about the true mean is (39 R2 + 1) / 40, and the 1 is in what both sets share.
+    about = 39 / 40 * found["share"] + [[0.0], [0.0], [1 / 40]]
+    np.testing.assert_allclose(both["normalised"][:, :2], about[:, :2] / [0.5, 0.25])
     assert both["normalised"].isel(voxel=2).isnull().all()
+
+
+class Known(BaseEstimator):
+    """An encoder that knows the planted weights of every layer."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def fit(self, features, responses):
+        self.voxels_ = responses["voxel"]
+        return self
+
+    def predict(self, features):
+        names = features["layer"].values
+        values = features.values @ np.stack([self.weights[n] for n in names])
+        coords = {"sample": features["sample"], "voxel": self.voxels_}
+        return xr.DataArray(values, coords, ("sample", "voxel"))
+
+
+def test_the_signal_itself_comes_to_the_whole_ceiling_in_folds_of_few():
+    """R2 about the mean of a fold's 8 samples: all of the ceiling is 1, and parts are those planted."""
+    rng, n = np.random.default_rng(0), 8000
+    weights = {"a": np.array([1.0, 0.5, 0.0]), "b": np.array([0.0, 0.5, 1.0])}
+    x = {k: rng.normal(size=(n, 1)) for k in weights}
+    signal = sum(x[k] * w for k, w in weights.items())
+    power = sum(w**2 for w in weights.values())
+    reliability = power / (power + 1.0)
+    responses = nd.brain.fmri(
+        signal + rng.normal(size=signal.shape), sample=range(n), stimulus=range(n), run=np.arange(n) // 8
+    )
+    spaces = {k: nd.brain.features(v, stimulus=range(n)) for k, v in x.items()}
+    found = nd.encoding.partition(responses, spaces, Known(weights), folds="run", n_bootstrap=0)
+    ceiling = xr.DataArray(reliability, dims="voxel", attrs={"units": "r2"})
+    of_all = nd.ceilings.normalise(found["r2"].sel(union="a + b"), ceiling)
+    np.testing.assert_allclose(of_all["normalised"], 1, atol=0.05)
+    np.testing.assert_allclose(of_all["ceiling"], 1 - (1 - reliability) * 8 / 7)
+    parts = nd.ceilings.normalise(found["share"], ceiling)["normalised"]
+    for name, w in weights.items():
+        np.testing.assert_allclose(parts.sel(part=name), w**2 / power, atol=0.05)
+    np.testing.assert_allclose(parts.sel(part="a & b"), 0, atol=0.05)
+    scores = nd.encoding.score(responses, {"b": spaces["b"]}, Known(weights), folds="run", score="r2")
+    assert scores.attrs["test_samples"] == pytest.approx(8)
 
 
 def test_channels_and_times_keep_their_places():

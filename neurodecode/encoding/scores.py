@@ -49,8 +49,9 @@ def score(
     Returns
     -------
     (layer, voxel, subject, fold) or (layer, channel, time, subject, fold)
-        Signed; attrs score, units, chance, provenance. Means over channels, or :func:`neurodecode.inference.group`, are
-        drawn by :func:`neurodecode.plot.time_course`, channels at some times by :func:`neurodecode.plot.topographies`.
+        Signed; attrs score, units, chance, provenance, and of r2 test_samples, about whose own mean it is (of folds of
+        unequal size an average). Means over channels, or :func:`neurodecode.inference.group`, are drawn by
+        :func:`neurodecode.plot.time_course`, channels at some times by :func:`neurodecode.plot.topographies`.
 
     Raises
     ------
@@ -115,6 +116,10 @@ def _labelled(values: np.ndarray, todo: Sequence[Plan], encoders: Any, chosen: S
     attrs = {k: v for k, v in first.attrs.items() if k in KEPT and (len(todo) == 1 or k != "subject")}
     units = {"profile": "Pearson r", "r2": "r2"}.get(chosen.name, "a.u.")
     known = {"chance": 0.0} if chosen.name in ("profile", "r2") else {}
+    if chosen.name == "r2":
+        # Such that n / (n - 1) is the mean over folds; see ceilings.normalise.
+        less = [1 / (len(f.test) - 1) for plan in todo for f in plan.folds]
+        known["test_samples"] = 1 + 1 / float(np.mean(less))
     result = xr.DataArray(
         values,
         dims=(LAYER, *outer, "subject", "fold"),

@@ -79,6 +79,8 @@ def partition(
         ``share`` (part, voxel, ...) with the coordinates ``kind`` ("unique" or "shared") and ``size`` on part, and
         ``r2`` (union, voxel, ...), each with ``_low`` and ``_high``; the same of regions, ``region_share`` (part,
         region, ...) and ``region_r2``, means over voxels. Parts are named "a", "a & b", unions "a", "a + b". Units r2.
+        Estimates have the attribute ``test_samples``, n of a fold: a prediction of the true mean alone has an R2 of
+        -1 / (n - 1), which is also in the share of all sets together (coordinate ``mean_alone`` on part).
         Limits are percentiles, of R2 with totals about the true mean (n - 1 for n): they hold what other test stimuli
         would do, not other training or subjects; for these
         see :func:`neurodecode.inference.group` of several subjects' ``region_share``. A response that is constant over
@@ -351,12 +353,15 @@ def _labelled(
     own = plan.responses.coords
     coords = {k: v for k, v in own.items() if v.dims and set(map(str, v.dims)) <= set(outer)}
     axis = {"share": "part", "r2": "union"}
+    n = float(np.mean([len(f.test) for f in plan.folds]))
     data = {}
     for name, values in found.items():
         of_region = name.startswith("region_")
         first = axis[name.removeprefix("region_").split("_")[0]]
         dims = (first, "region", *outer[1:]) if of_region else (first, *outer)
-        data[name] = (dims, values, {"units": "r2"})
+        # Limits are about the true mean.
+        about = {} if name.endswith(("_low", "_high")) else {"test_samples": n}
+        data[name] = (dims, values, {"units": "r2", **about})
     attrs = {k: v for k, v in plan.responses.attrs.items() if k in KEPT}
     return xr.Dataset(
         data,
@@ -365,6 +370,7 @@ def _labelled(
             "part": [" & ".join(p) for p in parts],
             "kind": ("part", ["unique" if len(p) == 1 else "shared" for p in parts]),
             "size": ("part", [len(p) for p in parts]),
+            "mean_alone": ("part", [-1 / (n - 1) if len(p) == len(names) else 0.0 for p in parts]),
             "union": [" + ".join(u) for u in unions(names)],
             "region": masks["region"].values,
             "n_voxels": ("region", masks.values.sum(axis=1)),

@@ -199,6 +199,10 @@ class RidgeEncoder(Ridge):
         found = xr.Dataset(data, {"band": parts["band"], **outer.coords}, {"score": "r2", **self._attrs})
         for name in data:
             found[name].attrs["units"] = "r2"
+        for name in ("share", "r2"):
+            found[name].attrs["test_samples"] = len(true)
+        # What the mean alone scores is in the offset.
+        found["share"].attrs["mean_alone"] = 0.0
         return found
 
     # --- bands -------------------------------------------------------------------------------------------------
