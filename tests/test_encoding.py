@@ -216,6 +216,21 @@ def test_limits_are_those_of_a_plain_bootstrap_over_stimuli():
     xr.testing.assert_identical(found.drop_attrs(), again.drop_attrs())
 
 
+def test_draws_in_which_a_voxel_is_constant_do_not_count():
+    """A voxel that answers to one test stimulus alone is constant in a third of the draws: it has no R2 there."""
+    responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0, 1), "b": (0, 1, 1)})
+    responses[80:, 2] = 0.1
+    responses[85, 2] = 2.0
+    found = nd.encoding.partition(responses, spaces, nd.RidgeEncoder(2.0), n_bootstrap=100)
+    assert (found["r2_low"] > -100).all()
+    assert (found["region_r2_low"] > -100).all()
+    others = nd.encoding.partition(responses[:, :2], spaces, nd.RidgeEncoder(2.0), n_bootstrap=100)
+    np.testing.assert_allclose(found["r2_low"][:, :2], others["r2_low"])
+    # Where it has none, the region is the mean of the others.
+    estimate = found["region_r2"].values.ravel()
+    np.testing.assert_allclose(estimate, found["r2"].mean("voxel"))
+
+
 def test_limits_hold_what_other_test_stimuli_say():
     """Of one fit: R2 on very many stimuli lies within the limits from 100 of them in about 95 % of cases."""
     rng = np.random.default_rng(1)

@@ -24,6 +24,8 @@ from .scores import KEPT
 MOST = 5
 # Values of one temporary array: draws x unions x voxels x times.
 BUDGET = 2**22
+# Share of a sum of squares below which what is left of it about the mean counts as none.
+CONSTANT = 1e-12
 
 
 def partition(
@@ -84,7 +86,7 @@ def partition(
         Limits are percentiles, of R2 with totals about the true mean (n - 1 for n): they hold what other test stimuli
         would do, not other training or subjects; for these
         see :func:`neurodecode.inference.group` of several subjects' ``region_share``. A response that is constant over
-        the test samples has no r2 (NaN), and does not count in regions.
+        the test samples has no r2 (NaN), and does not count in regions; nor does a draw in which it is.
 
     Raises
     ------
@@ -234,13 +236,15 @@ class _Errors:
         and those of samples drawn from samples once more: the other draws are corrected for both.
         """
         shape = self.square[0, part].shape
-        total = draws @ self.square[:, part].reshape(self.count, -1)
+        whole = draws @ self.square[:, part].reshape(self.count, -1)
+        total = whole.copy()
         for members, sizes, sums in self.sums:
             own = draws[:, members]
             n = own @ sizes
             squares = (own @ sums[:, part].reshape(len(members), -1)) ** 2
             total -= squares / np.where(n > 0, n, 1.0)[:, None]
-        total = np.where(self.varies[part].ravel(), total, np.nan)
+        # In a draw of few different stimuli a response may be constant, and what is left is rounding.
+        total[(total <= CONSTANT * whole) | ~self.varies[part].ravel()] = np.nan
         with np.errstate(divide="ignore", invalid="ignore"):
             total[1:] /= (1 - self.lost(part) / total[0]) ** 2
             found = [1 - (draws @ e[:, part].reshape(self.count, -1)) / total for e in self.squared]
@@ -313,12 +317,14 @@ def _summed(
     step = max(1, BUDGET // (len(draws) * len(matrix) * max(1, int(np.prod(rest)))))
     inside, n = masks.values.astype(float), draws.shape[1]
     added = np.zeros((len(draws), len(matrix), len(inside), *rest))
-    counted = np.einsum("rv,v...->r...", inside, errors.varies.astype(float))
+    counted = np.zeros((len(draws), 1, len(inside), *rest))
     parts: dict[str, list[np.ndarray]] = {}
     for first in range(0, voxels, step):
         block = slice(first, min(first + step, voxels))
         r2 = errors.r2(draws, block)
-        added += np.einsum("rv,duv...->dur...", inside[:, block], np.where(np.isfinite(r2), r2, 0.0))
+        there = np.isfinite(r2)
+        added += np.einsum("rv,duv...->dur...", inside[:, block], np.where(there, r2, 0.0))
+        counted += np.einsum("rv,duv...->dur...", inside[:, block], there[:, :1].astype(float))
         for name, values in _limits(r2, matrix, level, n).items():
             parts.setdefault(name, []).append(values)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -334,11 +340,20 @@ def _limits(r2: np.ndarray, matrix: np.ndarray, level: float, n: int) -> dict[st
     for name, values in (("r2", r2), ("share", shares)):
         found[name] = values[0]
         limits = (
-            np.quantile(values[1:], expanded(level, n), axis=0)
+            _quantiles(values[1:], expanded(level, n))
             if len(values) > 1 and n > 1
             else np.full((2, *values[0].shape), np.nan)
         )
         found[f"{name}_low"], found[f"{name}_high"] = limits
+    return found
+
+
+def _quantiles(drawn: np.ndarray, q: tuple[float, float]) -> np.ndarray:
+    """Quantiles (q, ...) over those draws (draw, ...) in which there is a value."""
+    found = np.quantile(drawn, q, axis=0)
+    some = np.isnan(found[0]) & ~np.isnan(drawn).all(axis=0)
+    if some.any():
+        found[:, some] = np.nanquantile(drawn[:, some], q, axis=0)
     return found
 
 
