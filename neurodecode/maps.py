@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy import linalg
 
@@ -19,7 +20,9 @@ from .labels import (
     FEATURE,
     LAYER,
     SAMPLE,
+    listed,
     require_choice,
+    require_coord,
     require_dims,
     require_finite,
     require_memory,
@@ -62,7 +65,8 @@ def weight_map(
     reduce : {"mean_abs", "l2", "mean"}
         Over the features of a layer: mean of absolute values, root of the sum of squares, or signed mean.
     responses : (sample, voxel), for the patterns
-        The training responses. They are read some samples at a time, and may be a dask array.
+        The training responses, of all samples of the fit and no others. They are read some samples at a time, and may
+        be a dask array.
     by : str
         Feature coordinate that tells the layers apart; without a ``layer`` all features are one.
     units : {"standardised", "original"}
@@ -77,7 +81,8 @@ def weight_map(
     Raises
     ------
     ValueError
-        Unknown names; a pattern without responses or with other voxels; a selection of a decoder that selects none;
+        Unknown names; a pattern without responses, or with other voxels or samples than the fit's; a selection of a
+        decoder that selects none;
         joint patterns of decoded features that are not independent of each other.
     MemoryError
         If a block of targets, or for joint patterns a matrix feature x feature, would not fit.
@@ -110,7 +115,7 @@ def reduced(
 ) -> xr.DataArray:
     """Make the map of :func:`weight_map` without its stamp, for results of many maps that bear one stamp."""
     require_options(kind=kind, reduce=reduce, units=units)
-    x = Streamed(training(responses, decoder.axes()[0])) if kind in FORWARD else None
+    x = Streamed(training(responses, decoder, kind=kind)) if kind in FORWARD else None
     return mapped(decoder, x, kind=kind, reduce=reduce, units=units, by=by)
 
 
@@ -209,25 +214,38 @@ def _frequency(selected: Any, layers: np.ndarray) -> np.ndarray:
     )
 
 
-def training(responses: xr.DataArray | None, inner: xr.DataArray) -> Any:
+def training(responses: xr.DataArray | None, decoder: Any, *, kind: str) -> Any:
     """Return the training responses as a matrix (sample, p), once they are known to be those of the fit.
 
     A dask array stays one.
     """
+    inner, _ = decoder.axes()
     if responses is None:
-        raise ValueError("kind='pattern' needs responses=..., the responses that the decoder was fitted on")
+        raise ValueError(f"kind={kind!r} needs responses=..., the responses that the decoder was fitted on")
     require_dims(responses, [SAMPLE, *map(str, inner.dims)], who="responses")
     for dim in inner.dims:
         if dim in inner.coords:
             require_same(inner, responses, str(dim), who=("the decoder", "responses"))
     if not responses.size:
         raise ValueError(f"responses are empty: {dict(responses.sizes)}; give those of the fit")
+    _require_fitted(require_coord(responses, SAMPLE, who="responses", dim=SAMPLE).values, decoder.samples_)
     require_real(responses, who="responses")
     require_finite(responses, who="responses")
     require_squares(responses, who="responses")
     ordered = responses.transpose(SAMPLE, *inner.dims)
     values = ordered.data if lazy.is_dask(ordered) else ordered.values
     return values.reshape(responses.sizes[SAMPLE], -1)
+
+
+def _require_fitted(given: np.ndarray, fitted: np.ndarray) -> None:
+    """Refuse samples that are not those of the fit, in whatever order."""
+    others, missing = given[~pd.Index(given).isin(fitted)], fitted[~pd.Index(fitted).isin(given)]
+    if others.size or missing.size:
+        raise ValueError(
+            f"responses are not those that the decoder was fitted on: of {given.size} samples {others.size} were not "
+            f"in the fit ({listed(others, most=2) or 'none'}), and {missing.size} of its {fitted.size} are missing "
+            f"({listed(missing, most=2) or 'none'}); give the training responses, all of them"
+        )
 
 
 def _forward(decoder: Any, x: Streamed, *, kind: str, units: str) -> Iterator[xr.DataArray]:

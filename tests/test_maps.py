@@ -151,6 +151,7 @@ def _unpatched(decoder, kind, responses, blocks):
     class Whole:
         n_voxels = None
         axes = staticmethod(decoder.axes)
+        samples_ = decoder.samples_
 
         @staticmethod
         def weight_blocks(units="original"):
@@ -241,10 +242,22 @@ def test_errors_name_what_is_allowed():
         weight_map(decoder, units="z")
     with pytest.raises(ValueError, match="no coordinate 'token'; there are"):
         weight_map(decoder, by="token")
-    with pytest.raises(ValueError, match=r"needs responses="):
-        weight_map(decoder, kind="pattern")
+    for kind in ("pattern", "joint"):
+        with pytest.raises(ValueError, match=rf"kind='{kind}' needs responses="):
+            weight_map(decoder, kind=kind)
     with pytest.raises(ValueError, match="'voxel' labels"):
         weight_map(decoder, kind="pattern", responses=responses.isel(voxel=slice(4)))
+    few = nd.RidgeDecoder().fit(responses[:30], features)
+    with pytest.raises(
+        ValueError, match="of 20 samples 20 were not in the fit.*'img_030'.*30 of its 30 are missing"
+    ):
+        weight_map(few, kind="pattern", responses=responses[30:])
+    with pytest.raises(ValueError, match="of 50 samples 20 were not in the fit.*give the training responses"):
+        weight_map(few, kind="joint", responses=responses)
+    xr.testing.assert_allclose(
+        weight_map(few, kind="pattern", responses=responses[29::-1]),
+        weight_map(few, kind="pattern", responses=responses[:30]),
+    )
     bad = responses.copy()
     bad[0, 0] = np.nan
     with pytest.raises(ValueError, match="1 NaN"):

@@ -51,6 +51,8 @@ class RidgeDecoder(Ridge):
     errors_ : (alpha, feature)
         Mean squared errors, in units of the feature's variance with ``standardise``, by which leave-one-out chose
         alpha, infinite where it needed none; those on held-out folds in squared units of the feature.
+    samples_ : NumPy array
+        Labels of the training samples.
 
     Examples
     --------

@@ -38,6 +38,8 @@ class RidgeEncoder(Ridge):
         Dense, in response units per feature unit, built on demand.
     alpha_ : (voxel), with bands (band, voxel)
         The penalty of every voxel, ``alpha / share`` of each band; up to 1e12 alpha where the band was left out.
+    samples_ : NumPy array
+        Labels of the training samples.
 
     Examples
     --------

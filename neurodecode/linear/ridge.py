@@ -51,6 +51,8 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     # The device of the tensors that it was fitted on, if they were tensors on one.
     _where: str | None = None
     alpha_: Any
+    # Labels of the training samples; None without labels.
+    samples_: np.ndarray | None
 
     def __init__(
         self,
@@ -141,7 +143,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         x, y = validate_data(self, x, y, multi_output=True, y_numeric=True, dtype=(np.float64, np.float32))
         y = y.astype(x.dtype, copy=False)
         self._one_target = y.ndim == 1
-        self._axes = None
+        self._axes = self.samples_ = None
         labels = xr.DataArray(np.zeros(len(x)), dims=SAMPLE, coords={SAMPLE: np.arange(len(x))})
         self._fit_arrays(x, y.reshape(len(y), -1), self._pairs(labels))
         return self
@@ -165,6 +167,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         outer = axes_of(targets)
         self.n_features_in_ = int(np.prod(predictors.shape[1:]))
         self._one_target = False
+        self.samples_ = predictors[SAMPLE].values
         self._units = tuple(str(a.attrs.get("units", "a.u.")) for a in (predictors, targets))
         both = {**targets.attrs, **predictors.attrs}
         self._attrs = {k: v for k, v in both.items() if k in ("subject", "space", "affine", "shape")}

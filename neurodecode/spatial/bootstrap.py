@@ -218,7 +218,7 @@ def _held(
     fitted: Any, responses: xr.DataArray, features: xr.DataArray, options: dict[str, str]
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return what maps the decoder as it is, with patterns of samples of which each comes so many times."""
-    x = training(responses, fitted.axes()[0])
+    x = training(responses, fitted, kind=options["kind"])
 
     def of(counts: np.ndarray) -> np.ndarray:
         return mapped(fitted, Streamed(x, counts), **options).values

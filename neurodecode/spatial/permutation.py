@@ -114,7 +114,7 @@ def map_permutation(
     require_finite(shown, who="features")
     options = {"kind": kind, "reduce": reduce, "units": units, "by": by}
     fitted = clone(decoder).fit(responses, shown)
-    x = Streamed(training(responses, fitted.axes()[0])) if kind in FORWARD else None
+    x = Streamed(training(responses, fitted, kind=kind)) if kind in FORWARD else None
     found = mapped(fitted, x, **options)
     two_sided = reduce == "mean" and kind != "selection"
     size = _batch(responses, shown)
