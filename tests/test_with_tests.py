@@ -210,4 +210,8 @@ def test_a_ceiling_takes_no_trials_of_training():
     options = {"folds": "run", "shared": "stimulus"}
     with pytest.raises(ValueError, match="trains on stimuli that it is tested with"):
         nd.spatial.ceiling(trials, features, nd.RidgeDecoder(1.0), trials=trials.copy(), **options)
-    assert nd.spatial.ceiling(trials, features, nd.RidgeDecoder(1.0), **options).sizes["fold"] == 3
+    found = nd.spatial.ceiling(trials, features, nd.RidgeDecoder(1.0), **options)
+    assert found.sizes["fold"] == 3
+    # The folds say what is scored, whatever splits there are beside them.
+    split = trials.assign_coords(split=("sample", ["train", "test"] * 24))
+    xr.testing.assert_equal(nd.spatial.ceiling(split, features, nd.RidgeDecoder(1.0), **options), found)

@@ -113,7 +113,8 @@ def _tested(trials: xr.DataArray, task: Task, fold: Fold) -> xr.DataArray:
             f"{who}: none of the {rows.size} test stimuli of fold {fold.name!r} was repeated, and noise is seen in "
             "repeats only; give the single trials, trials=..."
         )
-    return trials.isel({SAMPLE: rows})
+    # The fold has chosen: splits that it does not go by would have to be chosen from again.
+    return trials.isel({SAMPLE: rows}).drop_vars("split", errors="ignore")
 
 
 def _bounds(
