@@ -92,6 +92,14 @@ def test_signed_maps_are_tested_two_sided():
     np.testing.assert_allclose(found["value"], -flipped["value"])
 
 
+def test_layers_of_other_units_are_compared_each_on_its_own():
+    """A voxel without spread gets that of its layer, and spreads of a layer in small units count."""
+    found, mean = np.array([[3.0, 1.0, 2.0], [3e-13, 1e-13, 2e-13]]), np.zeros((2, 3))
+    sd = np.array([[1.0, 0.0, 3.0], [1e-13, 0.0, 3e-13]])
+    compare = _Comparison(found, mean, sd, two_sided=False)
+    np.testing.assert_allclose(compare.sd, [[1.0, 2.0, 3.0], [1e-13, 2e-13, 3e-13]])
+
+
 def test_stimuli_change_places_whole_and_only_within_blocks():
     responses, features = recording()
     stimuli, group = exchangeable(responses, "session", 10)

@@ -198,9 +198,7 @@ class _Comparison:
 
     def __init__(self, found: np.ndarray, mean: np.ndarray, sd: np.ndarray, *, two_sided: bool) -> None:
         self.mean, self.two_sided = mean, two_sided
-        # A voxel that no pilot selected has no spread of its own; it gets that of the others, as all such voxels do.
-        seen = sd > 1e-12 * np.abs(found).max()
-        self.sd = np.where(seen, sd, np.median(sd[seen]) if seen.any() else 1.0)
+        self.sd = np.stack([_spread(*layer) for layer in zip(found, sd, strict=True)])
         self.own = self.of(found)
 
     def of(self, values: np.ndarray) -> np.ndarray:
@@ -220,6 +218,12 @@ class _Comparison:
             beaten = sorted_.size - np.searchsorted(sorted_, _least(own), side="left")
             p[i] = (beaten + 1) / (sorted_.size + 1)
         return p
+
+
+def _spread(found: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """SDs of a layer's voxels; one that no pilot selected has none, and gets that of the layer's others."""
+    seen = sd > 1e-12 * np.abs(found).max()
+    return np.where(seen, sd, np.median(sd[seen]) if seen.any() else 1.0)
 
 
 def _least(own: np.ndarray) -> np.ndarray:
