@@ -20,6 +20,7 @@ from .labels import (
     FEATURE,
     LAYER,
     SAMPLE,
+    groups,
     listed,
     require_choice,
     require_coord,
@@ -235,6 +236,19 @@ def training(responses: xr.DataArray | None, decoder: Any, *, kind: str) -> Any:
     ordered = responses.transpose(SAMPLE, *inner.dims)
     values = ordered.data if lazy.is_dask(ordered) else ordered.values
     return values.reshape(responses.sizes[SAMPLE], -1)
+
+
+def require_one_split(responses: xr.DataArray) -> None:
+    """Refuse training samples together with test samples, where a fit has no other word for which it means."""
+    if "split" not in responses.coords:
+        return
+    labels = require_coord(responses, "split", who="responses", dim=SAMPLE).values
+    _, first = groups(labels)
+    if first.size > 1:
+        raise ValueError(
+            f"responses hold the splits {listed(labels[first])}, and a map is fitted on all samples that it is given: "
+            "give those of training, e.g. responses[responses['split'].values == 'train'], or .drop_vars('split')"
+        )
 
 
 def _require_fitted(given: np.ndarray, fitted: np.ndarray) -> None:

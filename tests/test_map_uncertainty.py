@@ -282,6 +282,7 @@ def test_filters_and_other_units_have_plain_limits():
 
 def test_errors_come_before_any_fit(monkeypatch):
     responses, features = recording()
+    split = responses.assign_coords(split=("sample", ["train", "test"] * 24))
     monkeypatch.setattr(nd.RidgeDecoder, "fit", lambda *_: pytest.fail("fitted before the check"))
     decoder = nd.RidgeDecoder()
     for call, words in (
@@ -307,6 +308,10 @@ def test_errors_come_before_any_fit(monkeypatch):
         (
             lambda: nd.spatial.map_bootstrap(nd.RidgeDecoder([1, 10]), responses, features),
             "would test on what it trained on",
+        ),
+        *(
+            (lambda call=call: call(decoder, split, features), "the splits 'train', 'test'.*give those of training")
+            for call in (nd.spatial.map_permutation, nd.spatial.map_bootstrap)
         ),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):

@@ -74,12 +74,14 @@ def weight_map(**options) -> xr.DataArray:
 
 
 def bootstrapped(**options) -> xr.Dataset:
-    return nd.spatial.map_bootstrap(nd.RidgeDecoder(7.0), voxels(), features(), n_bootstrap=5, **options)
+    seen = voxels().drop_vars("split")
+    return nd.spatial.map_bootstrap(nd.RidgeDecoder(7.0), seen, features(), n_bootstrap=5, **options)
 
 
 def permuted(**options) -> xr.Dataset:
     settings = {"n_permutations": 6, "n_pilot": 20} | options
-    return nd.spatial.map_permutation(nd.RidgeDecoder(7.0), voxels(), features(), **settings)
+    seen = voxels().drop_vars("split")
+    return nd.spatial.map_permutation(nd.RidgeDecoder(7.0), seen, features(), **settings)
 
 
 def transferred(**options) -> xr.DataArray:

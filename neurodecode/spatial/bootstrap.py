@@ -24,7 +24,7 @@ from ..labels import (
     require_dims,
     require_finite,
 )
-from ..maps import FORWARD, mapped, reduced, require_options, training
+from ..maps import FORWARD, mapped, reduced, require_one_split, require_options, training
 from ..solve import Streamed
 from ..solve.intervals import reach_by_t
 from . import _pieces
@@ -55,7 +55,7 @@ def map_bootstrap(
     decoder : estimator
         Cloned for every fit.
     responses : (sample, voxel) or (sample, channel, time)
-        The training samples, and no others.
+        The training samples, and no others: several splits are refused.
     features : (stimulus, feature) or (sample, feature)
     kind, reduce, units, by : see :func:`weight_map`
         ``by`` may be a feature coordinate that names every feature: a map a feature.
@@ -104,6 +104,7 @@ def map_bootstrap(
     require_options(kind=kind, reduce=reduce, units=units)
     _require_settings(decoder, kind=kind, refit=refit, n_bootstrap=n_bootstrap, level=level)
     require_dims(responses, [SAMPLE], who="responses")
+    require_one_split(responses)
     require_finite(responses, who="responses")
     require_finite(match(features, responses), who="features")
     labels = require_coord(responses, over, who="responses", dim=SAMPLE).values

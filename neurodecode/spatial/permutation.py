@@ -24,7 +24,7 @@ from ..labels import (
     require_dims,
     require_finite,
 )
-from ..maps import FORWARD, mapped, require_options, training
+from ..maps import FORWARD, mapped, require_one_split, require_options, training
 from ..solve import Streamed
 from . import _pieces
 
@@ -59,7 +59,7 @@ def map_permutation(
     decoder : estimator
         Cloned for every fit.
     responses : (sample, voxel) or (sample, channel, time)
-        The training samples, and no others.
+        The training samples, and no others: several splits are refused.
     features : (stimulus, feature)
     kind, reduce, units, by : see :func:`weight_map`
     blocks : str, optional
@@ -174,6 +174,7 @@ def _require(responses: xr.DataArray, features: xr.DataArray, *, n_permutations:
             raise ValueError(f"{name} must be at least {least}, got {n}")
     require_dims(responses, [SAMPLE], who="responses")
     require_dims(features, [STIMULUS, FEATURE], who="features")
+    require_one_split(responses)
     require_finite(responses, who="responses")
     match(features, responses)
 
