@@ -509,3 +509,10 @@ def test_bad_features_of_one_space_are_named():
     good = nd.brain.features(rng.normal(size=(9, 2)), stimulus=names)
     with pytest.raises(ValueError, match=r"features 'bad' has 1 NaN"):
         nd.RidgeDecoder().fit_spaces(responses, {"good": good, "bad": good.where(good != good[3, 1])})
+    for bad, words in (
+        (good * 1e200, "features 'bad' has 18 of 18 values beyond"),
+        (good * 1j, "features 'bad' must be real numbers, got dtype complex128"),
+        (good[:, :0], "features 'bad' are empty"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            nd.RidgeDecoder().fit_spaces(responses, {"good": good, "bad": bad})

@@ -30,12 +30,11 @@ from ..labels import (
     require_finite,
     require_memory,
     require_real,
-    require_squares,
 )
 from ..solve import Fitted, Settings, fit_ridge
 from ..solve.fit import CENTRED_BYTES, TARGETS
 from ..solve.room import bytes_on_all, bytes_on_selected
-from .matrices import dense_of, labelled, matrix_of, same_rows
+from .matrices import dense_of, labelled, matrix_of, require_side, same_rows
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
@@ -151,11 +150,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit_labelled(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
         """Fit predictors (sample, ...) to targets (sample, ...) whose samples agree."""
         for array, who in zip((predictors, targets), self._who, strict=True):
-            if not array.size:
-                raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
-            require_real(array, who=who)
-            require_finite(array, who=who)
-            require_squares(array, who=who)
+            require_side(array, who=who)
         self._where = None
         x, y = matrix_of(predictors), matrix_of(targets)
         by = predictors if SAMPLE in predictors.coords else targets
