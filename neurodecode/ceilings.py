@@ -355,7 +355,12 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     return store.stamp(
         xr.Dataset(data),
         what="ceilings.normalise",
-        parameters={"least": least, "scores": scores.attrs.get("provenance")},
+        parameters={
+            "least": least,
+            "test_samples": scores.attrs.get("test_samples"),
+            "scores": scores.attrs.get("provenance"),
+            "ceilings": ceiling.attrs.get("provenance"),
+        },
         data={"scores": scores, "ceiling": ceiling},
     )
 
@@ -580,4 +585,8 @@ def _stamped(
     }
     counts = {"stimuli": trials.counts.size, "trials": int(trials.counts.sum())}
     result = xr.Dataset(data, coords=own, attrs={**kept, **parameters, **counts})
-    return store.stamp(result, what=what, parameters=parameters, seed=seed, data=responses)
+    result = store.stamp(result, what=what, parameters=parameters, seed=seed, data=responses)
+    for name in ("ceiling", "reliability"):
+        # What is taken out to divide by says how it was made, too.
+        result[name].attrs["provenance"] = result.attrs["provenance"]
+    return result

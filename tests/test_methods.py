@@ -154,9 +154,14 @@ def gradient() -> xr.DataArray:
     return nd.temporal.gradient_input(decoder, epochs(), features(), width=0.05)
 
 
-def ceilings(how=nd.ceilings.ncsnr) -> xr.Dataset:
+def ceilings(how=nd.ceilings.ncsnr, n_bootstrap=9) -> xr.Dataset:
     values = np.random.default_rng(3).normal(size=(48, 4))
-    return how(nd.brain.fmri(values, sample=range(48), stimulus=NAMES * 2), n_bootstrap=9, seed=4)
+    return how(nd.brain.fmri(values, sample=range(48), stimulus=NAMES * 2), n_bootstrap=n_bootstrap, seed=4)
+
+
+def normalised(score="profile") -> xr.Dataset:
+    scores = encoded(score=score).isel(voxel=slice(4))
+    return nd.ceilings.normalise(scores, ceilings()["reliability" if score == "r2" else "ceiling"])
 
 
 def decoded_ceiling() -> xr.DataArray:
@@ -176,9 +181,9 @@ def prepared(responses=None, **options) -> xr.DataArray:
         return write(responses, Path(folder) / "a.zarr", **options, progress=False).load()
 
 
-def encoded(bands: bool = False) -> xr.DataArray:
-    encoder = nd.RidgeEncoder([1.0, 10.0], bands="layer", n_candidates=6) if bands else nd.RidgeEncoder(3.0)
-    return nd.encoding.score(voxels(), {"c": features(), "z": features()}, encoder)
+def encoded(bands: bool = False, alpha=(1.0, 10.0), **options) -> xr.DataArray:
+    encoder = nd.RidgeEncoder(alpha, bands="layer", n_candidates=6) if bands else nd.RidgeEncoder(3.0)
+    return nd.encoding.score(voxels(), {"c": features(), "z": features()}, encoder, **options)
 
 
 def partitioned(**options) -> xr.Dataset:
@@ -234,6 +239,7 @@ RESULTS = {
     "ncsnr": ceilings,
     "decoded ceiling": decoded_ceiling,
     "halves": lambda: ceilings(nd.ceilings.split_half),
+    "normalised": normalised,
     "centres": lambda: nd.store.stamp(features(), what="retrieval.concept_centres", parameters={}),
     "prepared": lambda: prepared(normalise=nd.prepare.ZScore(by="run"), average=["test"]),
     "unknown": lambda: nd.store.stamp(features(), what="my.own", parameters={"x": 3.5}),
@@ -385,6 +391,15 @@ def test_a_setting_changes_its_words_alone(one, other, words):
         (lambda: prepared(epochs(), normalise=nd.prepare.MVNN(), average="all"), "(Guggenmos et al. 2018). "),
         (decoded_ceiling, "those of the decoders' predictions, from repeats of the test stimuli by the analysis of"),
         (decoded_ceiling, "for averages of 2 trials."),
+        (lambda: encoded(bands=True, alpha=7.0), "the penalty 7, divided among bands for every response, by 5 folds"),
+        (partitioned, "of coefficients about the true mean, and moved outwards for few of them (Hesterberg 2015)."),
+        (bootstrapped, "Student's t times the standard deviation over draws of Fisher's z, transformed back."),
+        (lambda: bootstrapped(kind="filter"), "are those of Student's t times the standard error."),
+        (lambda: sweep(3).pipe(lambda s: nd.inference.group(s.rename(subject="stimulus"), over="stimulus")),
+         "taken over stimuli."),
+        (normalised, "by the analysis of variance (Searle, Casella & McCulloch 1992; Allen et al. 2022). They hold"),
+        (normalised, "response by response. Noise ceilings were"),
+        (lambda: normalised("r2"), "as coefficients of determination about the true mean, were divided by their"),
         (RESULTS["ncsnr"], "from 48 trials of 24 stimuli by the analysis of variance"),
         (RESULTS["unknown"], 'made by "my.own", of whose methods only the parameters are known. The analysis was run'),
     ],
@@ -409,6 +424,9 @@ def test_what_a_result_was_made_of_is_told_first(results):
 
 def test_no_seed_is_told_where_none_was_used(results):
     assert "seed" not in said(results["identify"]) + said(results["occlusion"])
+    assert "seed" not in said(partitioned(n_bootstrap=0)) + said(ceilings(n_bootstrap=0))
+    assert "seed of the random numbers was 4" in said(ceilings(nd.ceilings.split_half, n_bootstrap=0))
+    assert "Accuracy" not in said(results["decoded ceiling"])
     assert "The seed of the random numbers was 9." in said(results["identify, n-way"])
     assert "seed of the random numbers was 3" in said(maps_of_time(fill="permute", seed=3, n_permutations=2))
 

@@ -80,8 +80,8 @@ def _banded(s: Mapping[str, Any]) -> str:
     of = f" of {quoted(bands)}" if isinstance(bands, str) and "(" not in bands else ""
     return sentence(
         f"every band of features{of} had a penalty of its own (banded ridge; {BANDED})",
-        f", chosen with it by a random search over {count(n, 'division')} of the penalty among bands (Dupre la Tour "
-        f"et al. 2022)"
+        f", chosen by a random search over {count(n, 'division')} of the penalty among bands (Dupre la Tour et "
+        "al. 2022)"
         if n is not None
         else None,
         f" with the seed {number(seed)}" if seed is not None and n is not None else None,
@@ -94,8 +94,11 @@ def _penalty(s: Mapping[str, Any], target: str) -> str | None:
         alpha = alpha[0]
     if alpha is None:
         return None
+    banded = s.get("bands") is not None
+    folds = 5 if banded and s.get("folds") is None else s.get("folds")
     if isinstance(alpha, int | float):
-        return f", with the penalty {number(alpha)}"
+        divided = f", divided among bands for every {target}, {_chosen_by(folds)}" if banded else ""
+        return f", with the penalty {number(alpha)}{divided}"
     grid = " from a grid"
     if isinstance(alpha, list | tuple):
         grid = (
@@ -103,7 +106,6 @@ def _penalty(s: Mapping[str, Any], target: str) -> str | None:
             if len(alpha) <= 8
             else f" from {len(alpha)} values of {between(alpha)}"
         )
-    folds = 5 if s.get("bands") is not None and s.get("folds") is None else s.get("folds")
     return f", with a penalty chosen for every {target}{grid}, {_chosen_by(folds)}"
 
 

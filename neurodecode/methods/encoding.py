@@ -53,7 +53,8 @@ def _partition(made: Made) -> list[str]:
     )
     limits = sentence(
         f"limits are percentiles{f' at the level {number(level)}' if level is not None else ''} of "
-        f"{count(n, 'bootstrap sample')}{over} of the test samples, the fits being kept"
+        f"{count(n, 'bootstrap sample')}{over} of the test samples, the fits being kept; they are of coefficients "
+        "about the true mean, and moved outwards for few of them (Hesterberg 2015)"
     )
     return [
         sentence(

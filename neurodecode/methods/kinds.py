@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from . import encoding, pictures, splits, statistics
 from .decoders import decoders, network, one
 from .made import Made, call, inner, name_of
-from .words import count, number, quoted, sentence, some, together
+from .words import count, number, plural, quoted, sentence, some, together
 
 REDUCED = {
     "mean_abs": "the mean of absolute values",
@@ -29,14 +29,18 @@ UNITS = {
 }
 
 
+# What draws bootstrap samples, where there are any, and nothing else.
+BOOTSTRAPS = ("encoding.partition", "ceilings.ncsnr", "inference.latency", "inference.latency_difference")
+
+
 def sentences(made: Made) -> list[str]:
     """All sentences about a result, those of what it was made of first, software last."""
     return [*_body(made), *_beside(made), _software(made)]
 
 
 def _body(made: Made) -> list[str]:
-    sources = [found for name in ("scores", "map") for found in inner(made.get(name))]
-    before = _alike([source for _, source in sources]) if sources else []
+    sources = [inner(made.get(name)) for name in ("scores", "map", "ceilings")]
+    before = [s for found in sources if found for s in _alike([source for _, source in found])]
     kind = KINDS.get(made.what)
     if kind is None:
         return [
@@ -53,7 +57,7 @@ def _drew(made: Made) -> bool:
         return False
     if made.what == "temporal.occlusion":
         return made.get("fill") == "permute"
-    if made.get("all") in (True, 1):
+    if made.get("all") in (True, 1) or (made.what in BOOTSTRAPS and made.get("n_bootstrap") == 0):
         return False
     return made.what != "retrieval.identify" or statistics.bootstrapped(made)
 
@@ -76,7 +80,7 @@ def _beside(made: Made) -> list[str]:
             f"Scores were compared with chance ({attrs['test']}{source}) at the level {number(attrs['alpha'])}."
         )
     if "over" in attrs and made.get("over") is None:
-        found.append(f"Means and standard errors were taken over {attrs['over']}s.")
+        found.append(f"Means and standard errors were taken over {plural(attrs['over'])}.")
     if attrs.get("simulated") in (True, 1):
         found.append("The data were simulated.")
     return found
@@ -96,13 +100,17 @@ def _from_responses(made: Made) -> str:
 
 
 def _decode(made: Made) -> list[str]:
+    return [*_regions_decoded(made), splits.score(made)]
+
+
+def _regions_decoded(made: Made) -> list[str]:
     regions = made.get("regions")
     where = ""
     if isinstance(regions, list) and regions:
         each = f"separately in each of {some(regions, 'region')}"
         where = f" in the region {regions[0]}" if len(regions) == 1 else f", {each}"
     first = sentence(f"{_from_responses(made)}, {splits.decoded(made)}{where}")
-    return [first, *decoders(made.get("decoders")), *splits.split(made), splits.score(made)]
+    return [first, *decoders(made.get("decoders")), *splits.split(made)]
 
 
 def _sweep(made: Made) -> list[str]:
@@ -115,7 +123,7 @@ def _decoded_ceiling(made: Made) -> list[str]:
     n = made.get("n")
     of = f", for averages of {count(n, 'trial')}" if n is not None else ""
     return [
-        *_decode(made),
+        *_regions_decoded(made),
         "Noise ceilings were those of the decoders' predictions, from repeats of the test stimuli by the analysis of "
         f"variance (Searle, Casella & McCulloch 1992; Allen et al. 2022){of}.",
     ]
@@ -214,6 +222,7 @@ def _map_bootstrap(made: Made) -> list[str]:
         True: "the decoder was fitted again on each",
         False: "the decoder's weights were held, and its patterns estimated again on each",
     }.get(made.get("refit"))
+    spread = "deviation over draws of Fisher's z, transformed back" if _on_fishers_z(made) else "error"
     return [
         *_weight_map(made),
         sentence(
@@ -223,10 +232,16 @@ def _map_bootstrap(made: Made) -> list[str]:
         )
         if b is not None
         else "",
-        f"Limits at the level {number(level)} are those of Student's t times the standard error."
+        f"Limits at the level {number(level)} are those of Student's t times the standard {spread}."
         if level is not None
         else "",
     ]
+
+
+def _on_fishers_z(made: Made) -> bool:
+    """Whether a map's limits are those of a mean of correlations (:func:`neurodecode.spatial.map_bootstrap`)."""
+    kind, units, reduce = (made.get(k) for k in ("kind", "units", "reduce"))
+    return (kind, units) == ("pattern", "standardised") and reduce in ("mean", "mean_abs")
 
 
 def _map_permutation(made: Made) -> list[str]:
@@ -261,7 +276,7 @@ def _hidden(made: Made) -> str:
     over = made.get("over")
     parts = [over] if isinstance(over, str) else list(over or [])
     named = {"channel": "channels", "time": "windows", "window": "windows"}
-    what = " in ".join(named.get(str(p), f"{p}s") for p in parts) or "parts"
+    what = " in ".join(named.get(str(p), plural(p)) for p in parts) or "parts"
     width, step = made.get("width"), made.get("step")
     timed = {"time", "window"} & set(map(str, parts)) and None not in (width, step)
     return f"{what}{f' (of {number(width)} s, in steps of {number(step)} s)' if timed else ''}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .made import Made
-from .words import between, count, number, quoted, sentence, some, together
+from .words import between, count, number, plural, quoted, sentence, some, together
 
 
 def _maps(made: Made) -> str:
@@ -66,7 +66,7 @@ def _clusters(made: Made) -> list[str]:
     where, sided = SIDES.get(tail, ("above chance", "")) if isinstance(tail, int) else ("above chance", "")
     dims = made.get("dims")
     grown = [d for d in dims if d in ("voxel", "channel", "region")] if isinstance(dims, list) else []
-    what = f"clusters of neighbouring {grown[0]}s" if grown else "stretches"
+    what = f"clusters of neighbouring {plural(grown[0])}" if grown else "stretches"
     if all(names):
         found = f"{what} in which {names[0]} and {names[1]} differed"
     else:
@@ -97,14 +97,14 @@ def _latency(made: Made) -> list[str]:
     share, over, level = made.get("share"), made.get("over"), made.get("level")
     interval, b, n = made.get("interval"), made.get("n_bootstrap"), made.attrs.get("n")
     names = [made.attrs.get(side) for side in ("a", "b")]
-    units = count(n, str(over)) if n is not None and over else f"{over}s" if over else "units"
+    units = count(n, str(over)) if n is not None and over else plural(over) if over else "units"
     within = made.get("within")
     difference = made.what.endswith("difference")
     between = f" of {names[0]} and {names[1]}" if all(names) else ""
     how = {
-        "bootstrap": f"by Student's t and the bootstrap standard error over {over or 'unit'}s",
-        "percentile": f"from percentiles of the bootstrap over {over or 'unit'}s (Hesterberg 2015)",
-        "jackknife": f"by Student's t and the jackknife over {over or 'unit'}s (Miller et al. 1998)",
+        "bootstrap": f"by Student's t and the bootstrap standard error over {plural(over or 'unit')}",
+        "percentile": f"from percentiles of the bootstrap over {plural(over or 'unit')} (Hesterberg 2015)",
+        "jackknife": f"by Student's t and the jackknife over {plural(over or 'unit')} (Miller et al. 1998)",
     }.get(str(interval))
     return [
         sentence(
@@ -176,7 +176,7 @@ def _permutation(made: Made) -> list[str]:
         sentence(
             f"scores counted as significant with p of at most {number(alpha)}",
             corrected,
-            f" over {together(f'{d}s' for d in family)}" if corrected and family else None,
+            f" over {together(map(plural, family))}" if corrected and family else None,
         )
         if alpha is not None
         else "",
@@ -193,7 +193,7 @@ def _compare(made: Made) -> list[str]:
     over, level = made.get("over"), made.get("level")
     n, flips = made.attrs.get("n"), made.attrs.get("flips")
     names = [made.attrs.get(side) for side in ("a", "b")]
-    units = count(n, str(over)) if n is not None and over else f"{over}s" if over else "units"
+    units = count(n, str(over)) if n is not None and over else plural(over) if over else "units"
     how = {"all": "all flips of their signs"}.get(str(flips), f"{number(flips)} random flips of their signs")
     return [
         sentence(
@@ -341,7 +341,9 @@ def _split_half(made: Made) -> list[str]:
 def _normalise(made: Made) -> list[str]:
     least = made.get("least")
     kept = f" where these were at least {number(least)}" if least is not None else ""
-    return [f"Scores were divided by their noise ceilings{kept}."]
+    n = made.get("test_samples")
+    about = ", as coefficients of determination about the true mean," if n is not None else ""
+    return [f"Scores{about} were divided by their noise ceilings{kept}."]
 
 
 KINDS: dict[str, Callable[[Made], list[str]]] = {

@@ -45,7 +45,12 @@ def some(values: Sequence[Any], noun: str) -> str:
 
 def count(n: Any, noun: str) -> str:
     """Write "1 subject", "2 subjects"."""
-    return f"{number(n)} {noun if n == 1 else PLURALS.get(noun, f'{noun}s')}"
+    return f"{number(n)} {noun if n == 1 else plural(noun)}"
+
+
+def plural(noun: Any) -> str:
+    """Write "subjects", "stimuli"."""
+    return PLURALS.get(str(noun), f"{noun}s")
 
 
 def between(values: Iterable[float]) -> str:
