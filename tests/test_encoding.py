@@ -471,13 +471,23 @@ def test_subjects_with_other_voxels_are_refused():
 def test_scores_of_samples_are_refused():
     responses, spaces = recording({"a": 3}, {"a": (1, 0, 1)})
     with pytest.raises(ValueError, match="no value for every voxel or channel"):
-        nd.encoding.score(responses, spaces, nd.RidgeEncoder(1.0), score="pattern")
+        nd.encoding.score(responses, spaces, None, score="pattern")
+    with pytest.raises(ValueError, match="score 'samples' has no value for every voxel or channel"):
+        nd.encoding.score(responses, spaces, nd.RidgeEncoder(1.0), score=samples)
 
 
-def test_folds_of_one_sample_are_refused():
+def samples(predicted, true):
+    return predicted.mean("feature")
+
+
+def test_folds_of_too_few_samples_are_refused_before_any_fit():
     responses, spaces = recording({"a": 3}, {"a": (1, 0, 1)})
-    with pytest.raises(ValueError, match="test fewer than 2 samples"):
-        nd.encoding.score(responses, spaces, nd.RidgeEncoder(1.0), folds=120)
+    for folds, score, least in ((120, "r2", 2), (60, "profile", 3)):
+        with pytest.raises(ValueError, match=f"test fewer than {least} samples"):
+            nd.encoding.score(responses, spaces, None, folds=folds, score=score)
+    assert (
+        nd.encoding.score(responses, spaces, nd.RidgeEncoder(1.0), folds=60, score="r2").sizes["fold"] == 60
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- best layers

@@ -56,8 +56,9 @@ def plans(
     test: Any,
     folds: Any,
     shared: str | Iterable[str],
+    least: int = 2,
 ) -> list[Plan]:
-    """Check everything for every subject before the first fit.
+    """Check everything for every subject before the first fit; scores need ``least`` test samples a fold.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def plans(
         # Regions are of voxels or channels, whatever lies before them in the data.
         array = array.transpose(SAMPLE, *(d for d in ("voxel", "channel") if d in array.dims), ...)
         parts = splits(array, train=train, test=test, folds=folds, shared=shared)
-        _require_varying_folds(array, parts, subject)
+        _require_scorable(parts, subject, least)
         found.append(Plan(subject, array, _of_samples(spaces, array), parts, asked))
     return found
 
@@ -117,10 +118,10 @@ def _named(space: xr.DataArray, name: str) -> xr.DataArray:
     )
 
 
-def _require_varying_folds(responses: xr.DataArray, folds: Sequence[Fold], subject: str) -> None:
-    small = [f.name for f in folds if len(f.test) < 2]
+def _require_scorable(folds: Sequence[Fold], subject: str, least: int) -> None:
+    small = [f.name for f in folds if len(f.test) < least]
     if small:
         raise ValueError(
-            f"subject {subject!r}: {len(small)} of {len(folds)} folds test fewer than 2 samples, on which no response "
-            f"can be scored: first {small[0]!r}; leave out more at a time"
+            f"subject {subject!r}: {len(small)} of {len(folds)} folds test fewer than {least} samples, on which no "
+            f"response can be scored: first {small[0]!r}; leave out more at a time"
         )

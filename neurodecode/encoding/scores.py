@@ -23,6 +23,10 @@ KEPT = ("subject", "space", "affine", "shape", "vertices", "origin")
 PLACES = ("hemi", "vertex", "x", "y", "z")
 
 
+# Scores of every target, and the test samples that they need.
+LEAST = {"profile": 3, "r2": 2, "auc": 2}
+
+
 def score(
     responses: Responses,
     features: Features,
@@ -70,10 +74,13 @@ def score(
     >>> bool((scores > 0.9).all())
     True
     """
-    todo = plans(responses, features, train=train, test=test, folds=folds, shared=shared)
+    chosen = named(score)
+    if isinstance(score, str):
+        _require_of_targets(score in LEAST, score)
+    least = LEAST.get(chosen.name, 2)
+    todo = plans(responses, features, train=train, test=test, folds=folds, shared=shared, least=least)
     _require_same_axes(todo)
     encoders = by_space(encoder, list(todo[0].spaces))
-    chosen = named(score)
     steps = sum(len(plan.spaces) for plan in todo)
     scored = []
     with tqdm(total=steps, desc="encoding.score", disable=None, leave=False) as bar:
@@ -102,11 +109,13 @@ def _scored(chosen: Score, predicted: xr.DataArray, true: xr.DataArray) -> np.nd
         for a in (predicted, true)
     ]
     found = xr.DataArray(chosen.function(*flat))
-    if found.dims != (FEATURE,):
-        raise ValueError(
-            f"score {chosen.name!r} has no value for every voxel or channel; use 'profile' or 'r2'"
-        )
+    _require_of_targets(found.dims == (FEATURE,), chosen.name)
     return np.asarray(found.values).reshape(shape)
+
+
+def _require_of_targets(there: bool, name: str) -> None:
+    if not there:
+        raise ValueError(f"score {name!r} has no value for every voxel or channel; use 'profile' or 'r2'")
 
 
 def _labelled(values: np.ndarray, todo: Sequence[Plan], encoders: Any, chosen: Score) -> xr.DataArray:
