@@ -485,7 +485,8 @@ def accuracy(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
 def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.DataArray | np.ndarray | float:
     """Largest reachable r of a voxel whose responses average ``n`` trials: sqrt(s^2 / (s^2 + 1/n)).
 
-    ``ncsnr`` s is the ratio of signal to noise SD over single trials (Allen et al. 2022).
+    ``ncsnr`` s is the ratio of signal to noise SD over single trials; below 0, where an estimate of the signal's
+    variance was, there is no signal, and the ceiling is 0 (Allen et al. 2022).
 
     Parameters
     ----------
@@ -507,7 +508,7 @@ def noise_ceiling(ncsnr: xr.DataArray | np.ndarray | float, *, n: float) -> xr.D
     require_numbers(n=n)
     if not n >= 1:
         raise ValueError(f"n must be at least 1 trial, got {n}")
-    s = as_numbers(ncsnr, what="ncsnr", remedy="give SD of the signal over SD of the noise")
+    s = np.maximum(as_numbers(ncsnr, what="ncsnr", remedy="give SD of the signal over SD of the noise"), 0)
     # 1 / hypot, so that nothing is squared that could overflow.
     with np.errstate(over="ignore"):
         averaged = np.where(s == 0, 1.0, s) * np.sqrt(float(n))

@@ -154,6 +154,8 @@ def test_noise_ceiling_is_the_correlation_with_the_signal_of_simulated_trials():
         assert score.noise_ceiling(ncsnr, n=n) == pytest.approx(stats.pearsonr(signal, mean)[0], abs=0.005)
     labelled = xr.DataArray([0.0, 1.0], dims="voxel", coords={"voxel": ["a", "b"]})
     np.testing.assert_allclose(score.noise_ceiling(labelled, n=1).sel(voxel="b"), np.sqrt(0.5))
+    # A ratio below 0 is none: the sign was lost in its square.
+    np.testing.assert_array_equal(score.noise_ceiling(np.array([-0.5, np.nan]), n=3), [0.0, np.nan])
     with pytest.raises(ValueError, match="at least 1 trial, got 0"):
         score.noise_ceiling(1.0, n=0)
 
