@@ -37,6 +37,7 @@ from .labels import (
     require_dims,
     require_draws,
     require_finite,
+    require_known,
     require_real,
     require_same,
     require_squares,
@@ -385,6 +386,7 @@ def _trials(responses: xr.DataArray, samples: Any, *, by: str, n: float | None) 
         raise ValueError(f"n must be at least 1 trial, got {n}")
     rows = _chosen(responses, samples)
     labels = require_coord(responses, by, who="responses", dim=SAMPLE).values[rows]
+    require_known(labels, by, who="responses")
     rank, first = groups(labels)
     counts = np.bincount(rank)
     _require_repeats(responses, counts, by=by)

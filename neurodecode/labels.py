@@ -146,6 +146,22 @@ def require_coord(array: xr.DataArray, name: str, *, who: str, dim: str | None =
     return coord
 
 
+def require_known(labels: np.ndarray, name: str, *, who: str) -> None:
+    """Refuse missing labels (NaN, None) where equal ones say what belongs together.
+
+    Raises
+    ------
+    ValueError
+        Naming how many there are and the coordinate.
+    """
+    missing = int(pd.isna(labels).sum())
+    if missing:
+        raise ValueError(
+            f"{missing} of {labels.size} labels {name!r} of {who} are missing, and do not say what belongs together; "
+            f"drop these samples, or give each a {name!r}"
+        )
+
+
 def require_unique(array: xr.DataArray, dim: str, *, who: str) -> None:
     """Refuse duplicate labels along ``dim``.
 

@@ -299,6 +299,11 @@ def test_errors_say_what_is_missing(estimate) -> None:
         estimate(average)
     with pytest.raises(ValueError, match="no coordinate 'concept'"):
         estimate(responses, by="concept")
+    named = np.where(np.arange(18) < 2, None, responses["stimulus"].values)
+    with pytest.raises(
+        ValueError, match="2 of 18 labels 'stimulus' of responses are missing.*drop these samples"
+    ):
+        estimate(responses.assign_coords(stimulus=("sample", named)))
     two = np.isin(responses["stimulus"].values, ["image_0", "image_1"])
     with pytest.raises(ValueError, match="at least 3 different 'stimulus', got 2"):
         estimate(responses, samples=two)

@@ -380,12 +380,14 @@ def test_channels_and_times_keep_their_places():
         ({"level": 95}, "level is a share between 0 and 1"),
         ({"n_bootstrap": 1}, "n_bootstrap must be 0"),
         ({"by": "session"}, "no coordinate 'session'"),
+        ({"by": "day"}, "4 of 40 labels 'day' of responses are missing"),
         ({"regions": ["V9"]}, "unknown region"),
         ({"train": "train", "test": "train"}, "no sample may be in both"),
     ],
 )
 def test_partition_refuses(options, words):
     responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0), "b": (0, 1)})
+    responses = responses.assign_coords(day=("sample", [1.0] * 116 + [np.nan] * 4))
     with pytest.raises(ValueError, match=words):
         nd.encoding.partition(responses, spaces, nd.RidgeEncoder(1.0), **options)
 

@@ -15,7 +15,16 @@ from tqdm import tqdm
 from .. import brain, store
 from ..checks import require_counts, require_share
 from ..crossval import Features
-from ..labels import SAMPLE, STIMULUS, groups, listed, require_array, require_coord, require_memory
+from ..labels import (
+    SAMPLE,
+    STIMULUS,
+    groups,
+    listed,
+    require_array,
+    require_coord,
+    require_known,
+    require_memory,
+)
 from ..solve.intervals import expanded
 from .plan import Plan, joined, plans
 from .scores import KEPT
@@ -255,11 +264,11 @@ def _errors(plan: Plan, sets: Mapping[str, Sequence[str]], encoder: Any, by: str
     """Fit every union on every fold, and add up squared errors within the groups of the test samples."""
     labels, by = _groups(plan.responses, by)
     tested = np.concatenate([f.test for f in plan.folds])
+    require_known(labels[tested], by, who="responses")
     codes, first = groups(labels[tested])
-    numbers = dict(zip(labels[tested][first].tolist(), range(first.size), strict=True))
+    rows = np.split(codes, np.cumsum([len(f.test) for f in plan.folds])[:-1])
     every = unions(list(sets))
     shape = plan.responses.shape[1:]
-    rows = [np.array([numbers[v] for v in labels[f.test].tolist()]) for f in plan.folds]
     cells = int(np.prod(shape))
     require_memory(
         8 * cells * (first.size * (len(every) + 2) + 2 * max(len(r) for r in rows)),
