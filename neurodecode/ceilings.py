@@ -300,7 +300,8 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
         mean of its own samples says so by the attribute ``test_samples`` (n, one a stimulus), as this package's does;
         without it, R2 is taken to be about the true mean.
     ceiling : (voxel), (region), (channel, time) ...
-        ``ceiling`` of :func:`ncsnr` or :func:`split_half`; for r2, ``reliability``.
+        ``ceiling`` of :func:`ncsnr` or :func:`split_half`; for r2, ``reliability``; for a decoder's scores,
+        :func:`neurodecode.spatial.ceiling`.
     least : float
         Below this ceiling a score is not divided: at .1 an error of the score has grown tenfold.
 
@@ -314,7 +315,8 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     Raises
     ------
     ValueError
-        Other dims or labels, ceilings beyond 0 to 1 (percent?), of other units than the scores, another ``least``.
+        Other dims or labels, ceilings beyond 0 to 1 (percent?), of other units than the scores, another ``least``; a
+        decoder's scores with ceilings of responses.
 
     Warns
     -----
@@ -446,6 +448,11 @@ def _require_settings(level: float, n_bootstrap: int, seed: int) -> None:
 def _require_matching(scores: xr.DataArray, ceiling: xr.DataArray) -> None:
     require_array(scores, who="scores")
     require_dims(scores, list(map(str, require_array(ceiling, who="ceiling").dims)), who="scores")
+    if "decoders" in _settings(scores) and "decoders" not in _settings(ceiling):
+        raise ValueError(
+            f"scores were made by {store.provenance(scores)['what']!r}: ceilings of responses bound encoders, and no "
+            "decoder's score of features; its own ceiling is that of neurodecode.spatial.ceiling"
+        )
     for dim in map(str, ceiling.dims):
         if dim in scores.coords and dim in ceiling.coords:
             require_same(scores, ceiling, dim, who=("scores", "ceilings"))
@@ -468,6 +475,11 @@ def _require_matching(scores: xr.DataArray, ceiling: xr.DataArray) -> None:
             f"scores are in {units[0]!r} but ceilings in {units[1]!r}: a correlation is divided by 'ceiling', r2 by "
             "'reliability', and other scores have no ceiling here; choose that one"
         )
+
+
+def _settings(result: xr.DataArray) -> dict[str, Any]:
+    """With what a result was made, as far as it says so."""
+    return dict(store.provenance(result).get("parameters", {})) if "provenance" in result.attrs else {}
 
 
 # ------------------------------------------------------------------------------------------------- arithmetic

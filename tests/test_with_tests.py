@@ -148,6 +148,12 @@ def test_a_decoder_that_knows_the_truth_reaches_its_ceiling(noise):
     of_trials = nd.spatial.decode(single, features, decoder, regions=["V1"], shared="stimulus")
     np.testing.assert_allclose(of_trials.item(), one.item(), atol=0.03)
     assert one < bound
+    assert nd.ceilings.normalise(score, bound)["normalised"].item() == pytest.approx(
+        score.item() / bound.item()
+    )
+    of_responses = nd.ceilings.by_region(nd.ceilings.ncsnr(single, samples="test")["ceiling"], regions=["V1"])
+    with pytest.raises(ValueError, match="made by 'spatial.decode': ceilings of responses bound encoders"):
+        nd.ceilings.normalise(score, of_responses)
 
 
 def test_a_ceiling_needs_repeats():
