@@ -263,7 +263,7 @@ def by_region(ceilings: Labelled, *, regions: Any = None) -> Labelled:
 
     Returns
     -------
-    The same with ``region`` for ``voxel``; coordinate n_voxels. Voxels that are NaN do not count.
+    The same with ``region`` for ``voxel``; coordinate n_voxels. Voxels that are NaN do not count, nor are they counted.
 
     Raises
     ------
@@ -282,7 +282,8 @@ def by_region(ceilings: Labelled, *, regions: Any = None) -> Labelled:
     dim = "voxel" if "voxel" in masks.dims else "channel"
     parts = [ceilings.isel({dim: mask}).mean(dim, keep_attrs=True) for mask in masks.values]
     joined = xr.concat(parts, dim=xr.Variable("region", masks.region.values), combine_attrs="override")
-    return joined.assign_coords(n_voxels=("region", masks.values.sum(axis=1)))
+    known = one.notnull().any([d for d in one.dims if d != dim]).values
+    return joined.assign_coords(n_voxels=("region", (masks.values & known).sum(axis=1)))
 
 
 def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1) -> xr.Dataset:

@@ -158,7 +158,7 @@ def require_options(*, kind: str, reduce: str, units: str) -> None:
 
 
 def unit_range(values: xr.DataArray, *, by: str = LAYER) -> xr.DataArray:
-    """Scale each layer of a map (layer, ...) by its largest absolute value: 0 to 1 where it is unsigned.
+    """Scale each layer of a map (layer, ...) by its largest absolute value: to 0 to 1, or -1 to 1 where it is signed.
 
     Parameters
     ----------
@@ -174,8 +174,9 @@ def unit_range(values: xr.DataArray, *, by: str = LAYER) -> xr.DataArray:
     """
     largest = abs(values).max([d for d in values.dims if d != by])
     scaled = values / largest.where(largest > 0, 1.0)
+    span = "-1 to 1" if bool((values < 0).any()) else "0-1"
     return scaled.assign_attrs(
-        {**values.attrs, "units": f"{values.attrs.get('units', 'a.u.')}, scaled to 0-1"}
+        {**values.attrs, "units": f"{values.attrs.get('units', 'a.u.')}, scaled to {span}"}
     )
 
 

@@ -434,8 +434,9 @@ def auc(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     kinds = [np.unique(column).size for column in t.T]
     if set(kinds) != {2}:
         wrong = next(i for i, k in enumerate(kinds) if k != 2)
+        name = quoted(true.coords[FEATURE].values[wrong] if FEATURE in true.coords else wrong)
         raise ValueError(
-            f"auc needs features of exactly two values over the samples scored; feature {wrong} has {kinds[wrong]} "
+            f"auc needs features of exactly two values over the samples scored; feature {name} has {kinds[wrong]} "
             f"over {len(t)} samples. Use 'profile' for graded features, or folds that hold both classes"
         )
     ranks = stats.rankdata(p, axis=0)
@@ -692,10 +693,15 @@ def _by_feature(function: Function, predicted: xr.DataArray, true: xr.DataArray)
             "give the same samples and features"
         )
     _same_labels(predicted, true)
+    unnamed = FEATURE not in true.coords
+    if unnamed:
+        # So that messages about a block count as in the whole.
+        true = true.assign_coords({FEATURE: np.arange(true.sizes[FEATURE])})
     parts = [{FEATURE: slice(first, first + BLOCK)} for first in range(0, true.sizes[FEATURE], BLOCK)]
     client = lazy.cluster(predicted, true)
     calls = ((function, predicted.isel(part), true.isel(part)) for part in parts)
-    return xr.concat(lazy.each(_in_memory, calls, client=client), dim=FEATURE, combine_attrs="override")
+    found = xr.concat(lazy.each(_in_memory, calls, client=client), dim=FEATURE, combine_attrs="override")
+    return found.drop_vars(FEATURE) if unnamed else found
 
 
 def _in_memory(function: Function, predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:

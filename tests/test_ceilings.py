@@ -349,6 +349,8 @@ def test_regions_are_means_of_their_voxels() -> None:
     assert grouped["ceiling"].attrs["units"] == "Pearson r"
     with pytest.raises(ValueError, match="unknown region"):
         ceilings.by_region(found, regions=["V9"])
+    lacking = found["ceiling"].where(found["voxel"] != found["voxel"][0])
+    assert ceilings.by_region(lacking)["n_voxels"].values.tolist() == [2, 3, 3]
 
 
 def test_scores_stand_beside_their_share_of_the_ceiling() -> None:

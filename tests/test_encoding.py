@@ -559,6 +559,11 @@ def test_best_layer_refuses(values, options, words):
         nd.encoding.best_layer(scores(values), **options)
 
 
+def test_masks_without_labels_are_refused():
+    with pytest.raises(TypeError, match="where must be a labelled xarray.DataArray, not list"):
+        nd.encoding.best_layer(scores(np.ones((2, 3))), where=[True] * 3)
+
+
 # --------------------------------------------------------------------------------------------------------- figures
 @pytest.fixture
 def closed():

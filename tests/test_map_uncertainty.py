@@ -316,6 +316,9 @@ def test_errors_come_before_any_fit(monkeypatch):
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             call()
+    for n in (19.5, "19"):
+        with pytest.raises(TypeError, match="n_permutations must be a whole number"):
+            nd.spatial.map_permutation(decoder, responses, features, n_permutations=n)
 
 
 def test_few_shuffles_are_said():

@@ -203,7 +203,8 @@ def test_unit_range_scales_every_layer_by_its_largest_value():
     values = xr.DataArray([[1.0, -4.0, 2.0], [0.0, 0.0, 0.0]], dims=("layer", "voxel"), attrs={"units": "r"})
     found = unit_range(values)
     np.testing.assert_allclose(found.values, [[0.25, -1.0, 0.5], [0.0, 0.0, 0.0]])
-    assert "0-1" in found.attrs["units"]
+    assert found.attrs["units"] == "r, scaled to -1 to 1"
+    assert unit_range(abs(values)).attrs["units"].endswith("scaled to 0-1")
 
 
 # ---------------------------------------------------------------- provenance

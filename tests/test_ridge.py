@@ -309,6 +309,7 @@ def test_alpha_must_be_positive(alpha, kind):
         ({"n_voxels": 0}, "n_voxels must be a whole number from 1 to 12"),
         ({"n_voxels": 13}, "n_voxels must be a whole number from 1 to 12"),
         ({"n_voxels": 2.5}, "n_voxels must be a whole number"),
+        ({"n_voxels": True}, "n_voxels must be a whole number.*got True"),
         ({"n_voxels": 2, "alpha": [1.0, 2.0]}, "needs folds"),
         ({"alpha": [1.0, 2.0], "folds": "session"}, "no sample coordinate"),
         ({"alpha": [1.0, 2.0], "folds": 1}, "folds=1 must be from 2"),

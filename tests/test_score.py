@@ -344,6 +344,19 @@ def test_too_little_to_score_is_refused(name, n, p, words):
         score.named(name).function(*pair(n, p))
 
 
+def test_a_block_of_a_dask_array_names_its_feature_as_in_the_whole(monkeypatch):
+    pytest.importorskip("dask.array")
+    monkeypatch.setattr(score, "BLOCK", 2)
+    true = samples(np.tile([[0.0], [1.0]], (3, 5)))
+    assert "feature" not in score.auc(true.chunk(), true).coords
+    true[:, 3] = 1.0
+    with pytest.raises(ValueError, match="feature 3 has 1 over 6 samples"):
+        score.auc(true.chunk(), true)
+    named = true.assign_coords(feature=list("abcde"))
+    with pytest.raises(ValueError, match="feature 'd' has 1 over 6 samples"):
+        score.auc(named, named.chunk())
+
+
 def test_auc_needs_two_values():
     predicted, true = pair(n=4, p=2)
     binary = samples([[0, 1], [1, 1], [0, 1], [1, 1]])

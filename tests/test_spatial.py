@@ -373,6 +373,10 @@ def test_several_subjects_are_averaged_after_their_voxels():
     np.testing.assert_allclose(found["mean"].values[0], np.mean(means, axis=0))
     assert found["n_voxels"].values.tolist() == [[15, 20]]
     assert "subject" not in found.attrs
+    told = {s: m.assign_attrs(units="r", alpha=i) for i, (s, m) in enumerate(subjects.items())}
+    attrs = spatial.region_profile(told, ["V1"], n_permutations=10, n_bootstrap=10).attrs
+    assert attrs["units"] == "r"
+    assert "alpha" not in attrs
     other = maps(3)
     other["roi"] = other.roi.where(other.roi != "LO", "MT")
     with pytest.raises(ValueError, match="'a' and 'b' have other regions: 'LO', .* against 'MST', 'MT'"):
@@ -480,6 +484,8 @@ def test_a_surface_map_goes_to_its_vertices():
         spatial.to_surface(surface_map().assign_coords(vertex=("voxel", [5, 5, 10242])))
     with pytest.raises(ValueError, match="no coordinate 'hemi'"):
         spatial.to_surface(surface_map().drop_vars("hemi"))
+    with pytest.raises(ValueError, match="hemi must be 'left' or 'right', got 'lh', 'rh'"):
+        spatial.to_surface(surface_map().assign_coords(hemi=("voxel", ["lh", "rh", "lh"])))
 
 
 def test_a_volume_in_mni_space_is_sampled_on_the_surface():

@@ -116,7 +116,7 @@ def _checked(scores: xr.DataArray, margin: float) -> tuple[xr.DataArray, xr.Data
 def _allowed(mean: xr.DataArray, where: xr.DataArray | None) -> np.ndarray | bool:
     if where is None:
         return True
-    if where.dtype != bool:
+    if require_array(where, who="where").dtype != bool:
         raise ValueError(f"where must be boolean, got {where.dtype}")
     return np.asarray(_like(where, mean, "where").values)
 

@@ -117,7 +117,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         k = self.n_voxels
         if k is None:
             return None
-        whole = isinstance(k, int | np.integer) and not isinstance(k, np.timedelta64)
+        whole = isinstance(k, int | np.integer) and not isinstance(k, bool | np.timedelta64)
         if not whole or k < 1 or k > p:
             raise ValueError(
                 f"n_voxels must be a whole number from 1 to {p}, the number of predictors; got {k!r}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from ..labels import LAYER, require_coord, require_dims
+from ..labels import LAYER, listed, require_coord, require_dims
 
-VERTICES = 10242
+SIDES, VERTICES = ("left", "right"), 10242
 
 
 def to_volume(values: xr.DataArray, *, like: Any = None, fill: float = 0.0) -> Any:
@@ -103,7 +104,7 @@ def to_surface(values: xr.DataArray, *, like: Any = None) -> Any:
     Raises
     ------
     ValueError
-        More than one map, or vertices that fsaverage5 does not have.
+        More than one map, vertices that fsaverage5 does not have, or hemispheres other than "left" and "right".
 
     Examples
     --------
@@ -124,13 +125,16 @@ def to_surface(values: xr.DataArray, *, like: Any = None) -> Any:
     if "vertex" not in values.coords:
         return SurfaceImage.from_volume(mesh, to_volume(values, like=like))
     hemi = require_coord(values, "hemi", who="map").values
+    wrong = pd.unique(hemi[~np.isin(hemi, SIDES)])
+    if wrong.size:
+        raise ValueError(f"hemi must be 'left' or 'right', got {listed(wrong)}; rename them")
     vertex = values.coords["vertex"].values
     if vertex.min() < 0 or vertex.max() >= VERTICES:
         raise ValueError(
             f"vertices must be 0 to {VERTICES - 1} (fsaverage5), found {vertex.min()} to {vertex.max()}"
         )
     parts = {}
-    for side in ("left", "right"):
+    for side in SIDES:
         data = np.full(VERTICES, np.nan, dtype=np.float32)
         data[vertex[hemi == side]] = values.values[hemi == side]
         parts[side] = data

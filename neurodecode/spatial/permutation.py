@@ -13,6 +13,7 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from .. import inference, store
+from ..checks import require_counts
 from ..crossval import fits_several
 from ..inference.blocks import exchangeable, shuffled
 from ..labels import (
@@ -169,6 +170,7 @@ def _tested(found: xr.DataArray, null: _Sums, compare: _Comparison, by: str) -> 
 
 
 def _require(responses: xr.DataArray, features: xr.DataArray, *, n_permutations: int, n_pilot: int) -> None:
+    require_counts(n_permutations=n_permutations, n_pilot=n_pilot)
     for name, n, least in (("n_permutations", n_permutations, 1), ("n_pilot", n_pilot, 20)):
         if n < least:
             raise ValueError(f"{name} must be at least {least}, got {n}")

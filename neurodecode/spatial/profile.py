@@ -111,7 +111,7 @@ def region_profile(
         },
     )
     settings = {"noise": noise, "n_permutations": n_permutations, "n_bootstrap": n_bootstrap}
-    result.attrs = {**_common(first), **settings, "seed": seed}
+    result.attrs = {**_common(maps), **settings, "seed": seed}
     return _stamped(result, "spatial.region_profile", settings, maps, masks, seed)
 
 
@@ -184,7 +184,7 @@ def contrast(
             "values": ((LAYER, "subject"), values.T),
         },
         coords={LAYER: first.coords[LAYER].values, "subject": list(maps)},
-        attrs={**_common(first), "pair": f"{pair[0]} - {pair[1]}", **settings, "seed": seed},
+        attrs={**_common(maps), "pair": f"{pair[0]} - {pair[1]}", **settings, "seed": seed},
     )
     return _stamped(result, "spatial.contrast", settings, maps, masks, seed)
 
@@ -351,9 +351,11 @@ def _checked(given: xr.DataArray) -> xr.DataArray:
     return given.transpose(LAYER, "voxel")
 
 
-def _common(one: xr.DataArray) -> dict[str, Any]:
+def _common(maps: Mapping[str, xr.DataArray]) -> dict[str, Any]:
     """Attributes that hold for all subjects."""
-    return {k: v for k, v in one.attrs.items() if k not in {"subject", "provenance"}}
+    first, *others = (m.attrs for m in maps.values())
+    alike = {k: v for k, v in first.items() if all(k in o and np.array_equal(o[k], v) for o in others)}
+    return {k: v for k, v in alike.items() if k not in {"subject", "provenance"}}
 
 
 def _require_alike(names: Mapping[str, xr.DataArray], what: str) -> None:
