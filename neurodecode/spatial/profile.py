@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -200,14 +200,11 @@ def _smooth(
     """P, and limits of the means, (region, layer), of values and ``above`` (subject, region, layer)."""
     of_mean, of_above, df = (np.empty_like(values) for _ in range(3))
     for i, (subject, m) in enumerate(maps.items()):
-        places = Variogram(_places(m), random)
+        covariance, of_all, df[i] = _smooth_noise(m, random)
         whole = np.ones(m.sizes["voxel"], dtype=bool)
-        everywhere = places.shares(whole, whole)
-        c = np.stack([places.covariance(v) for v in m.values], axis=1)
-        df[i] = [degrees_of_freedom(one, everywhere) for one in c.T]
         for j, inside in enumerate(masks[subject].values):
-            of_mean[i, j] = within = places.shares(inside, inside) @ c
-            of_above[i, j] = within - 2 * (places.shares(inside, whole) @ c) + everywhere @ c
+            of_mean[i, j] = within = covariance(inside, inside)
+            of_above[i, j] = within - 2 * covariance(inside, whole) + of_all
     t, few = _student(above, of_above, df, scale=np.abs(values).max())
     mean, (se, of_limits) = values.mean(axis=0), _pooled(of_mean, df)
     half = reach_by_t(LEVEL, of_limits) * se
@@ -222,15 +219,23 @@ def _smooth_contrast(
 ) -> np.ndarray:
     variance, df = np.empty_like(values), np.empty_like(values)
     for i, (subject, m) in enumerate(maps.items()):
-        places = Variogram(_places(m), random)
-        whole = np.ones(m.sizes["voxel"], dtype=bool)
+        covariance, _, df[i] = _smooth_noise(m, random)
         a, b = masks[subject].values
-        c = np.stack([places.covariance(v) for v in m.values], axis=1)
-        everywhere = places.shares(whole, whole)
-        df[i] = [degrees_of_freedom(one, everywhere) for one in c.T]
-        variance[i] = (places.shares(a, a) + places.shares(b, b) - 2 * places.shares(a, b)) @ c
+        variance[i] = covariance(a, a) + covariance(b, b) - 2 * covariance(a, b)
     t, few = _student(values, variance, df, scale=max(float(np.abs(m.values).max()) for m in maps.values()))
     return np.where(np.isnan(t), 1.0, 2 * stats.t.sf(np.abs(t), few))
+
+
+def _smooth_noise(
+    m: xr.DataArray, random: np.random.Generator
+) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], np.ndarray, np.ndarray]:
+    """Covariance (layer) of the means of a map over two sets of voxels, over all of them, and degrees of freedom."""
+    places = Variogram(_places(m), random)
+    whole = np.ones(m.sizes["voxel"], dtype=bool)
+    everywhere = places.shares(whole, whole)
+    c = np.stack([places.covariance(v) for v in m.values], axis=1)
+    df = np.array([degrees_of_freedom(one, everywhere) for one in c.T])
+    return lambda a, b: places.shares(a, b) @ c, everywhere @ c, df
 
 
 def _student(
