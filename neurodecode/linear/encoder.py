@@ -278,15 +278,11 @@ class RidgeEncoder(Ridge):
         if self.bands is not None:
             self.alpha_ = self._penalties
 
-    def _label(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
+    def _labelled_alpha(self, outer: xr.DataArray) -> xr.DataArray:
         if self.bands is None:
-            return super()._label(predictors, targets)
-        penalties, self.alpha_ = self.alpha_, self._fitted.alpha
-        super()._label(predictors, targets)
-        _, outer = self.axes()
-        self.alpha_ = xr.DataArray(
-            penalties.reshape(-1, *outer.shape),
+            return super()._labelled_alpha(outer)
+        return xr.DataArray(
+            self._penalties.reshape(-1, *outer.shape),
             dims=("band", *outer.dims),
             coords={"band": self._bands[0], **outer.coords},
         )
-        return self

@@ -167,8 +167,11 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         both = {**targets.attrs, **predictors.attrs}
         self._attrs = {k: v for k, v in both.items() if k in ("subject", "space", "affine", "shape")}
         self._axes = (axes_of(predictors).assign_attrs(self._attrs), outer)
-        self.alpha_ = labelled(self.alpha_, outer)
+        self.alpha_ = self._labelled_alpha(outer)
         return self
+
+    def _labelled_alpha(self, outer: xr.DataArray) -> xr.DataArray:
+        return labelled(self._fitted.alpha, outer)
 
     # --- using -------------------------------------------------------------------------------------------------
 
