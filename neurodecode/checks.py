@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = 2**32 - 1  # of counts and seeds: what the random generators of all libraries take
+LARGEST_COUNT = 2**32 - 1  # of counts and seeds: what the random generators of all libraries take
 SHOWN = 80  # characters of a value that a message repeats
 
 
@@ -65,8 +65,8 @@ def require_counts(**given: Any) -> None:
     for name, value in given.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool | np.timedelta64):
             raise TypeError(f"{name} must be a whole number, got {shown(value)} ({type(value).__name__})")
-        if not 0 <= value <= LARGEST:
-            raise ValueError(f"{name} must be a whole number from 0 to {LARGEST}, got {shown(value)}")
+        if not 0 <= value <= LARGEST_COUNT:
+            raise ValueError(f"{name} must be a whole number from 0 to {LARGEST_COUNT}, got {shown(value)}")
 
 
 def require_flags(**given: Any) -> None:
