@@ -628,10 +628,10 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(tmp_path):
     NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs, features)
     assert sorted(f.name for f in folder.iterdir()) == ["key.json", "state.safetensors"]
     with pytest.raises(
-        ValueError, match="begun with another key; 1 of 5 entries differ: 'parameters'.*'seed': 0"
+        ValueError, match="begun with another key; 1 of 6 entries differ: 'parameters'.*'seed': 0"
     ):
         NetworkDecoder("mlp", **QUICK, seed=1, checkpoint=folder).fit(epochs, features)
-    with pytest.raises(ValueError, match="begun with another key; 1 of 5 entries differ: 'data'"):
+    with pytest.raises(ValueError, match="begun with another key; 1 of 6 entries differ: 'data'"):
         NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs + 1, features)
     file = folder / "state.safetensors"
     tensors, record = checkpoints.Checkpoint(folder, key=json.loads((folder / "key.json").read_text())).load()

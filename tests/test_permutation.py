@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
 from collections import Counter
 from functools import partial
@@ -292,27 +293,25 @@ def test_no_feature_of_a_test_stimulus_enters_training():
     assert len(np.unique(found)) > 5
 
 
-CALLS = {"made": 0, "stop": 0}
-
-
-def stopping(responses, features):
-    """Decode; stop as if by Ctrl-C in a certain call."""
-    CALLS["made"] += 1
-    if CALLS["made"] == CALLS["stop"]:
-        raise KeyboardInterrupt
-    return ANALYSES["decode"](responses, features)
-
-
-def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path):
+def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
     people, space = brain()
     whole = inference.null(ANALYSES["decode"], people, space, n=7, batch=2)
-    work = partial(inference.null, stopping, people, space, n=7, batch=2, resume=tmp_path / "a")
-    CALLS.update(made=0, stop=3)
+    work = partial(inference.null, ANALYSES["decode"], people, space, n=7, batch=2, resume=tmp_path / "a")
+    module, calls = sys.modules["neurodecode.inference.null"], {"made": 0, "stop": 3}
+    batch = module._batch
+
+    def stopping(*given):
+        calls["made"] += 1
+        if calls["made"] == calls["stop"]:
+            raise KeyboardInterrupt
+        return batch(*given)
+
+    monkeypatch.setattr(module, "_batch", stopping)
     with pytest.raises(KeyboardInterrupt):
         work()
-    CALLS.update(made=0, stop=0)
+    calls.update(made=0, stop=0)
     np.testing.assert_array_equal(work(), whole)
-    assert CALLS["made"] == 2  # two of four batches were there
+    assert calls["made"] == 2  # two of four batches were there
     for other in ({"seed": 1}, {"n": 8}, {"blocks": "run"}):
         with pytest.raises(ValueError, match="begun with another key"):
             work(**other)

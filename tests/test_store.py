@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import os
@@ -13,16 +14,22 @@ import sys
 import textwrap
 import time
 
+import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
+import scipy.sparse
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, PredefinedSplit
 
-from neurodecode.store import Pieces, data_hash, describe, load, provenance, save, stamp
+from neurodecode.store import Pieces, data_hash, describe, fingerprint, load, provenance, save, stamp
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -163,7 +170,7 @@ def test_unknown_objects_come_back_as_words_that_do_not_change(tmp_path):
     attrs = load(tmp_path / "r.nc").attrs
     assert attrs["model"].startswith("Ridge(alpha=2.0")
     assert attrs["function"] == "numpy.mean"
-    assert attrs["object"] == "<object object>"
+    assert attrs["object"] == "object()"
 
 
 def test_other_readers_see_the_same_numbers(tmp_path):
@@ -470,6 +477,121 @@ def test_arrays_in_descriptions_are_told_apart():
     assert "float64 (100,)" in describe(a)
 
 
+def plus(n: int) -> object:
+    return lambda x: x + n
+
+
+ALIKE = {
+    "images": [nibabel.Nifti1Image(np.full((2, 2, 2), v), np.eye(4)) for v in (0.0, 1.0)],
+    "sparse matrices": [scipy.sparse.csr_array(np.diag([1.0, v])) for v in (2, 3)],
+    "series": [pd.Series([*range(30), v, *range(30)]) for v in (0, 1)],
+    "index of a series": [pd.Series(range(60), index=[*range(59), v]) for v in (70, 71)],
+    "ragged lists": [[[1, v], [2]] * 40 for v in (3, 4)],
+    "arrays of objects": [np.array([scipy.sparse.csr_array(np.diag([1.0, v])), None]) for v in (2, 3)],
+    "keys": [{1: "a"}, {"1": "a"}],
+    "dates and numbers": [np.datetime64("1970-01-02", "ns"), np.datetime64("1970-01-02", "ns").item()],
+    "spans": [np.timedelta64(1, "ns"), np.timedelta64(1, "Y")],
+    "splitters": [PredefinedSplit(np.r_[np.arange(2000) % 5, v, np.arange(2000) % 5]) for v in (0, 1)],
+    "what is missing": [SimpleImputer(missing_values=v) for v in (np.nan, "nan")],
+    "classes of one name": [type("Mine", (BaseEstimator,), {"n": v})() for v in (1, 2)],
+    "bound methods": [KFold(3).split, KFold(4).split],
+    "functions of one place": [plus(v) for v in (1, 2)],
+}
+
+
+@pytest.mark.parametrize("what", ALIKE)
+def test_what_differs_is_described_apart(what):
+    one, other = ALIKE[what]
+    assert describe(one) == describe(copy.deepcopy(one))
+    assert describe(one) != describe(other)
+
+
+# What a user's script may hold, and one change of it after the other.
+SCRIPT = """
+import functools
+K = 3
+def helper(x):
+    return x + K
+class Times:
+    factor = 1
+    def __init__(self, k):
+        self.k = k
+    def __call__(self, x, y):
+        return x * self.k
+def score(x, y, a=1, *, b=2):
+    def inner(z):
+        return helper(z) * 2.5
+    return inner(x) + a + b
+def made(n):
+    def taken(x, y):
+        return x + n
+    return taken
+"""
+CHANGES = {
+    "a default": ("score", "a=1", "a=5"),
+    "a keyword's default": ("score", "b=2", "b=5"),
+    "a constant inside": ("score", "2.5", "3.5"),
+    "a global": ("score", "K = 3", "K = 4"),
+    "a function that it calls": ("score", "x + K", "x - K"),
+    "names of arguments": ("score", "score(x, y,", "score(y, x,"),
+    "the object that is called": ("Times(2)", "Times(2)", "Times(3)"),
+    "the object of a method": ("Times(2).__call__", "Times(2)", "Times(3)"),
+    "how it is called": ("Times(2)", "x * self.k", "x / self.k"),
+    "what a class has": ("Times(2)", "factor = 1", "factor = 2"),
+    "what a function has taken in": ("made(1)", "made(1)", "made(2)"),
+    "arguments that are there": ("functools.partial(score, b=1)", "score, b=1", "score, b=3"),
+    "the function inside": ("functools.partial(score, b=1)", "2.5", "3.5"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_functions_that_compute_otherwise_have_other_fingerprints(change):
+    made, old, new = CHANGES[change]
+    script = SCRIPT + f"chosen = {made}\n"
+    assert old in script
+
+    def found(text: str) -> str:
+        names: dict[str, object] = {"__name__": "a_script"}
+        exec(compile(text, "script.py", "exec", dont_inherit=True), names)
+        return fingerprint(names["chosen"])
+
+    assert found(script) == found(script)
+    assert found(script) != found(script.replace(old, new))
+    # Another process, which hashes strings otherwise, says the same.
+    lines = [
+        "from neurodecode.store import fingerprint",
+        'names = {"__name__": "a_script"}',
+        f"exec({script!r}, names)",
+        "print(fingerprint(names['chosen']))",
+    ]
+    assert python("\n".join(lines), PYTHONHASHSEED="7").stdout.strip() == found(script)
+
+
+def test_functions_whose_contents_cannot_be_told_begin_no_pieces(tmp_path):
+    with open(tmp_path / "text", "w") as stream:
+        key = {"alpha": 1.0, "scoring": fingerprint(lambda x: stream.write(x)), "file": stream}
+        with pytest.raises(
+            TypeError, match=r"2 value\(s\) whose contents cannot be told.*'scoring'.*'file'.*Give plain"
+        ):
+            Pieces(tmp_path / "work", key=key)
+    assert not (tmp_path / "work").exists()
+
+
+def test_keys_that_python_takes_for_equal_are_told_apart(tmp_path):
+    Pieces(tmp_path, key={"standardise": True})
+    with pytest.raises(ValueError, match="'standardise': True in the folder, 1 now"):
+        Pieces(tmp_path, key={"standardise": 1})
+
+
+def test_pieces_of_another_version_are_not_gone_on_with(tmp_path, monkeypatch):
+    Pieces(tmp_path / "work", key={"alpha": 1.0})
+    named = Pieces.named(tmp_path / "all", "net", key={"alpha": 1.0})
+    monkeypatch.setattr("neurodecode.store.pieces.version", lambda: "99.0")
+    with pytest.raises(ValueError, match="1 of 2 entries differ: 'version of neurodecode': .*, '99.0' now"):
+        Pieces(tmp_path / "work", key={"alpha": 1.0})
+    assert Pieces.named(tmp_path / "all", "net", key={"alpha": 1.0}).folder != named.folder
+
+
 # ---------------------------------------------------------------- data_hash
 
 
@@ -622,7 +744,7 @@ def test_pieces(tmp_path):
 
 def test_pieces_refuse_another_key(tmp_path):
     Pieces(tmp_path, key={"alpha": 0.15, "seed": 0, "old": 1})
-    with pytest.raises(ValueError, match="begun with another key; 3 of 4 entries differ: ") as caught:
+    with pytest.raises(ValueError, match="begun with another key; 3 of 5 entries differ: ") as caught:
         Pieces(tmp_path, key={"alpha": 0.2, "seed": 0, "new": None})
     message = str(caught.value)
     assert "'alpha': 0.15 in the folder, 0.2 now" in message

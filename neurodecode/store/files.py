@@ -40,8 +40,8 @@ def save(
     ----------
     result : DataArray or Dataset
         Any dims and dtypes. Attributes may be anything: None, booleans, numbers, strings, lists, tuples, sets,
-        dicts, paths, dates and arrays come back as they were; any other object comes back as its ``repr`` without
-        memory addresses. pandas extension dtypes (categories) come back as the plain values that they hold.
+        dicts, paths, dates and arrays come back as they were; any other object comes back as the words in which
+        :func:`describe` tells it. pandas extension dtypes (categories) come back as the plain values that they hold.
     path : path
         Of the file to write, by custom ``*.nc``. Its folder must exist.
     overwrite : bool

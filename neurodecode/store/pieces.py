@@ -15,9 +15,12 @@ import xarray as xr
 from neurodecode.store.atomic import remove_stale_parts, write_text
 from neurodecode.store.files import load, written
 from neurodecode.store.places import require_writable
-from neurodecode.store.values import describe
+from neurodecode.store.stamps import version
+from neurodecode.store.values import describe, require_told
 
 KEY = "key.json"
+# Entry of every key: a piece is not finished by another version than began it, whose arithmetic may differ.
+VERSION = "version of neurodecode"
 
 
 class Pieces:
@@ -29,10 +32,12 @@ class Pieces:
         Created if it is not there; its parent must exist.
     key : mapping
         Everything that decides the values of the pieces: parameters, seed, :func:`data_hash` of the data. It is
-        kept in ``key.json``, and a folder begun with another key is refused.
+        kept in ``key.json``, with the version of this package, and a folder begun with another key is refused.
 
     Raises
     ------
+    TypeError
+        If the key holds what has no contents that could be compared, such as an open file.
     ValueError
         If the folder was begun with another key (naming what differs), if its key is unreadable, or if it holds
         netCDF files and no key.
@@ -54,10 +59,9 @@ class Pieces:
 
     def __init__(self, folder: str | os.PathLike[str], *, key: Mapping[str, Any]) -> None:
         self.folder = pathlib.Path(folder)
+        self.key = _plain(key)
         _make_folder(self.folder)
         remove_stale_parts(self.folder)
-        # Through JSON and back, so that what is compared is what a later run will read.
-        self.key: dict[str, Any] = json.loads(json.dumps(describe(dict(key)), allow_nan=False))
         self._claim()
 
     @classmethod
@@ -67,7 +71,7 @@ class Pieces:
         So that other settings begin anew beside what is there instead of being refused. Characters of ``name`` that
         cannot stand in a file's name become "_".
         """
-        text = json.dumps(describe(dict(key)), allow_nan=False, sort_keys=True)
+        text = json.dumps(_plain(key), sort_keys=True)
         parent = pathlib.Path(parent)
         _make_folder(parent)
         short = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -143,6 +147,13 @@ class Pieces:
         return load(self.path(name))
 
 
+def _plain(key: Mapping[str, Any]) -> dict[str, Any]:
+    described = describe({**key, VERSION: version()})
+    require_told(described, what="the key of the pieces")
+    # Through JSON and back, so that what is compared is what a later run will read.
+    return json.loads(json.dumps(described, allow_nan=False))
+
+
 def _make_folder(folder: pathlib.Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; pieces need a folder of their own")
@@ -161,7 +172,8 @@ def differences(found: Mapping[str, Any], now: Mapping[str, Any], *, where: str)
     return [
         f"{k!r}: {found.get(k, absent)!r} {where}, {now.get(k, absent)!r} now"
         for k in sorted(found.keys() | now.keys())
-        if found.get(k, absent) != now.get(k, absent)
+        # As text: True is not 1.
+        if json.dumps(found.get(k, absent), sort_keys=True) != json.dumps(now.get(k, absent), sort_keys=True)
     ]
 
 

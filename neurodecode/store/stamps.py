@@ -60,7 +60,7 @@ def stamp(
         "seed": describe(seed),
         "data": {str(k): v if isinstance(v, str) else data_hash(v) for k, v in arrays.items()},
         "date": _date().isoformat(timespec="seconds"),
-        "version": _version(DISTRIBUTION),
+        "version": version(),
         "versions": {
             "Python": platform.python_version(),
             **{name: _version(name) for name in ("numpy", "xarray", "scikit-learn")},
@@ -111,6 +111,11 @@ def provenance(result: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the attribute 'provenance' is no JSON as stamp() writes it: {error}") from error
     return record
+
+
+def version() -> str:
+    """Version of this package, as it was installed."""
+    return _version(DISTRIBUTION)
 
 
 def _version(distribution: str) -> str:
