@@ -237,12 +237,18 @@ def _subjects(responses: Sequence[xr.DataArray], paths: Sequence[str]) -> list[s
         "they would count as different subjects: join a subject's sessions first, e.g. with xarray.concat(..., "
         "'sample'), or give each its own attrs['subject']",
     )
-    most = max(len(f.parts) for f in files)
-    for depth in range(1, most + 1):
-        names = [n or _tail(f, depth) for n, f in zip(said, files, strict=True)]
+    return names_apart(files, said)
+
+
+def names_apart(paths: Sequence[Path], said: Sequence[str | None] = ()) -> list[str]:
+    """Name every file by what was said, else by its name, with as many of its folders as tell them all apart."""
+    files = [p.resolve() for p in paths]
+    known = said or [None] * len(files)
+    for depth in range(1, max(len(f.parts) for f in files) + 1):
+        names = [n or _tail(f, depth) for n, f in zip(known, files, strict=True)]
         if len(set(names)) == len(names):
             return names
-    return [n or str(f) for n, f in zip(said, files, strict=True)]
+    return [n or str(f) for n, f in zip(known, files, strict=True)]
 
 
 def _tail(file: Path, depth: int) -> str:

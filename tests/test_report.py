@@ -459,6 +459,23 @@ def test_figures_given_go_to_the_result_they_are_named_after(files, figure, scor
     assert "bear the name of none of the 2 results 'a', 'a_long'" in capsys.readouterr().err
 
 
+def test_figures_of_results_of_one_name_go_to_the_one_beside_them(files, figure, score, capsys):
+    for name in ("one", "two"):
+        (files / name).mkdir()
+        nd.save(score, files / name / "score.nc")
+        figure.savefig(files / name / "score-of.png")
+    figure.savefig(files / "score.png")
+    results = [files / "one" / "score.nc", files / "two" / "score.nc"]
+    pictures = [files / "one" / "score-of.png"]
+    assert run("report", *results, "--figures", *pictures, "--out", files / "x.html") == 0
+    first, second = re.split('id="result-2"', (files / "x.html").read_text(encoding="utf-8"))
+    assert (first.count("<img "), second.count("<img ")) == (1, 0)
+    assert "one/score" in first
+    assert "two/score" in second
+    assert run("report", *results, "--figures", files / "score.png", "--out", files / "y.html") == 2
+    assert "bears the name of 2 results" in capsys.readouterr().err
+
+
 def test_a_script_is_watched_from_its_first_line_on(score, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["script.py", "--out", str(tmp_path)])
     with warnings.catch_warnings(record=True):

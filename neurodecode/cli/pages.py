@@ -44,7 +44,7 @@ def add_report(commands: argparse._SubParsersAction) -> None:
         type=Path,
         metavar="FILE",
         help="PNG or SVG to show in place of those that neurodecode figure draws; of several results each shows "
-        "those whose names begin with its own",
+        "those whose names begin with its own, of results of one name those in its folder",
     )
     parser.add_argument("--title", metavar="TEXT", help="of the page; by default the name of --out")
     parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
@@ -98,6 +98,7 @@ def write_page(
 ) -> None:
     """Write a page of results, with given figures or those that ``neurodecode figure`` draws of them."""
     from .. import report, store
+    from ..inputs import names_apart
 
     loaded = [store.load(path) for path in results]
     with tempfile.TemporaryDirectory() as folder:
@@ -110,8 +111,8 @@ def write_page(
             ]
         )
         parts = [
-            report.Part(one, path.stem.replace("_", " "), pictures, remark)
-            for one, path, (pictures, remark) in zip(loaded, results, shown, strict=True)
+            report.Part(one, name.replace("_", " "), pictures, remark)
+            for one, name, (pictures, remark) in zip(loaded, names_apart(results), shown, strict=True)
         ]
         report.join(parts, out, title=title, steps=steps, overwrite=overwrite)
     print(f"wrote {out}")

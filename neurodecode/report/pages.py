@@ -129,14 +129,32 @@ def write(folder: str | Path, *, title: str, steps: Iterable[str] = ()) -> Path:
 
 def _shared_out(figures: Sequence[Path], results: Sequence[Path]) -> list[list[Path]]:
     """Figures of each result: those named after it, and after no longer-named one."""
-    owner = {
-        f: max((r.stem for r in results if f.stem.startswith(r.stem)), key=len, default=None) for f in figures
-    }
-    return [[f for f in figures if owner[f] == r.stem] for r in results]
+    owners = [_owner(f, results) for f in figures]
+    return [[f for f, owner in zip(figures, owners, strict=True) if owner == i] for i in range(len(results))]
+
+
+def _owner(figure: Path, results: Sequence[Path]) -> int | None:
+    """Which result a figure is named after; of several of one name, that beside which it lies."""
+    named = [i for i, r in enumerate(results) if figure.stem.startswith(r.stem)]
+    longest = max((len(results[i].stem) for i in named), default=0)
+    best = [i for i in named if len(results[i].stem) == longest]
+    if len(best) > 1:
+        folder = figure.resolve().parent
+        beside = [i for i in best if results[i].resolve().parent == folder]
+        if len(beside) != 1:
+            same = listed(str(results[i]) for i in best)
+            raise ValueError(
+                f"figure {str(figure)!r} bears the name of {len(best)} results, {same}, "
+                f"of which {len(beside)} lie in its folder; put it beside the one that it shows, or rename them"
+            )
+        best = beside
+    return best[0] if best else None
 
 
 def figures_of(figures: Sequence[Path], results: Sequence[Path]) -> list[list[Path]]:
     """Share figures out to the results after which they are named; those of a single result need no such name.
+
+    Of results of one name in several folders, a figure belongs to that in its own folder.
 
     Parameters
     ----------
@@ -146,7 +164,7 @@ def figures_of(figures: Sequence[Path], results: Sequence[Path]) -> list[list[Pa
     Raises
     ------
     ValueError
-        Figures that belong to none of several results.
+        Figures that belong to none of several results, or that may belong to more than one.
     """
     if len(results) == 1:
         return [list(figures)]
