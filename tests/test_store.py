@@ -173,6 +173,15 @@ def test_unknown_objects_come_back_as_words_that_do_not_change(tmp_path):
     assert attrs["object"] == "object()"
 
 
+@pytest.mark.parametrize("dtype", ["Float64", "Float32", "Int64"])
+def test_numbers_of_pandas_come_back_as_plain_ones(tmp_path, dtype):
+    for values, plain in (([1, 2], [1.0, 2.0]), ([1, None], [1.0, np.nan])):
+        save(xr.DataArray(pd.array(values, dtype=dtype), dims="run"), tmp_path / "r.nc", overwrite=True)
+        found = load(tmp_path / "r.nc")
+        assert isinstance(found.dtype, np.dtype)
+        np.testing.assert_array_equal(found.values, plain)
+
+
 def test_other_readers_see_the_same_numbers(tmp_path):
     array = scores().assign_attrs(subject="S1", flag=True)
     save(array, tmp_path / "r.nc")
@@ -287,6 +296,9 @@ def test_a_read_only_folder(tmp_path):
         save(scores(), tmp_path / "r.nc")
 
 
+RECORDS = np.zeros(2, dtype=[("onset", "f8"), ("run", "i4")])
+
+
 def test_what_netcdf_cannot_hold_is_refused_before_writing(tmp_path):
     stacked = scores().stack(both=("region", "fold"))
     for wrong, message in [
@@ -295,6 +307,11 @@ def test_what_netcdf_cannot_hold_is_refused_before_writing(tmp_path):
         (xr.DataArray(np.array([object()])), "Python objects of type 'object'"),
         (xr.DataArray(np.zeros(2, dtype=np.longdouble)), "cannot hold; convert"),
         (xr.DataArray([1], dims="a/b"), "names are strings without '/'"),
+        (
+            xr.DataArray(0, attrs={"rows": [RECORDS]}),
+            "the attribute 'rows' of 'values' holds records .*give each field",
+        ),
+        (xr.Dataset(attrs={"rows": RECORDS}), "the attribute 'rows' of the Dataset holds records"),
     ]:
         with pytest.raises(TypeError, match=message):
             save(wrong, tmp_path / "r.nc")

@@ -41,7 +41,8 @@ def save(
     result : DataArray or Dataset
         Any dims and dtypes. Attributes may be anything: None, booleans, numbers, strings, lists, tuples, sets,
         dicts, paths, dates and arrays come back as they were; any other object comes back as the words in which
-        :func:`describe` tells it. pandas extension dtypes (categories) come back as the plain values that they hold.
+        :func:`describe` tells it. pandas' own dtypes (categories, Float64) come back as the plain values that they
+        hold, NaN where a number is missing.
     path : path
         Of the file to write, by custom ``*.nc``. Its folder must exist.
     overwrite : bool
@@ -55,7 +56,7 @@ def save(
     ------
     TypeError
         If ``result`` is not a DataArray or Dataset, or holds something that netCDF has no form for (objects, a
-        MultiIndex, 128-bit floats, names that are not strings).
+        MultiIndex, 128-bit floats, records, names that are not strings).
     FileNotFoundError, NotADirectoryError, IsADirectoryError
         If the folder is missing or no folder, or the path is one.
     FileExistsError

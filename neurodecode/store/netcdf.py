@@ -47,7 +47,7 @@ def encode(result: xr.DataArray | xr.Dataset) -> xr.Dataset:
         "coords": [str(n) for n in dataset.coords],
         "indexes": [str(n) for n in dataset.xindexes],
         "variables": forms,
-        "attrs": [[k, pack(v)] for k, v in attrs.items()],
+        "attrs": _packed(attrs, whose="the Dataset"),
     }
     own = {FORMAT_ATTR: FORMAT, RECORD_ATTR: json.dumps(record, allow_nan=False)}
     coords = {n: variables.pop(n) for n in map(str, dataset.coords)}
@@ -79,7 +79,7 @@ def _require_storable(dataset: xr.Dataset) -> None:
 
 def _encode_variable(name: str, variable: xr.Variable) -> tuple[xr.Variable, dict[str, Any]]:
     attrs = _native_attrs(variable.attrs)
-    form: dict[str, Any] = {"attrs": [[k, pack(v)] for k, v in variable.attrs.items()]}
+    form: dict[str, Any] = {"attrs": _packed(variable.attrs, whose=repr(name))}
     if (
         isinstance(variable.dtype, np.dtype)
         and variable.dtype.kind in "iuf"
@@ -93,8 +93,8 @@ def _encode_variable(name: str, variable: xr.Variable) -> tuple[xr.Variable, dic
     kind = values.dtype.kind
     if kind == "b":
         data, attrs = values.astype("i1"), attrs | {"dtype": "bool"}
-    elif kind in "iu":
-        data = values
+    elif kind in "iu" or (kind == "f" and values.dtype.itemsize in (4, 8)):
+        data = values  # what pandas' own numbers hold, such as Float64: NaN where one is missing
     elif kind == "f" and values.dtype.itemsize == 2:
         data = values.astype("f4")
     elif kind == "c" and values.dtype.itemsize <= 16:
@@ -151,6 +151,16 @@ def _time_attrs(dtype: np.dtype) -> dict[str, str]:
     if dtype.kind == "m":
         return {"units": words, "dtype": f"timedelta64[{unit}]"}
     return {"units": f"{words} since 1970-01-01", "calendar": "proleptic_gregorian"}
+
+
+def _packed(attrs: Mapping[Any, Any], *, whose: str) -> list[list[Any]]:
+    packed = []
+    for key, value in attrs.items():
+        try:
+            packed.append([key, pack(value)])
+        except TypeError as error:
+            raise TypeError(f"the attribute {key!r} of {whose} {error}, or leave it out") from error
+    return packed
 
 
 def _native_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:

@@ -27,7 +27,13 @@ UNTOLD = "contents unknown"
 
 
 def pack(value: Any) -> Any:
-    """Write a value as JSON from which :func:`unpack` makes the same value, with the same type."""
+    """Write a value as JSON from which :func:`unpack` makes the same value, with the same type.
+
+    Raises
+    ------
+    TypeError
+        If it is, or holds, an array of records (a structured dtype).
+    """
     if value is None or type(value) in (bool, str, int):
         return value
     if type(value) is float:
@@ -61,6 +67,10 @@ def _pack_array(value: np.ndarray | np.generic) -> Any:
     if array.dtype.kind in "biufcmM":
         little = array.astype(array.dtype.newbyteorder("<"))
         return {"!": kind, "dtype": little.dtype.str, "shape": array.shape, "hex": little.tobytes().hex()}
+    if array.dtype.kind == "V":
+        raise TypeError(
+            f"holds records of dtype {array.dtype}, which have no form in a file; give each field by itself"
+        )
     dtype = "StringDType" if array.dtype.kind == "T" else array.dtype.str
     return {"!": kind, "dtype": dtype, "shape": array.shape, "v": [pack(v) for v in array.ravel().tolist()]}
 
