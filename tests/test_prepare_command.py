@@ -300,6 +300,21 @@ def test_betas_of_a_surface_need_no_file_of_the_volume(tmp_path, capsys, space):
     assert set(found.hemi.values) == {"left", "right"}
 
 
+def test_a_folder_that_was_moved_is_gone_on_with(tmp_path, capsys):
+    trees.bids_fmri(tmp_path / "bids")
+
+    def prepare(root: Path) -> tuple[int, str, str]:
+        mask = sorted(root.rglob("*brain_mask.nii.gz"))[0]
+        said = ("--subject", "01", "--task", "pictures", "--mask", mask, "--test", "session", "ses-b")
+        return run(capsys, "prepare", "bids-fmri", "--root", root, *said, "--out", tmp_path / "a.zarr")
+
+    assert prepare(tmp_path / "bids")[0] == 0
+    (tmp_path / "bids").rename(tmp_path / "moved")
+    status, _, err = prepare(tmp_path / "moved")
+    assert status == 0, err
+    assert str(tmp_path) not in json.dumps(store.load(tmp_path / "a.zarr").attrs)
+
+
 def test_data_without_a_split_are_given_one(tmp_path, capsys):
     trees.bids_fmri(tmp_path / "bids")
     said = ("prepare", "bids-fmri", "--root", tmp_path / "bids", "--subject", "01", "--task", "pictures")

@@ -181,7 +181,13 @@ def _parameters(args: argparse.Namespace) -> dict[str, Any]:
     """Everything that was said on how the responses are loaded; where files lie does not count."""
     without = ("run", "command", "typed", "out", "report", "root", "normalise", "by", "average")
     said = {k: v for k, v in vars(args).items() if k not in without}
-    return {k: [str(p) for p in v] if isinstance(v, list) else v for k, v in said.items()}
+    return {
+        k: [_placeless(one) for one in v] if isinstance(v, list) else _placeless(v) for k, v in said.items()
+    }
+
+
+def _placeless(value: Any) -> Any:
+    return value.name if isinstance(value, Path) else value
 
 
 def _summary(found: xr.DataArray) -> str:
