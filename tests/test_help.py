@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import shlex
 import shutil
 import subprocess
@@ -165,6 +167,63 @@ def test_zsh_runs_what_bash_runs(capsys):
     bash, zsh = script("bash", capsys), script("zsh", capsys)
     assert zsh.endswith(bash)
     assert "bashcompinit" in zsh.removesuffix(bash)
+
+
+@pytest.fixture(params=["bare", "compinit"])
+def complete_in_zsh(tmp_path, capsys, request):
+    """Let zsh, at a terminal of its own, complete a line with Tab; return what it lists and the line."""
+    pty = pytest.importorskip("pty")
+    runner("zsh", "-f", tmp_path, capsys)
+    # In a shell that has loaded its completion, and in one that has not; ^X prints the line as it is then.
+    loaded = "autoload -Uz compinit && compinit -i; " if request.param == "compinit" else ""
+    begin = (
+        f"stty -echo; PS1= PROMPT_EOL_MARK= LISTMAX=0; {loaded}source ../script; "
+        "said() { print -r -- $'\\n'\"[[$BUFFER]]\"; BUFFER=; }; zle -N said; bindkey '^X' said; print 'rea''dy'"
+    )
+    terminal, its = pty.openpty()
+    home = {"HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "TERM": "dumb", "COLUMNS": "200"}
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        cwd=tmp_path / "here",
+        env=os.environ | home,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    )
+    os.close(its)
+
+    def until(end: bytes) -> str:
+        found = b""
+        while end not in found:
+            assert select.select([terminal], [], [], 60)[0], found
+            found += os.read(terminal, 65536)
+        return found.decode()
+
+    def asked(line: str) -> tuple[str, str]:
+        os.write(terminal, line.encode() + b"\t\x18")
+        listed, _, typed = until(b"]]").rpartition("[[")
+        return listed, typed.partition("]]")[0]
+
+    os.write(terminal, begin.encode() + b"\n")
+    until(b"ready")
+    yield asked
+    shell.kill()
+    shell.wait()
+    os.close(terminal)
+
+
+def test_zsh_completes_commands_options_choices_and_files(complete_in_zsh):
+    for typed, whole in (
+        ("neurodecode sw", "neurodecode sweep "),
+        ("neurodecode sweep --st", "neurodecode sweep --step "),
+        ("neurodecode prepare nsd --space fs", "neurodecode prepare nsd --space fsaverage "),
+        ("neurodecode decode --responses s", "neurodecode decode --responses sub-0"),
+        ("neurodecode decode --resume f", r"neurodecode decode --resume folder\ one"),
+    ):
+        assert complete_in_zsh(typed)[1].rstrip("/ ") == whole.rstrip()
+    listed, _ = complete_in_zsh("neurodecode sweep --modality ")
+    assert re.search(r"eeg +fmri +meg", listed)
 
 
 def test_fish_has_a_line_for_every_command_and_option(capsys):

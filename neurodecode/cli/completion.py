@@ -50,7 +50,7 @@ def add_completion(commands: argparse._SubParsersAction, whole: argparse.Argumen
         "a script by which a shell completes this command",
         "Put its line into the file that your shell reads when it starts. Examples:\n\n"
         "  neurodecode completion bash > ~/.neurodecode-completion   # then, in ~/.bashrc: source that file\n"
-        "  neurodecode completion zsh > ~/.neurodecode-completion    # then, in ~/.zshrc: source that file\n"
+        "  neurodecode completion zsh > ~/.neurodecode-completion    # then, in ~/.zshrc, after compinit: source it\n"
         "  neurodecode completion fish > ~/.config/fish/completions/neurodecode.fish",
     )
     parser.add_argument("shell", choices=tuple(SHELLS), help="which one")
@@ -161,9 +161,16 @@ def _flags(place: Place) -> str:
     return shlex.quote(" ".join(flag for one in place.arguments for flag in one.flags))
 
 
+ZSH = """\
+# zsh runs bash's completion. Without its own, which most ~/.zshrc load before this line, there is nothing to run it.
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+autoload -Uz +X bashcompinit && bashcompinit
+"""
+
+
 def _zsh(root: Place) -> str:
     """Write what lets zsh run the function for bash, and that function."""
-    return "# zsh runs bash's completion.\nautoload -U +X bashcompinit && bashcompinit\n" + _bash(root)
+    return ZSH + _bash(root)
 
 
 # ------------------------------------------------------------------------------------------------------------ fish
