@@ -30,7 +30,7 @@ _CODE = (
     "datasets/lab/stimuli.py",
     "vision/*.py",
 )
-_LIBRARIES = ("torch", "numpy", "justmyresource-mdi")
+_LIBRARIES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "scipy", "justmyresource-mdi")
 _WEIGHTS = (
     "vision/lab/clip/*",
     "vision/lab/diffusion/text_encoder/*",
