@@ -27,6 +27,7 @@ from scipy import sparse
 from . import brain, folds, score, store
 from .checks import require_counts, require_numbers, require_share
 from .labels import (
+    KEPT,
     SAMPLE,
     STIMULUS,
     groups,
@@ -47,8 +48,6 @@ from .solve.intervals import reach_by_t
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 # Values of one temporary array; columns are taken so many at a time that none is larger.
 BUDGET = 2**20
-# What a map needs to be drawn.
-KEPT = ("subject", "space", "affine", "shape", "vertices", "origin")
 CEILING_UNITS = "Pearson r"
 
 

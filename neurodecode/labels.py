@@ -20,6 +20,10 @@ STIMULUS = "stimulus"
 FEATURE = "feature"
 LAYER = "layer"
 PERMUTATION = "permutation"
+# Dimensions of a picture.
+PICTURE = ("row", "column", "colour")
+# Attributes of responses that a map of their voxels needs to be drawn.
+KEPT = ("subject", "space", "affine", "shape", "vertices", "origin")
 # Larger values overflow when they are squared and summed; where all are smaller than SMALLEST, squares vanish.
 LARGEST = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e150}
 SMALLEST = {np.dtype(np.float32): 1e-18, np.dtype(np.float64): 1e-150}

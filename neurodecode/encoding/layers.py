@@ -6,8 +6,7 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..labels import LAYER, require_array, require_dims, require_same
-from .scores import KEPT
+from ..labels import KEPT, LAYER, require_array, require_dims, require_same
 
 
 def best_layer(

@@ -11,13 +11,9 @@ from tqdm import tqdm
 
 from .. import store
 from ..crossval import Features, Responses, by_space
-from ..labels import FEATURE, LAYER, SAMPLE, listed, require_same
+from ..labels import FEATURE, KEPT, LAYER, SAMPLE, listed, require_same
 from ..score import Score, named
 from .plan import Plan, plans
-
-# What a map needs to be drawn.
-KEPT = ("subject", "space", "affine", "shape", "vertices", "origin")
-
 
 # What says where a voxel lies.
 PLACES = ("hemi", "vertex", "x", "y", "z")

@@ -16,6 +16,7 @@ from .. import brain, store
 from ..checks import require_counts, require_share
 from ..crossval import Features
 from ..labels import (
+    KEPT,
     SAMPLE,
     STIMULUS,
     groups,
@@ -27,7 +28,6 @@ from ..labels import (
 )
 from ..solve.intervals import expanded
 from .plan import Plan, joined, plans
-from .scores import KEPT
 
 # More sets than this: 63 fits, and parts that nobody reads.
 MOST = 5

@@ -16,13 +16,22 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..labels import SAMPLE, STIMULUS, listed, require_array, require_coord, require_dims, require_unique
+from ..labels import (
+    PICTURE,
+    SAMPLE,
+    STIMULUS,
+    listed,
+    require_array,
+    require_coord,
+    require_dims,
+    require_unique,
+)
 from ..vision import Encoder
 from . import networks
 from .identification import correlations, distance, top, two_way
 from .pixels import pixcorr, resized, ssim
 from .protocols import DISTANCES, PROTOCOLS, Protocol, better, chance, named, units
-from .tables import gains, written
+from .tables import METRIC, gains, written
 
 __all__ = [
     "PROTOCOLS",
@@ -37,9 +46,6 @@ __all__ = [
     "two_way",
     "written",
 ]
-
-PICTURE = ("row", "column", "colour")
-METRIC = "metric"
 
 
 def evaluate(

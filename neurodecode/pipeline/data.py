@@ -9,9 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from .. import inputs, store
-from ..labels import STIMULUS
-
-PICTURE = ("row", "column", "colour")
+from ..labels import PICTURE, STIMULUS
 
 
 @dataclass(frozen=True)

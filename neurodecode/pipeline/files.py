@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import store
-from ..labels import SAMPLE, STIMULUS
-from .data import PICTURE
+from ..labels import PICTURE, SAMPLE, STIMULUS
 
 
 def write(result: xr.Dataset, folder: Path, *, modality: str, generator: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import xarray as xr
 
 from .. import metrics, reconstruction, vision
-from ..labels import SAMPLE, STIMULUS, listed
+from ..labels import PICTURE, SAMPLE, STIMULUS, listed
 from ..reconstruction.decoders import Decoder
-from .data import PICTURE, Data
+from .data import Data
 from .fits import Fits, two_stage
 from .plan import Plan
 

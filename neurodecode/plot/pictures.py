@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ..labels import require_dims
+from ..labels import PICTURE, require_dims
 from .look import PAGE, axes_or_new, figure_or_new, legend_above, note, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-PICTURE = ("row", "column", "colour")
 # Okabe & Ito 2008.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 

@@ -18,6 +18,7 @@ from .. import brain, store
 from ..labels import (
     FEATURE,
     LAYER,
+    PICTURE,
     SAMPLE,
     listed,
     require_array,
@@ -35,7 +36,6 @@ from .structure import SEMANTIC, StructureLoss, Target
 if TYPE_CHECKING:
     import torch
 
-PICTURE = ("row", "column", "colour")
 SEED = 42
 
 
