@@ -172,7 +172,7 @@ def write_tables(table: xr.Dataset, stem: Path) -> None:
     from .metrics import written
 
     for form, suffix in {"markdown": "md", "latex": "tex", "csv": "csv"}.items():
-        stem.with_name(f"{stem.name}.{suffix}").write_text(written(table, form=form))
+        store.write_text(stem.with_name(f"{stem.name}.{suffix}"), written(table, form=form), overwrite=True)
     print(written(table))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..store.places import cache_folder
 from .mesh import N_VERTICES, SIDES, hemisphere, on_vertices
 
 if TYPE_CHECKING:
@@ -171,8 +172,7 @@ def _import_pycortex() -> Any:
 
 def _store() -> Path:
     """Our folder for pycortex's files, in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    store = Path(cache) / "neurodecode" / "pycortex"
+    store = cache_folder() / "pycortex"
     store.mkdir(parents=True, exist_ok=True)
     return store
 

@@ -18,6 +18,8 @@ MOST = 600
 COLUMNS = 12
 # What is averaged over folds and subjects (or pictures), with its standard error: the first array of a result, and
 MEANT = ("score", "value", "ceiling", "normalised")
+# What stands where there is no number.
+NOTHING = "–"
 SECONDS = ("window", "train_window", "test_window", "time")
 
 
@@ -214,7 +216,7 @@ def _range(name: str, array: xr.DataArray) -> list[str | Value]:
     there = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
     sizes = " × ".join(f"{d} {n}" for d, n in array.sizes.items())
     if not there.size:
-        return [name, sizes, "–", "–", "–", Value(values.size)]
+        return [name, sizes, *[NOTHING] * 3, Value(values.size)]
     three = (there.min().item(), float(np.median(there)), there.max().item())
     return [name, sizes, *map(Value, three), Value(values.size - there.size)]
 
@@ -228,7 +230,7 @@ def short(value: float | int | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not np.isfinite(value):
-        return "–" if np.isnan(value) else str(value)
+        return NOTHING if np.isnan(value) else str(value)
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
     return f"{value:.3f}" if 0.001 <= abs(value) < 1000 else f"{value:.3g}"

@@ -11,10 +11,20 @@ from contextlib import contextmanager
 
 # What the system says when there is no room: on the disk, in a quota, or under a limit on the size of files.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Names the folder of what is dear to compute; else XDG_CACHE_HOME/neurodecode, else ~/.cache/neurodecode.
+CACHE = "NEURODECODE_CACHE"
 # With less than this a disk is full, whatever an error says.
 FULL_BYTES = 1 << 16
 # What a file takes beyond its values.
 MARGIN = 1 << 18
+
+
+def cache_folder() -> pathlib.Path:
+    """Return the user's cache folder of this package, which need not exist."""
+    if chosen := os.environ.get(CACHE):
+        return pathlib.Path(chosen).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (pathlib.Path(home) if home else pathlib.Path("~/.cache").expanduser()) / "neurodecode"
 
 
 def require_writable(folder: str | os.PathLike[str], *, who: str = "") -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata, resources
@@ -17,9 +16,9 @@ from pathlib import Path
 import xarray as xr
 
 from ... import store
+from ...store.places import CACHE as VARIABLE
+from ...store.places import cache_folder as folder
 
-# Names the folder; else XDG_CACHE_HOME/neurodecode, else ~/.cache/neurodecode.
-VARIABLE = "NEURODECODE_CACHE"
 _MARK = "cache_key"
 # What the values of cached arrays follow from: code of this package, libraries, and the miniature models' weights.
 _CODE = (
@@ -37,14 +36,6 @@ _WEIGHTS = (
     "vision/lab/diffusion/tokenizer/*",
     "vision/lab/diffusion/vae/*",
 )
-
-
-def folder() -> Path:
-    """Return the cache folder, which need not exist."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path("~/.cache").expanduser()) / "neurodecode"
 
 
 def key(**settings: str | int) -> str:
