@@ -1,7 +1,8 @@
 """Long runs that are killed, starved of disk, begun twice and given a wrong clock end as if undisturbed.
 
-    python bench/interruptions.py                       100 kills over five commands and two analyses
+    python bench/interruptions.py                       100 kills over seven commands: some 6 min of processor time
     python bench/interruptions.py --kills 20 sweep      fewer, of one
+    python bench/interruptions.py --kills 5 "null of a sweep" "permuted map"
 
 Each command of bench/small_jobs.py is run once undisturbed. Then it is begun in a new folder, struck one to three
 times at random moments of its work, begun again after each, and let finish; every file of the folder must then have
@@ -11,8 +12,9 @@ clock is off by up to ten years, another way in every run, and the files' times 
 that somebody fills in the middle (and empties), a read-only folder, and two runs at once, of which one may be killed.
 
 Processes are forked from one that has imported the libraries, and are really killed. SOURCE_DATE_EPOCH is set, so that
-the dates in results are equal. Disks are mounted, which needs root; without it those columns stay empty. Everything is
-simulated. Leaves results/interruptions.csv, with what was said, and .md.
+the dates in results are equal. Needs Linux or another system with fork, and the extras vision and scale. Disks are
+mounted, which needs root; without it those columns stay empty, and it is said. Everything is simulated. Leaves
+results/interruptions.csv, with what was said, and .md (see --out), and exits with 1 where something is wrong.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ODDS = (0.5, 0.3, 0.2)
 DECADE = 10 * 365 * 24 * 3600.0
 DISK = 64  # MiB
+# Trials without a kill, a kill asked for, from which on a command ends too fast to be struck.
+PATIENCE = 10
 Files = dict[str, str]
 
 
@@ -281,7 +285,9 @@ def disk(folder: Path, *options: str) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     size = f"size={DISK}m"
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", ",".join([size, *options]), "tmpfs", str(folder)], check=True
+        ["mount", "-t", "tmpfs", "-o", ",".join([size, *options]), "tmpfs", str(folder)],
+        check=True,
+        capture_output=True,
     )
     try:
         yield folder
@@ -376,6 +382,9 @@ def campaign(job: Job, kills: int, folder: Path, draw: random.Random, *, more: b
     found = Found(job.name)
     bench = Bench(job, folder, draw)
     while found.kills < kills and len(found.wrong) < 5:
+        if found.trials - found.kills >= PATIENCE * kills:
+            found.wrong.append(f"only {found.kills} of {kills} strokes came before the end of a run")
+            break
         trial(bench, found, kills - found.kills)
         print(
             f"{job.name}: {found.kills} of {kills} kills, {found.equal} of {found.trials} ends equal",
@@ -384,6 +393,8 @@ def campaign(job: Job, kills: int, folder: Path, draw: random.Random, *, more: b
     tests: dict[str, Callable[[Bench], tuple[str, bool]]] = {"two_at_once": two_at_once} if more else {}
     if more and may_mount(folder / "disk"):
         tests |= {"full_disk": full_disk, "read_only": read_only}
+    elif more:
+        print(f"{job.name}: no full and no read-only disk, which only root may mount", flush=True)
     for name, test in tests.items():
         words, right = test(bench)
         setattr(found, name, words)
@@ -448,6 +459,13 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=1, help="commands that are looked at in parallel")
     parser.add_argument("--out", type=Path, default=Path("results/interruptions"))
     args = parser.parse_args()
+    unknown = [name for name in args.jobs if name not in (j.name for j in JOBS)]
+    if unknown:
+        parser.error(f"there is no command {unknown[0]!r}; there are {', '.join(repr(j.name) for j in JOBS)}")
+    if args.kills < 0 or args.at_once < 1:
+        parser.error(
+            f"--kills must be 0 or more and --at-once 1 or more, got {args.kills} and {args.at_once}"
+        )
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1700000000")
     jobs = [j for j in JOBS if not args.jobs or j.name in args.jobs]
     warm()

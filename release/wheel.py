@@ -1,11 +1,13 @@
 """Build the source archive and the wheel, and look into both: what is in them, what must not be, and their sizes.
 
     python release/wheel.py                             # dist/: both, looked into; the archive builds the same wheel
-    python release/wheel.py --alone .venv-wheel --demo  # and the wheel alone in a new environment: core, extras, demo
+    python release/wheel.py --alone .venv-wheel --demo  # and the wheel alone in a new environment: core, vision, demo
 
-The rules are functions of names and sizes, which tests/test_release.py breaks one by one. `--alone` makes a virtual
-environment in the folder (about 3 GB with torch), installs the wheel without extras, runs release/core_only.py there,
-installs the extra `vision` beside it and runs the command from that folder, where the repository is not on the path.
+The rules are functions of names and sizes, which tests/test_release.py breaks one by one. Building needs the package
+build, and the network for hatchling unless `--no-isolation` is given. `--alone` makes a virtual environment in the
+folder, installs the wheel without extras, runs release/core_only.py there, installs the extra `vision` beside it and
+runs the command from that folder, where the repository is not on the path. It takes about 3 GB where pip finds a torch
+for the CPU (PIP_EXTRA_INDEX_URL); on Linux it takes one for CUDA otherwise, several GB more.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,7 +152,8 @@ def alone(wheel: Path, folder: Path, *, demo: bool) -> None:
     """Install the wheel in a new environment without the repository, and run it there."""
     python, home = folder / "env" / "bin" / "python", folder / "elsewhere"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    environment["XDG_CACHE_HOME"] = str(folder / "cache")  # nothing that an earlier run has left is used
+    # Nothing that an earlier run has left is used.
+    environment |= {"XDG_CACHE_HOME": str(folder / "cache"), "NEURODECODE_CACHE": ""}
 
     def run(*command: str | Path) -> None:
         print("$", " ".join(map(str, command)), flush=True)
@@ -180,10 +184,20 @@ def main() -> int:
         "--no-isolation", action="store_true", help="with the hatchling that is installed here"
     )
     parser.add_argument("--alone", type=Path, metavar="FOLDER", help="install it in a new environment there")
-    parser.add_argument("--demo", action="store_true", help="with --alone: run the demo too (some minutes)")
+    parser.add_argument(
+        "--demo", action="store_true", help="with --alone: run the demo too (ten minutes and more)"
+    )
     args = parser.parse_args()
     if args.out.is_dir() and any(args.out.iterdir()):
-        parser.error(f"{args.out} is not empty; what lies in it may be of another version")
+        parser.error(
+            f"{args.out} is not empty; what lies in it may be of another version: delete it, or name another by --out"
+        )
+    if args.demo and not args.alone:
+        parser.error("--demo runs in the environment that --alone FOLDER makes; give that too")
+    if args.alone and any((args.alone / name).exists() for name in ("env", "elsewhere")):
+        parser.error(f"{args.alone} has an environment already; delete it, or name another folder by --alone")
+    if find_spec("build") is None:
+        parser.error(f"the package build is not installed here; {sys.executable} -m pip install build")
     build(ROOT, args.out, isolated=not args.no_isolation)
     wheel, archive = only(args.out, "*.whl"), only(args.out, "*.tar.gz")
     found = wheel_faults(wheel_sizes(wheel), wheel.stat().st_size)
@@ -197,7 +211,9 @@ def main() -> int:
     for path, sizes in ((wheel, wheel_sizes(wheel)), (archive, sdist_sizes(archive))):
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, {len(sizes)} files")
     print("\n".join(found) or "nothing wrong", flush=True)
-    if args.alone and not found:
+    if args.alone and found:
+        print("not installed: mend these first")
+    elif args.alone:
         alone(wheel.resolve(), args.alone.resolve(), demo=args.demo)
     return bool(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import importlib
 import os
 import signal
 import subprocess
@@ -85,6 +86,22 @@ def test_a_few_kills_lose_nothing_and_leave_nothing(tmp_path):
     assert total["kills"] == total["SIGKILL"] + total["SIGTERM"] + total["SIGINT"] == 6
     assert total["byte-equal ends"] == total["trials"] >= 3
     assert total["losses"] == total["left by a stop"] == total["left at the end"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["swep"], "there is no command 'swep'; there are 'sweep', "),
+        (["--at-once", "0"], "--at-once 1 or more, got 100 and 0"),
+    ],
+)
+def test_a_campaign_that_would_measure_nothing_is_refused(monkeypatch, capsys, options, words):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    monkeypatch.setattr(sys, "argv", ["interruptions.py", *options])
+    with pytest.raises(SystemExit, match="2"):
+        importlib.import_module("interruptions").main()
+    assert words in capsys.readouterr().err
 
 
 def test_what_zarr_leaves_of_a_chunk_does_not_come_into_the_result(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -86,6 +87,33 @@ def test_wheels_are_compared_byte_for_byte(tmp_path: Path) -> None:
                 archive.writestr(member, text)
     assert wheel.differences(tmp_path / "a", tmp_path / "a") == []
     assert wheel.differences(tmp_path / "a", tmp_path / "b") == ["y", "z"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out", "full"], "full is not empty.*delete it, or name another by --out"),
+        (["--out", "new", "--demo"], "--demo runs in the environment that --alone FOLDER makes"),
+        (["--out", "new", "--alone", "old"], "old has an environment already; delete it"),
+        (["--out", "new"], "the package build is not installed here; .* -m pip install build"),
+    ],
+)
+def test_what_would_stop_it_later_is_said_before_anything_is_built(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    (tmp_path / "full" / "inside").mkdir(parents=True)
+    (tmp_path / "old" / "env").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["wheel.py", *options])
+    monkeypatch.setattr(wheel, "find_spec", lambda name: None)
+    monkeypatch.setattr(wheel, "build", lambda *given, **options: pytest.fail("it was built"))
+    with pytest.raises(SystemExit):
+        wheel.main()
+    assert re.search(words, capsys.readouterr().err)
 
 
 @pytest.fixture(scope="module")
