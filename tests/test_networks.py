@@ -736,6 +736,16 @@ def judged(weights, batches):
     return found
 
 
+@pytest.mark.parametrize("batch", [16, 48], ids=["a stimulus", "a concept"])
+def test_contrasts_of_validation_do_not_hang_on_the_order_of_the_file(batch):
+    """In batches of a sorted file one stimulus is judged log n, and one concept near it, whatever was learned."""
+    epochs, features = recording(n=24, repeats=16, noise=0.3)
+    decoder = NetworkDecoder("mlp", **{**QUICK, "batch": batch}, loss="infonce", validation=4)
+    held = decoder.fit(epochs, features).history_.validation_loss
+    assert decoder.validation_samples_.size == 192
+    assert held.max() < 0.6 * np.log(16)
+
+
 def test_validation_that_cannot_contrast_is_refused():
     epochs, features = recording()
     few = epochs[:10]

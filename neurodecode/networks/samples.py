@@ -104,3 +104,12 @@ def standardised(values: np.ndarray, scaling: Scaling) -> Any:
 def in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
     """Cut rows into batches of at most ``size``, as equal as can be, so that none is left with a single sample."""
     return np.array_split(rows, -(-len(rows) // size))
+
+
+def mixed(rows: np.ndarray, size: int, *, seed: int) -> list[np.ndarray]:
+    """Cut rows into batches by chance, each in the order of the rows.
+
+    How hard it is to tell the samples of a batch apart must not hang on the order of a file, in which those of one
+    stimulus or concept often stand together.
+    """
+    return [np.sort(part) for part in in_batches(np.random.default_rng(seed).permutation(rows), size)]

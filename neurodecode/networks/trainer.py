@@ -18,10 +18,10 @@ from . import losses
 from ._torch import torch
 from .augment import augmented
 from .checkpoints import Checkpoint
-from .samples import Batch, Samples, in_batches
+from .samples import Batch, Samples, in_batches, mixed
 
 # What is kept of a training counts for the same recipe alone: raised whenever equal settings give other weights.
-RECIPE = 4
+RECIPE = 5
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Training:
         validation: np.ndarray,
         plan: Plan,
     ) -> None:
-        self.samples, self.training, self.validation, self.plan = samples, training, validation, plan
+        self.samples, self.training, self.plan = samples, training, plan
+        self.held = _in_batches_to_judge(validation, plan)
         with _random(plan, 0):
             self.network = build().to(plan.device)
             self.loss = losses.build(plan.losses).to(plan.device)
@@ -118,7 +119,7 @@ class Training:
         order = np.random.default_rng([plan.seed, number]).permutation(self.training)
         with _random(plan, number + 1):
             loss = self._mean([self._step(rows) for rows in in_batches(order, plan.batch)])
-        held = self._validated() if len(self.validation) else None
+        held = self._validated() if self.held else None
         progress.history.append((loss, held))
         if plan.patience is None or held is None:
             _require_finite(loss, plan, number)
@@ -158,7 +159,7 @@ class Training:
         # What is said of constant features is thrown away.
         varies = torch().as_tensor(self.samples.y_scaling.varies, device=self.plan.device)
         with torch().no_grad():
-            for rows in in_batches(self.validation, self.plan.batch):
+            for rows in self.held:
                 batch = self.samples.batch(rows, self.plan.device)
                 said = computed(self.network, batch.inputs, self.plan.precision) * varies
                 found.add(lengthened(said, length), batch.y, batch.row)
@@ -208,6 +209,15 @@ def computed(network: Any, inputs: tuple[Any, ...], precision: str) -> Any:
 def lengthened(said: Any, length: float | None) -> Any:
     """Give predictions (n, q) a length; None leaves them theirs."""
     return said if length is None else length * torch().nn.functional.normalize(said, dim=1)
+
+
+def _in_batches_to_judge(rows: np.ndarray, plan: Plan) -> list[np.ndarray]:
+    """Validation samples in the same batches in every epoch; only what contrasts samples depends on which these are."""
+    if not rows.size:
+        return []
+    return (
+        mixed(rows, plan.batch, seed=plan.seed) if "infonce" in plan.losses else in_batches(rows, plan.batch)
+    )
 
 
 def _require_finite(loss: float, plan: Plan, epoch: int) -> None:
