@@ -362,8 +362,8 @@ def test_features_of_repeated_stimuli_are_not_copied(monkeypatch):
     assert np.shares_memory(seen[0].y, features.values)
     assert np.shares_memory(seen[0].x, epochs.values)
     batch = seen[0].batch(np.array([0, 1, 4]), torch.device("cpu"))
-    assert batch.row[0] == batch.row[1] != batch.row[2]
     assert torch.equal(batch.y[0], batch.y[1])
+    assert not torch.equal(batch.y[0], batch.y[2])
 
 
 def test_units_do_not_matter():
@@ -663,34 +663,39 @@ def test_losses_are_what_they_say():
     p, t = (torch.tensor(rng.normal(size=(6, 9)), dtype=torch.float32) for _ in range(2))
     row = torch.arange(6)
     cosines = torch.nn.functional.cosine_similarity(p[:, None], t[None], dim=2)
-    assert losses.build({"mse": 1.0})(p, t, row).item() == pytest.approx(((p - t) ** 2).mean().item())
-    assert losses.build({"cosine": 1.0})(p, t, row).item() == pytest.approx(
-        1 - cosines.diagonal().mean().item()
-    )
+    assert losses.build({"mse": 1.0})(p, t).item() == pytest.approx(((p - t) ** 2).mean().item())
+    assert losses.build({"cosine": 1.0})(p, t).item() == pytest.approx(1 - cosines.diagonal().mean().item())
     loss = losses.build({"infonce": 1.0})
     expected = sum(torch.nn.functional.cross_entropy(m / 0.07, row) for m in (cosines, cosines.T)) / 2
-    assert loss(p, t, row).item() == pytest.approx(expected.item(), rel=1e-5)
-    mixed = losses.build({"mse": 2.0, "infonce": 0.5})(p, t, row)
+    assert loss(p, t).item() == pytest.approx(expected.item(), rel=1e-5)
+    mixed = losses.build({"mse": 2.0, "infonce": 0.5})(p, t)
     assert mixed.item() == pytest.approx(2 * ((p - t) ** 2).mean().item() + 0.5 * expected.item(), rel=1e-5)
-    loss(p, t, row).backward()
+    loss(p, t).backward()
     assert loss.log_scale.grad != 0
     # No colder than 1 / 100.
     with torch.no_grad():
         loss.log_scale.fill_(50.0)
     expected = sum(torch.nn.functional.cross_entropy(100 * m, row) for m in (cosines, cosines.T)) / 2
-    assert loss(p, t, row).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert loss(p, t).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_repeats_of_a_stimulus_are_no_distractors():
-    loss, t = losses.build({"infonce": 1.0}), torch.eye(4)
-    swapped = t[[1, 0, 2, 3]]
-    shared, apart = (
-        float(loss(swapped, t, torch.tensor(row)).detach()) for row in ([0, 0, 1, 2], [0, 1, 2, 3])
-    )
-    # Two of four samples take each other's place: wholly wrong, or half right where they are repeats of one stimulus.
-    expected = np.log(np.exp(1 / 0.07) + 3) - 1 / 0.07
-    assert apart == pytest.approx(expected + 0.5 / 0.07, rel=1e-4)
-    assert shared == pytest.approx(expected + 0.25 / 0.07, rel=1e-4)
+def test_repeats_of_a_stimulus_are_not_driven_apart():
+    """Equal features: as if the right answers of a batch shared 1 (L_out of Khosla et al. 2020), there and back."""
+    rng = np.random.default_rng(0)
+    row = np.array([0, 1, 0, 2, 0, 1])
+    p, t = rng.normal(size=(6, 9)), rng.normal(size=(3, 9))[row]
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (p, t))
+    shares = (row[:, None] == row) / (row[:, None] == row).sum(axis=1)
+    expected = 0.0
+    for scores in (np.exp(a @ b.T / 0.07), np.exp(b @ a.T / 0.07)):
+        expected -= (shares * np.log(scores / scores.sum(axis=1, keepdims=True))).sum(axis=1).mean() / 2
+    loss, true = losses.build({"infonce": 1.0}), torch.tensor(t)
+    assert loss(torch.tensor(p), true).item() == pytest.approx(expected, rel=1e-6)
+    perfect = true.clone().requires_grad_()
+    least = loss(perfect, true)
+    assert least.item() == pytest.approx((3 * np.log(3) + 2 * np.log(2)) / 6, abs=1e-3)
+    least.backward()
+    assert perfect.grad.abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("loss", ["mse", "cosine", "infonce", {"mse": 2.0, "infonce": 0.5}])
@@ -701,13 +706,13 @@ def test_validation_judges_an_epoch_at_its_best_slope_and_temperature(loss):
     rng = np.random.default_rng(0)
     true = rng.normal(size=(24, 6))
     # Far too long, and in one batch of two the same picture twice.
-    predicted, row = 5 * (0.3 * true + rng.normal(size=true.shape)), np.array([*range(23), 22])
+    predicted = 5 * (0.3 * true + rng.normal(size=true.shape))
     true[23] = true[22]
-    p, t, r = (torch.as_tensor(a) for a in (predicted, true, row))
-    batches = [(p[:14], t[:14], r[:14]), (p[14:], t[14:], r[14:])]
+    p, t = (torch.as_tensor(a) for a in (predicted, true))
+    batches = [(p[:14], t[:14]), (p[14:], t[14:])]
 
     def mean(module, factor):
-        return sum(len(b[2]) * float(module(factor * b[0], b[1], b[2])) for b in batches) / 24
+        return sum(len(b[1]) * float(module(factor * b[0], b[1])) for b in batches) / 24
 
     def contrast(scale):
         module = losses.build({"infonce": 1.0})
@@ -724,7 +729,7 @@ def test_validation_judges_an_epoch_at_its_best_slope_and_temperature(loss):
     wanted = sum(weight * best[name] for name, weight in weights.items())
     assert judged(weights, batches).loss == pytest.approx(wanted, rel=2e-3)
     # A network that says the opposite is as good as one that says nothing, not better.
-    opposite = [(-a, b, c) for a, b, c in batches]
+    opposite = [(-a, b) for a, b in batches]
     assert judged({"mse": 1.0}, opposite).loss == pytest.approx(float((t**2).mean()))
     assert judged({"mse": 1.0}, opposite).slope == pytest.approx(-judged({"mse": 1.0}, batches).slope)
 

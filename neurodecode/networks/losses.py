@@ -38,11 +38,12 @@ def weighed(loss: str | Mapping[str, float]) -> dict[str, float]:
 
 
 def build(weights: Mapping[str, float]) -> Any:
-    """Return a torch module of (predicted, true, row) to the weighted sum of losses; "infonce" learns a temperature.
+    """Return a torch module of (predicted, true) to the weighted sum of losses; "infonce" learns a temperature.
 
     mse: mean squared difference. cosine: 1 - mean cosine. infonce: symmetric cross-entropy of cosines between all
-    predictions and all features of a batch (van den Oord et al. 2018; Radford et al. 2021), each right answer sharing 1
-    where several samples of the batch have the same ``row`` of features: repeats of a stimulus are no distractors.
+    predictions and all features of a batch (van den Oord et al. 2018; Radford et al. 2021). Repeats of a stimulus stay
+    among the answers, with the features of the right one: where m of them are predicted alike nothing drives them
+    apart, and the least loss is log m instead of 0.
     """
     nn = torch().nn
 
@@ -52,29 +53,28 @@ def build(weights: Mapping[str, float]) -> Any:
             if "infonce" in weights:
                 self.log_scale = nn.Parameter(torch().tensor(log(SCALE)))
 
-        def forward(self, predicted: Any, true: Any, row: Any) -> Any:
+        def forward(self, predicted: Any, true: Any) -> Any:
             parts = {"mse": self.mse, "cosine": self.cosine, "infonce": self.infonce}
-            return sum(weight * parts[name](predicted, true, row) for name, weight in weights.items())
+            return sum(weight * parts[name](predicted, true) for name, weight in weights.items())
 
-        def mse(self, predicted: Any, true: Any, _: Any) -> Any:
+        def mse(self, predicted: Any, true: Any) -> Any:
             return nn.functional.mse_loss(predicted, true)
 
-        def cosine(self, predicted: Any, true: Any, _: Any) -> Any:
+        def cosine(self, predicted: Any, true: Any) -> Any:
             return 1 - nn.functional.cosine_similarity(predicted, true, dim=1).mean()
 
-        def infonce(self, predicted: Any, true: Any, row: Any) -> Any:
-            return contrasted(predicted, true, row, [self.log_scale.exp().clamp(max=LARGEST)])[0]
+        def infonce(self, predicted: Any, true: Any) -> Any:
+            return contrasted(predicted, true, [self.log_scale.exp().clamp(max=LARGEST)])[0]
 
     return Loss()
 
 
-def contrasted(predicted: Any, true: Any, row: Any, scales: Iterable[Any]) -> list[Any]:
+def contrasted(predicted: Any, true: Any, scales: Iterable[Any]) -> list[Any]:
     """InfoNCE of a batch at each of several inverse temperatures."""
     nn = torch().nn
     a, b = (nn.functional.normalize(side, dim=1) for side in (predicted, true))
     alike = a @ b.T
-    same = (row[:, None] == row[None, :]).to(alike.dtype)
-    right = same / same.sum(dim=1, keepdim=True)
+    right = torch().arange(len(alike), device=alike.device)
     entropy = nn.functional.cross_entropy
     return [(entropy(s * alike, right) + entropy(s * alike.T, right)) / 2 for s in scales]
 
@@ -98,9 +98,9 @@ class Judged:
     away: float = 0.0
     entropy: np.ndarray = field(default_factory=lambda: np.zeros(len(SCALES)))
 
-    def add(self, predicted: Any, true: Any, row: Any) -> None:
-        """Take a batch (n, q), (n, q), (n)."""
-        n = len(row)
+    def add(self, predicted: Any, true: Any) -> None:
+        """Take a batch (n, q), (n, q)."""
+        n = len(true)
         self.samples += n
         self.numbers += true.numel()
         self.both += _total(predicted * true)
@@ -110,7 +110,7 @@ class Judged:
             alike = torch().nn.functional.cosine_similarity(predicted, true, dim=1)
             self.away += n * (1 - float(alike.mean()))
         if "infonce" in self.weights:
-            self.entropy += n * np.array([float(e) for e in contrasted(predicted, true, row, SCALES)])
+            self.entropy += n * np.array([float(e) for e in contrasted(predicted, true, SCALES)])
 
     @property
     def slope(self) -> float:

@@ -72,21 +72,18 @@ class Samples:
 
     def batch(self, rows: np.ndarray, device: Any) -> Batch:
         """Return some samples, standardised, in float32 on a device."""
-        which = self.row[rows]
-        x, y = (
-            standardised(*pair) for pair in ((self.x[rows], self.x_scaling), (self.y[which], self.y_scaling))
-        )
+        sides = (self.x[rows], self.x_scaling), (self.y[self.row[rows]], self.y_scaling)
+        x, y = (standardised(*side) for side in sides)
         subject = None if self.subject is None else torch().as_tensor(self.subject[rows], device=device)
-        return Batch(x.to(device), y.to(device), torch().as_tensor(which, device=device), subject)
+        return Batch(x.to(device), y.to(device), subject)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors: x (n, ...), y (n, q), the row of features (n) and, if there are several, the subject's number (n)."""
+    """Tensors: x (n, ...), y (n, q) and, if there are several, the subject's number (n)."""
 
     x: Any
     y: Any
-    row: Any
     subject: Any
 
     @property

@@ -134,7 +134,7 @@ class Training:
         self.network.train()
         batch = self.samples.batch(rows, self.plan.device)
         if self.plan.augment:
-            batch = Batch(augmented(batch.x, self.plan.augment), batch.y, batch.row, batch.subject)
+            batch = Batch(augmented(batch.x, self.plan.augment), batch.y, batch.subject)
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
         loss.backward()
@@ -162,11 +162,11 @@ class Training:
             for rows in self.held:
                 batch = self.samples.batch(rows, self.plan.device)
                 said = computed(self.network, batch.inputs, self.plan.precision) * varies
-                found.add(lengthened(said, length), batch.y, batch.row)
+                found.add(lengthened(said, length), batch.y)
         return found
 
     def _loss(self, batch: Batch) -> Any:
-        return self.loss(computed(self.network, batch.inputs, self.plan.precision), batch.y, batch.row)
+        return self.loss(computed(self.network, batch.inputs, self.plan.precision), batch.y)
 
     @staticmethod
     def _mean(found: list[tuple[float, int]]) -> float:
