@@ -672,11 +672,16 @@ def test_losses_are_what_they_say():
     assert mixed.item() == pytest.approx(2 * ((p - t) ** 2).mean().item() + 0.5 * expected.item(), rel=1e-5)
     loss(p, t).backward()
     assert loss.log_scale.grad != 0
-    # No colder than 1 / 100.
+    # No colder than 1 / 100, and not stuck there: samples that are all wrong ask for a warmer one.
     with torch.no_grad():
         loss.log_scale.fill_(50.0)
+    loss.bound()
     expected = sum(torch.nn.functional.cross_entropy(100 * m, row) for m in (cosines, cosines.T)) / 2
-    assert loss(p, t).item() == pytest.approx(expected.item(), rel=1e-5)
+    cold = loss(p, t)
+    assert cold.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.log_scale.grad = None
+    cold.backward()
+    assert loss.log_scale.grad > 0
 
 
 def test_repeats_of_a_stimulus_are_not_driven_apart():
@@ -804,6 +809,21 @@ def test_the_temperature_is_learned(monkeypatch):
     monkeypatch.setattr(training.Training, "run", lambda self, c: (kept.append(self), run(self, c))[1])
     NetworkDecoder("mlp", **QUICK, loss="infonce").fit(*recording())
     assert abs(kept[0].loss.log_scale.item() - np.log(1 / 0.07)) > 1e-3
+
+
+def test_a_temperature_at_its_bound_is_still_learned(monkeypatch):
+    kept = []
+    run = training.Training.run
+
+    def begun_cold(self, checkpoint):
+        with torch.no_grad():
+            self.loss.log_scale.fill_(np.log(100.0) + 0.002)
+        kept.append(self.loss)
+        return run(self, checkpoint)
+
+    monkeypatch.setattr(training.Training, "run", begun_cold)
+    NetworkDecoder("mlp", **QUICK, loss="infonce").fit(*recording(noise=8.0))
+    assert kept[0].log_scale.item() < np.log(100.0) - 1e-3
 
 
 def test_losses_of_direction_give_predictions_the_length_of_features():

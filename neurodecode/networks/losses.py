@@ -64,7 +64,13 @@ def build(weights: Mapping[str, float]) -> Any:
             return 1 - nn.functional.cosine_similarity(predicted, true, dim=1).mean()
 
         def infonce(self, predicted: Any, true: Any) -> Any:
-            return contrasted(predicted, true, [self.log_scale.exp().clamp(max=LARGEST)])[0]
+            return contrasted(predicted, true, [self.log_scale.exp()])[0]
+
+        def bound(self) -> None:
+            """Take a learned temperature back into its bounds, after every step: a clamp inside has no gradient."""
+            if "infonce" in weights:
+                with torch().no_grad():
+                    self.log_scale.clamp_(max=log(LARGEST))
 
     return Loss()
 

@@ -139,6 +139,7 @@ class Training:
         loss = self._loss(batch)
         loss.backward()
         self.optimiser.step()
+        self.loss.bound()
         return float(loss.detach()), len(rows)
 
     def _validated(self) -> float:
