@@ -20,7 +20,9 @@ from ..labels import (
     PICTURE,
     SAMPLE,
     STIMULUS,
+    groups,
     listed,
+    quoted,
     require_array,
     require_coord,
     require_dims,
@@ -30,7 +32,7 @@ from ..vision import Encoder
 from . import networks
 from .identification import correlations, distance, top, two_way
 from .pixels import pixcorr, resized, ssim
-from .protocols import DISTANCES, PROTOCOLS, Protocol, better, chance, named, units
+from .protocols import DISTANCES, LOW, PROTOCOLS, Protocol, better, chance, identifies, named, units
 from .tables import METRIC, gains, written
 
 __all__ = [
@@ -103,6 +105,7 @@ def evaluate(
     chosen = named(protocol)
     wanted = _wanted(metrics, chosen)
     made, shown, coords = _pairs(reconstructions, truths)
+    _require_one_each(coords[STIMULUS].values, wanted)
     _require_ready(wanted, chosen, made, shown, encoder, fetch, device)
     rows = [_value(m, made, shown, chosen, encoder, fetch, device) for m in wanted]
     value = xr.DataArray(np.stack(rows), dims=(METRIC, SAMPLE), coords={METRIC: wanted, **coords})
@@ -169,6 +172,20 @@ def _pairs(
     if SAMPLE not in renamed:
         renamed[SAMPLE] = xr.Variable(SAMPLE, names)
     return made, shown, renamed  # type: ignore[return-value]
+
+
+def _require_one_each(names: np.ndarray, wanted: Sequence[str]) -> None:
+    """Refuse to identify a picture among others of its own stimulus: it could only tie with these, which is lost."""
+    identified = [m for m in wanted if identifies(m)]
+    numbers, first = groups(names)
+    several = np.flatnonzero(np.bincount(numbers) > 1)
+    if identified and several.size:
+        positions = np.flatnonzero(numbers == several[0])
+        raise ValueError(
+            f"{listed(identified)} tell the pictures of different stimuli apart, but of {several.size} of {first.size} "
+            f"stimuli there are several reconstructions, first of {quoted(names[positions[0]])} at positions "
+            f"{listed(positions)}; give one a stimulus, or metrics={list(LOW)}"
+        )
 
 
 def _require_ready(

@@ -85,9 +85,14 @@ def better(metric: str) -> str:
     return LOWER if metric in DISTANCES else HIGHER
 
 
+def identifies(metric: str) -> bool:
+    """Say whether a metric is two-way identification, in which every picture is compared with all the others."""
+    return metric not in (*LOW, *DISTANCES)
+
+
 def chance(metric: str) -> float:
     """Return what unrelated pictures reach where that is known: .5 for two-way identification; NaN for the rest."""
-    return float("nan") if metric in (*LOW, *DISTANCES) else 0.5
+    return 0.5 if identifies(metric) else float("nan")
 
 
 def units(metric: str) -> str:
