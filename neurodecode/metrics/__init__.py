@@ -30,7 +30,7 @@ from ..labels import (
 )
 from ..vision import Encoder
 from . import networks
-from .identification import correlations, distance, top, two_way
+from .identification import correlations, distance, two_way
 from .pixels import pixcorr, resized, ssim
 from .protocols import DISTANCES, LOW, PROTOCOLS, Protocol, better, chance, identifies, named, units
 from .tables import METRIC, gains, written
@@ -44,7 +44,6 @@ __all__ = [
     "gains",
     "pixcorr",
     "ssim",
-    "top",
     "two_way",
     "written",
 ]

@@ -31,25 +31,6 @@ def two_way(reconstructions: np.ndarray, truths: np.ndarray, *, distractors: str
     return (r < own).sum(axis=1) / (len(r) - 1)
 
 
-def top(reconstructions: np.ndarray, truths: np.ndarray, *, k: int) -> np.ndarray:
-    """Is a reconstruction's own truth among the k that it resembles most, 0 or 1 (n); chance k / n.
-
-    Parameters
-    ----------
-    reconstructions, truths : NumPy (n, p), in one order
-    k : int
-
-    Examples
-    --------
-    >>> import numpy as np, neurodecode as nd
-    >>> nd.metrics.top(np.eye(3), np.eye(3), k=1)
-    array([1., 1., 1.])
-    """
-    r = correlations(reconstructions, truths)
-    better = (r > np.diagonal(r)[:, None]).sum(axis=1)
-    return (better < k).astype(float)
-
-
 def distance(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:
     """1 - Pearson r of each pair (n), lower is better; 1 where either is constant.
 
