@@ -300,6 +300,26 @@ def test_swavs_file_is_read_as_its_authors_publish_it(tmp_path, monkeypatch) -> 
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_weights_of_another_network_are_refused(tmp_path, monkeypatch) -> None:
+    """They were loaded as far as they went, and the rest of SwAV's network stayed random."""
+    from neurodecode.vision._backends import torchvision
+
+    monkeypatch.setattr(networks, "hub_folder", lambda: tmp_path)
+    file = tmp_path / networks.SWAV_FILE
+    whole = torchvision().models.resnet50(weights=None).state_dict()
+    torch.save({f"backbone.{k}": v for k, v in whole.items()}, file)
+    lacking = (
+        r"265 of 318 weights are not there or of another shape, 320 are none of its own, first 'conv1.weight'"
+    )
+    with pytest.raises(ValueError, match=rf"{file.name} is no file of resnet50 \(swav\): {lacking}"):
+        nd.metrics.evaluate(pictures(2), pictures(2), metrics=["PixCorr", "SwAV"])
+    torch.save(whole, file)  # of a network that was trained to name objects
+    with pytest.raises(
+        ValueError, match=r"0 of 318 weights .* 2 are none of its own, first 'fc.weight', 'fc.bias'"
+    ):
+        nd.metrics.evaluate(pictures(2), pictures(2), metrics=["SwAV"])
+
+
 def test_a_pickled_file_is_not_executed(tmp_path, monkeypatch) -> None:
     import pickle
 

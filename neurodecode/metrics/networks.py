@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..labels import listed
 from ..vision import _backends
 from ..vision._pictures import as_tensor, fitted
 
@@ -136,8 +137,29 @@ def _torchvision(network: Network, file: Path) -> Any:
         ) from error
     state = {k.removeprefix("module."): v for k, v in found.get("state_dict", found).items()}
     own = {k: v for k, v in state.items() if not k.startswith(("projection_head", "prototypes"))}
-    module.load_state_dict(own, strict=network.weights != "swav")  # SwAV has no classifier
+    if network.weights == "swav":  # it has no classifier
+        module.fc = _backends.torch().nn.Identity()
+    _require_fits(own, module.state_dict(), file, network)
+    module.load_state_dict(own)
     return module
+
+
+def _require_fits(found: dict[str, Any], wanted: dict[str, Any], file: Path, network: Network) -> None:
+    """Refuse the weights of another network, which would leave some of this one's random."""
+
+    def shape(weights: dict[str, Any], name: str) -> tuple[int, ...]:
+        return tuple(
+            getattr(weights.get(name), "shape", ())
+        )  # counts of batches, which old files lack, have none
+
+    lacking = [k for k in wanted if shape(found, k) != shape(wanted, k)]
+    others = [k for k in found if k not in wanted]
+    if lacking or others:
+        raise ValueError(
+            f"{file} is no file of {network.model} ({network.weights}): {len(lacking)} of {len(wanted)} weights are "
+            f"not there or of another shape, {len(others)} are none of its own, first "
+            f"{listed([*lacking, *others], most=4)}; put the right file there or leave the metric out: metrics=[...]"
+        )
 
 
 def _hooked(module: Any, layer: str) -> Callable[[torch.Tensor], torch.Tensor]:
