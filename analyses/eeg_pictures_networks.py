@@ -49,18 +49,23 @@ def main() -> None:
             device=args.device,
         ),
     }
-    found = xr.concat(
-        [auc(trials, feature, decoder) for decoder in decoders.values()],
-        xr.Variable("model", list(decoders)),
-        combine_attrs="override",
-    )
+    each = {name: auc(trials, feature, decoder) for name, decoder in decoders.items()}
+    found = xr.concat(list(each.values()), xr.Variable("model", list(each)), combine_attrs="override")
     for name in decoders:
         one = found.sel(model=name)
         sem = float(one.std("subject", ddof=1)) / one.sizes["subject"] ** 0.5
         print(f"{name}: AUC {float(one.mean()):.3f} +- {sem:.3f} (SEM over {one.sizes['subject']} subjects)")
     gap = found.sel(model="eegnet") - found.sel(model="ridge")
     print(f"eegnet - ridge: {float(gap.mean()):+.3f}, better in {int((gap > 0).sum())} of {gap.size}")
-    nd.save(found.rename("auc"), args.out / "eeg_pictures_networks.nc", overwrite=True)
+    parameters = {"decoders": decoders, "scores": {k: nd.store.provenance(v) for k, v in each.items()}}
+    stamped = nd.store.stamp(
+        found.rename("auc"),
+        what="eeg_pictures_networks",
+        parameters=parameters,
+        seed=SEED,
+        data={"trials": trials},
+    )
+    nd.save(stamped, args.out / "eeg_pictures_networks.nc", overwrite=True)
 
 
 def auc(trials: xr.DataArray, feature: dict[str, xr.DataArray], decoder) -> xr.DataArray:

@@ -33,15 +33,16 @@ def main() -> None:
     generator = reconstruction.load_diffusion("lab", device=args.device)
     encoder = vision.load("lab", device=args.device)
     plan = pipeline.planned(steps=args.steps, seed=args.seed)
-    systems = {}
+    systems, hashes = {}, {}
     for system in args.systems:
         modality, kind = system.split(":")
         made = [one(modality, kind, s + 1, generator, encoder, plan, args) for s in range(args.subjects)]
+        hashes |= {f"{modality} {s + 1}": m.attrs.pop("data") for s, m in enumerate(made)}
         systems[system] = joined(made)
         print(system, systems[system]["value"].mean("picture").round(3).to_pandas().T, sep="\n", flush=True)
     result = together(systems, args)
     parameters = {k: v for k, v in vars(args).items() if k != "out"} | {"plan": plan}
-    result = store.stamp(result, what="fitters", parameters=parameters, seed=args.seed)
+    result = store.stamp(result, what="fitters", parameters=parameters, seed=args.seed, data=hashes)
     nd.save(result, args.out / f"{args.name}.nc", overwrite=True)
     print(f"wrote {args.out / args.name}.nc")
 
@@ -55,7 +56,7 @@ def one(
     plan: pipeline.Plan,
     args: argparse.Namespace,
 ) -> xr.Dataset:
-    """Both stages of one subject, from its file if it is there."""
+    """Both stages of one subject, from its file if it is there; ``data`` in attrs is the hash of what went in."""
     data = pipeline.lab_data(modality, subject=number, size=args.size, seed=args.seed)
     decoder = decoder_of(kind, args)
     by_concept = args.by_concept and modality != "fmri"
@@ -74,7 +75,7 @@ def one(
         others = {"c": naming(fits, plan.meaning)} if by_concept else None
         made = pipeline.run(data, generator, encoder, plan, n=args.n, fits=fits, decoders=others)
         pieces.save("made", made[["value", "truth", "imagined", "images"]])
-    return pieces.load("made")
+    return pieces.load("made").assign_attrs(data=key["data"])
 
 
 def naming(fits: pipeline.Fits, meaning: str) -> reconstruction.ByConcept:

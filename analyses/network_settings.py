@@ -32,11 +32,11 @@ def main() -> None:
     features = data.features[SPACE]
     ridge = [scores(nd.RidgeDecoder(alpha=ALPHAS), *part, features) for part in parts.values()]
     print(f"pairwise and top-5 of ridge, for comparison: {np.round(np.mean(ridge, 0), 3)}", flush=True)
-    found = []
+    found, decoders = [], {}
     for model in args.models:
         ways = [(loss, noise) for loss in LOSSES for noise in NOISES]
         for loss, noise in tqdm(ways, desc=model):
-            decoder = decoder_of(model, loss, noise, args)
+            decoder = decoders[f"{model}, {loss}, noise {noise:g}"] = decoder_of(model, loss, noise, args)
             judged = [one(s, decoder, *parts[s], features, args.out) for s in parts]
             print(f"{model:>16} {loss:>8} noise {noise:g}: {np.round(np.mean(judged, 0), 3)}", flush=True)
             found.append(judged)
@@ -51,8 +51,16 @@ def main() -> None:
     result = xr.Dataset({"accuracy": (tuple(coords), np.reshape(found, shape))}, coords)
     best = result["accuracy"].mean("subject").sel(score="pairwise").stack(way=("loss", "noise")).idxmax("way")
     print(best.to_series().to_string())
-    name = f"network_settings_{args.modality}.nc"
-    inputs.write(result.assign_attrs(network_size=args.network_size), data, args.out / name)
+    parameters = {"decoders": decoders, "space": SPACE, "held_out": HELD_OUT}
+    hashes = {subject: store.data_hash(*part, features) for subject, part in parts.items()}
+    result = store.stamp(
+        result.assign_attrs(network_size=args.network_size),
+        what="network_settings",
+        parameters=parameters,
+        seed=args.seed,
+        data=hashes,
+    )
+    inputs.write(result, data, args.out / f"network_settings_{args.modality}.nc")
 
 
 def parted(responses: xr.DataArray, seed: int) -> tuple[xr.DataArray, xr.DataArray]:

@@ -45,7 +45,17 @@ def main() -> None:
     report(result)
     said = {"modality": args.modality, "network_size": args.network_size, "shuffled": args.shuffle}
     said["loss"] = args.loss or "chosen"
-    inputs.write(result.assign_attrs(said), data, args.out / f"{stem(args)}.nc")
+    parameters = {
+        "decoders": {model: decoder_of(model, args) for model in args.models},
+        "space": SPACE,
+        "shuffle": args.shuffle,
+        "scores": {model: store.provenance(one) for model, one in zip(args.models, found, strict=True)},
+    }
+    hashes = {s: store.data_hash(r, data.features[SPACE]) for s, r in data.responses.items()}
+    result = store.stamp(
+        result.assign_attrs(said), what="networks", parameters=parameters, seed=args.seed, data=hashes
+    )
+    inputs.write(result, data, args.out / f"{stem(args)}.nc")
 
 
 def stem(args: argparse.Namespace) -> str:

@@ -14,6 +14,7 @@ from scipy import stats
 
 import neurodecode as nd
 from neurodecode import cli
+from neurodecode.datasets import eeg_pictures
 
 pytest.importorskip("torch")
 
@@ -75,6 +76,11 @@ def test_every_model_is_compared_with_ridge_pair_by_pair(files, monkeypatch) -> 
     np.testing.assert_allclose(
         [found["gain"], found["gain_low"], found["gain_high"]], [np.mean(ours - ridge), low, high]
     )
+    made = nd.store.provenance(result)
+    assert made["what"] == "networks"
+    assert list(made["parameters"]["decoders"]) == list(made["parameters"]["scores"]) == ["ridge", "mlp"]
+    responses = {f"p{s}": nd.load(files / f"p{s}.nc") for s in (1, 2, 3)}
+    assert made["data"] == {s: nd.store.data_hash(r, features()) for s, r in responses.items()}
     # In another order the same.
     run("networks.py", files, "--models", "mlp", "ridge", "--epochs", "15", monkeypatch=monkeypatch)
     other = nd.load(files / "networks_eeg.nc")
@@ -110,6 +116,12 @@ def test_settings_are_chosen_without_a_look_at_test_trials(files, monkeypatch) -
     run("network_settings.py", files, *options, monkeypatch=monkeypatch)
     first = nd.load(files / "network_settings_eeg.nc")
     assert first.sizes == {"model": 1, "loss": 3, "noise": 2, "subject": 3, "score": 2}
+    made = nd.store.provenance(first)
+    assert (made["what"], len(made["parameters"]["decoders"]), len(made["data"])) == (
+        "network_settings",
+        6,
+        3,
+    )
     for subject in (1, 2, 3):
         path = files / f"p{subject}.nc"
         spoiled = nd.load(path)
@@ -122,6 +134,21 @@ def test_settings_are_chosen_without_a_look_at_test_trials(files, monkeypatch) -
     run("network_settings.py", files, *options, monkeypatch=monkeypatch)
     again = nd.load(files / "network_settings_eeg.nc")
     np.testing.assert_array_equal(again["accuracy"], first["accuracy"])
+
+
+def test_real_pictures_say_how_every_model_was_made(tmp_path, shared_data, monkeypatch) -> None:
+    file = shared_data / "eeg_pictures" / "trials_12_subjects.npz"
+    few = eeg_pictures.load(file)
+    few = few.isel(sample=np.isin(few["subject"].values, np.unique(few["subject"].values)[:3]))
+    monkeypatch.setattr(eeg_pictures, "load", lambda path: few.isel(sample=slice(None, None, 4)))
+    options = ["--data", str(file), "--epochs", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["eeg_pictures_networks.py", *options])
+    runpy.run_path(str(ANALYSES / "eeg_pictures_networks.py"), run_name="__main__")
+    made = nd.store.provenance(nd.load(tmp_path / "eeg_pictures_networks.nc"))
+    assert made["what"] == "eeg_pictures_networks"
+    for name, kind in (("ridge", "RidgeDecoder"), ("eegnet", "NetworkDecoder")):
+        assert made["parameters"]["decoders"][name].startswith(kind)
+        assert made["parameters"]["scores"][name]["what"] == "temporal.sweep"
 
 
 def lab_run(folder: Path, *options: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +169,7 @@ def test_a_system_is_fitted_refined_and_kept(tmp_path, monkeypatch) -> None:
     }
     assert result["system"].values.tolist() == ["EEG, MLP"]
     assert result["value"].notnull().all()
+    assert list(nd.store.provenance(result)["data"]) == ["eeg 1"]
     # What is finished is not fitted again, and is not mistaken for the same with other settings.
     monkeypatch.setattr(nd.networks.NetworkDecoder, "fit", None)
     lab_run(tmp_path, *systems, *few, monkeypatch=monkeypatch)
