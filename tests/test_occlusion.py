@@ -187,6 +187,10 @@ def test_regions_and_neighbours_are_hidden_together(case) -> None:
     assert (by_group.sel(region="planted") > 0.5).all()
     assert (abs(by_group.sel(region="left")) < 0.1).all()
     np.testing.assert_allclose(by_group["whole"] - by_group.sel(region="planted"), 0, atol=0.3)
+    added = temporal.gradient_input(decoder, epochs, features, over="channel", regions=groups)
+    for found in (by_group, added):
+        assert nd.store.provenance(found)["parameters"]["regions"] == ["planted", "left"]
+        assert "the channels of each of 2 regions (planted and left)" in nd.methods.paragraph(found).lower()
     xyz = np.stack([epochs[k].values for k in "xyz"], axis=1)
     near = np.linalg.norm(xyz - xyz[2], axis=1) <= 0.08
     assert 1 < near.sum() < 5

@@ -275,7 +275,11 @@ def _patterns(made: Made) -> list[str]:
 def _hidden(made: Made) -> str:
     over = made.get("over")
     parts = [over] if isinstance(over, str) else list(over or [])
-    named = {"channel": "channels", "time": "windows", "window": "windows"}
+    regions = made.get("regions")
+    grouped = (
+        f"the channels of each of {some(regions, 'region')}" if isinstance(regions, list) else "channels"
+    )
+    named = {"channel": grouped, "time": "windows", "window": "windows"}
     what = " in ".join(named.get(str(p), plural(p)) for p in parts) or "parts"
     width, step = made.get("width"), made.get("step")
     timed = {"time", "window"} & set(map(str, parts)) and None not in (width, step)

@@ -136,7 +136,14 @@ def gradient_input(
     said = {"kind": "gradient x input", "reduce": reduce, "units": units}
     result = result.assign_coords(whole=(LAYER, np.array(whole)))
     result.attrs = {"score": "evidence for the true features", "chance": 0.0, **said}
-    parameters = {"decoder": decoder, "over": laid.over, "width": width, "step": step, "reduce": reduce}
+    parameters = {
+        "decoder": decoder,
+        "over": laid.over,
+        "width": width,
+        "step": step,
+        "regions": laid.regions,
+        "reduce": reduce,
+    }
     data = {"responses": epochs, **{f"features {k}": v for k, v in truths.items()}}
     return store.stamp(
         with_subject(result, responses), what="temporal.gradient_input", parameters=parameters, data=data

@@ -122,6 +122,7 @@ def occlusion(
         "over": laid.over,
         "width": width,
         "step": step,
+        "regions": laid.regions,
         "radius": radius,
         "fill": fill,
         "n_permutations": n_permutations if fill == "permute" else None,

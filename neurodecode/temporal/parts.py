@@ -30,6 +30,11 @@ class Parts:
     space: str
     coords: Mapping[str, Any]
 
+    @property
+    def regions(self) -> list[Any] | None:
+        """Names of the groups of channels, None where there are none."""
+        return self.coords["region"].tolist() if self.space == "region" else None
+
     def labelled(self, values: np.ndarray, layers: Sequence[str]) -> xr.DataArray:
         """Values (window, part, layer) as (window, channel | region, layer); an axis that was not asked for is dropped.
 
