@@ -178,6 +178,15 @@ def test_the_test_samples_do_not_move_the_fill(case) -> None:
     np.testing.assert_allclose(seen[-1], np.broadcast_to(mean, seen[-1].shape))
 
 
+def test_epochs_of_whole_numbers_are_hidden_as_others_are(case) -> None:
+    """Their mean over training samples was cut to a whole number."""
+    epochs, features, _ = case
+    whole = (2 * epochs).round().astype(np.int16)
+    decoder = fitted(whole, features)
+    found, expected = (temporal.occlusion(decoder, e, features) for e in (whole, whole.astype(float)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_regions_and_neighbours_are_hidden_together(case) -> None:
     epochs, features, decoder = case
     groups = {"planted": ["E2", "E5"], "left": ["E0", "E1"]}

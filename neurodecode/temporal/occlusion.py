@@ -197,7 +197,8 @@ def _hiding(
     tested: xr.DataArray, laid: Parts, others: Others, judge: Callable[[xr.DataArray], np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Scores (layer) with each part hidden, windows outermost, the mean over what takes its place."""
-    hidden = tested.copy(deep=True)
+    # What takes a place may lie between whole numbers, as of epochs that were stored as such.
+    hidden = tested.astype(np.result_type(tested.dtype, np.float32), copy=True)
     every = [(span, mask) for span in laid.spans for mask in laid.masks]
     for span, mask in tqdm(every, desc="temporal.occlusion", disable=None, leave=False):
         scores = []
