@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 import neurodecode as nd
 from neurodecode import inputs, store
+from neurodecode.labels import groups
 from neurodecode.solve.intervals import reach_by_t
 
 ALPHAS = tuple(np.logspace(1, 6, 11))
@@ -109,11 +110,17 @@ def predicted(model: str, subject: str, data: inputs.Inputs, args: argparse.Name
     if "predictions" not in pieces:
         train = responses.isel(sample=responses.split.values == "train")
         if args.shuffle:
-            order = np.random.default_rng(args.seed).permutation(train.sizes["sample"])
-            train = train.assign_coords(stimulus=("sample", train.stimulus.values[order]))
+            train = shuffled(train, args.seed)
         test = responses.isel(sample=responses.split.values == "test")
         pieces.save("predictions", decoder_of(model, args).fit(train, features).predict(test))
     return pieces.load("predictions")
+
+
+def shuffled(train: xr.DataArray, seed: int) -> xr.DataArray:
+    """Exchange stimuli: repeats of one stay together, so that validation can still take out whole concepts."""
+    number, first = groups(train.stimulus.values)
+    names = train.stimulus.values[np.random.default_rng(seed).permutation(first)]
+    return train.assign_coords(stimulus=("sample", names[number]))
 
 
 def decoder_of(model: str, args: argparse.Namespace):
