@@ -936,6 +936,8 @@ def test_atm_learns_a_token_for_every_subject():
         ValueError, match="only 'atm', 'benchetrit' learn something for each subject, not 'nice'"
     ):
         NetworkDecoder("nice", subject="subject").fit(both, features)
+    with pytest.raises(ValueError, match="'atm', 'benchetrit' learn .*, not 'nice'; leave subjects out"):
+        layers("nice", (4, 25), 5, subjects=2)
 
 
 def two_subjects(

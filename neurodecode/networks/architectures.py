@@ -7,7 +7,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..labels import require_choice, require_memory
+from ..labels import listed, require_choice, require_memory
 from . import atm, benchetrit, eegnet, mlp, nice, temporal_spatial, transformer
 from ._torch import torch
 
@@ -59,6 +59,20 @@ def build(architecture: str, axes: tuple[int, ...], outputs: int, *, size: str, 
     return _BUILDERS[architecture](axes, outputs, size=size, **options)
 
 
+def require_by_subject(architecture: str, *, what: str) -> None:
+    """Refuse subjects of a network that learns nothing for each; ``what`` is the setting that asked for it.
+
+    Raises
+    ------
+    ValueError
+        Naming the networks that do.
+    """
+    if architecture not in BY_SUBJECT:
+        raise ValueError(
+            f"only {listed(BY_SUBJECT)} learn something for each subject, not {architecture!r}; leave {what} out"
+        )
+
+
 def layers(
     architecture: str, axes: tuple[int, ...], outputs: int, *, size: str = "full", subjects: int = 0
 ) -> list[Layer]:
@@ -75,10 +89,12 @@ def layers(
     Raises
     ------
     ValueError
-        Unknown names, or axes that the network does not take.
+        Unknown names, or axes or subjects that the network does not take.
     """
     require_choice(architecture, ARCHITECTURES, what="architecture")
     require_choice(size, SIZES, what="size")
+    if subjects:
+        require_by_subject(architecture, what="subjects")
     if len(axes) != 2 and architecture not in ANY_AXES:
         raise ValueError(
             f"{architecture!r} takes (channels, time samples), not {axes}; use 'mlp' or 'transformer'"

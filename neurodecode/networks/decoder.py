@@ -20,7 +20,6 @@ from ..labels import (
     STIMULUS,
     as_fitted,
     axes_of,
-    listed,
     match,
     require_array,
     require_choice,
@@ -228,11 +227,8 @@ class NetworkDecoder(BaseEstimator):
                 f"learning_rate must be above 0 and weight_decay not below, got {self.learning_rate!r} and "
                 f"{self.weight_decay!r}"
             )
-        if self.subject is not None and self.architecture not in architectures.BY_SUBJECT:
-            raise ValueError(
-                f"only {listed(architectures.BY_SUBJECT)} learn something for each subject, not "
-                f"{self.architecture!r}; leave subject out"
-            )
+        if self.subject is not None:
+            architectures.require_by_subject(self.architecture, what="subject")
         return Plan(
             losses=losses.weighed(self.loss),
             epochs=int(self.epochs),
