@@ -1082,6 +1082,20 @@ def test_settings_that_make_no_sense_are_refused(options, message):
         NetworkDecoder(**options).fit(*recording())
 
 
+@pytest.mark.parametrize("architecture", ["nice", "mlp"])
+def test_what_has_no_time_is_not_shifted(architecture):
+    """All channels of a sample without a time axis were set to 0, and voxels left as they were."""
+    epochs, features = recording()
+    decoder = NetworkDecoder(architecture, **QUICK, augment={"shift": 2, "noise": 0.1})
+    with pytest.raises(
+        ValueError, match="shift=2 moves .* time samples, of which they have 1: .* leave 'shift' out"
+    ):
+        decoder.fit(epochs[:, :, 0], features)
+    with pytest.raises(ValueError, match="of which they have 2"):
+        decoder.fit(epochs[:, :, :2], features)
+    assert decoder.fit(epochs[:, :, :3], features).n_features_in_ == 12
+
+
 def test_bad_data_are_refused():
     epochs, features = recording()
     decoder = NetworkDecoder("nice", **QUICK)

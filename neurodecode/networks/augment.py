@@ -30,13 +30,29 @@ def checked(augment: Mapping[str, float] | None) -> dict[str, float]:
     return found
 
 
+def require_times(amounts: Mapping[str, float], times: int) -> None:
+    """Refuse a shift that could move a sample of so many time samples (1 without a time axis) out of itself.
+
+    Raises
+    ------
+    ValueError
+        With both numbers.
+    """
+    shift = int(amounts.get("shift", 0))
+    if shift and shift >= times:
+        raise ValueError(
+            f"augmentation shift={shift} moves responses by up to so many time samples, of which they have {times}: "
+            "nothing would be left of some; give a smaller one, or leave 'shift' out"
+        )
+
+
 def augmented(x: Any, amounts: Mapping[str, float]) -> Any:
     """Change a batch (n, channel, time) or (n, voxel), by torch's own random numbers.
 
     noise: normal numbers of that SD are added; shift: every sample moves by up to so many time samples, zeros coming
     in; channels: that share of channels (or voxels), drawn for every sample, is set to 0.
     """
-    if amounts.get("shift") and x.ndim == 3:
+    if amounts.get("shift"):
         x = _shifted(x, int(amounts["shift"]))
     if amounts.get("noise"):
         x = x + amounts["noise"] * torch().randn_like(x)

@@ -88,7 +88,7 @@ class NetworkDecoder(BaseEstimator):
     precision : {"float32", "bfloat16"}
         Of what the network computes; its weights and the loss are float32.
     augment : mapping of name to amount, optional
-        Of training batches: "noise" (SDs), "shift" (time samples), "channels" (share set to 0).
+        Of training batches: "noise" (SDs), "shift" (time samples, fewer than there are), "channels" (share set to 0).
     subject : str, optional
         Sample coordinate that names the subject, for which "atm" learns a token each and "benchetrit" a linear map of
         channels; an unknown one gets their mean.
@@ -178,6 +178,7 @@ class NetworkDecoder(BaseEstimator):
         """
         plan = self._plan()
         responses = self._checked(responses)
+        augment.require_times(plan.augment, responses.sizes.get("time", 1))
         inner, outer, row, y = _matched(features, responses)
         training, validation = self._parts(responses)
         if not validation.size:
