@@ -397,6 +397,9 @@ def test_what_is_fitted_can_be_sent_and_cloned():
     with pytest.raises(NotFittedError):
         given.predict(epochs)
     decoder = given.fit(epochs, features)
+    before = decoder.predict(epochs)
+    decoder.set_params(loss="cosine", architecture="nice", size="full", precision="bfloat16", subject="who")
+    xr.testing.assert_identical(decoder.predict(epochs), before)
     again = pickle.loads(pickle.dumps(decoder))
     xr.testing.assert_identical(again.predict(epochs), decoder.predict(epochs))
     assert not hasattr(clone(decoder), "history_")
@@ -789,7 +792,7 @@ def test_a_subject_of_validation_alone_has_no_token_of_its_own():
         named, features
     )
     held = set(named.subject.sel(sample=decoder.validation_samples_).values.tolist())
-    assert decoder._subjects == sorted({"a", "b", "c"} - held)
+    assert decoder._design.subjects == tuple(sorted({"a", "b", "c"} - held))
     assert weights(decoder)["subject.weight"].shape[0] == 2
 
 

@@ -36,8 +36,9 @@ from ..solve.device import found as find_device
 from . import architectures, augment, losses
 from ._torch import torch
 from .checkpoints import Checkpoint
-from .samples import Samples, Scaling, in_batches
-from .trainer import RECIPE, Plan, Training, computed, lengthened
+from .design import Design, subjects_of
+from .samples import Samples, in_batches
+from .trainer import RECIPE, Plan, Training
 
 PRECISIONS = ("float32", "bfloat16")
 # Predictions are never shortened to less than this.
@@ -188,9 +189,9 @@ class NetworkDecoder(BaseEstimator):
                 f"'infonce' tells stimuli apart, but the validation part ({validation.size} of {row.size} samples) has "
                 f"{np.unique(row[validation]).size}; give a larger validation than {self.validation!r}, or None"
             )
-        self._subjects = self._named_subjects(responses.isel({SAMPLE: training}))
         self._label(responses, inner, outer, features)
-        table = self._table()
+        design = self._design = self._designed(responses.isel({SAMPLE: training}), plan)
+        table = design.table()
         architectures.require_room(
             table,
             batch=min(plan.batch, training.size),
@@ -198,12 +199,13 @@ class NetworkDecoder(BaseEstimator):
             device=plan.device,
             what=f"{self.architecture!r} ({self.size})",
         )
-        x = _loaded(responses, who="responses").reshape(-1, *self._shape())
-        samples = Samples.measured(x, y, row, self._numbers(responses), training)
-        trained = Training(self._build, samples, training, validation, plan)
+        x = _loaded(responses, who="responses").reshape(-1, *design.axes)
+        samples = Samples.measured(x, y, row, design.numbers(responses), training)
+        trained = Training(design.network, samples, training, validation, plan)
         progress = trained.run(self._checkpoint(responses, features))
         self._keep(trained, samples, table)
-        self.slope_ = max(LEAST_SLOPE, trained.slope(self._length())) if validation.size else 1.0
+        length = design.length(samples.y_scaling)
+        self.slope_ = max(LEAST_SLOPE, trained.slope(length)) if validation.size else 1.0
         self.history_ = self._history(progress.history, responses, features)
         self.best_epoch_ = progress.best_epoch
         return self
@@ -292,20 +294,6 @@ class NetworkDecoder(BaseEstimator):
             return self.by
         return next(name for name in KEEP_TOGETHER if name in responses.coords)
 
-    def _named_subjects(self, responses: xr.DataArray) -> list[Any]:
-        if self.subject is None:
-            return []
-        labels = require_coord(responses, self.subject, who="responses", dim=SAMPLE).values
-        return sorted(set(labels.tolist()))
-
-    def _numbers(self, responses: xr.DataArray) -> np.ndarray | None:
-        """Number of every sample's subject, -1 where it was not trained on; None without subjects."""
-        if self.subject is None:
-            return None
-        labels = require_coord(responses, self.subject, who="responses").values
-        known = {name: i for i, name in enumerate(self._subjects)}
-        return np.array([known.get(name, -1) for name in labels.tolist()], np.int64)
-
     def _label(
         self, responses: xr.DataArray, inner: xr.DataArray, outer: xr.DataArray, features: xr.DataArray
     ) -> None:
@@ -313,19 +301,19 @@ class NetworkDecoder(BaseEstimator):
         self._units = str(features.attrs.get("units", "a.u."))
         self.n_features_in_ = int(np.prod(responses.shape[1:]))
 
-    def _shape(self) -> tuple[int, ...]:
-        """Shape of a sample as the network sees it: channels without time are a window of one time sample."""
-        shape = self._axes[0].shape
-        return shape if len(shape) == 2 or self.architecture in architectures.ANY_AXES else (*shape, 1)
-
-    def _build(self) -> Any:
-        return architectures.build(
-            self.architecture, self._shape(), self._axes[1].size, size=self.size, subjects=len(self._subjects)
-        )
-
-    def _table(self) -> list[architectures.Layer]:
-        return architectures.layers(
-            self.architecture, self._shape(), self._axes[1].size, size=self.size, subjects=len(self._subjects)
+    def _designed(self, responses: xr.DataArray, plan: Plan) -> Design:
+        """Say what the network is for; channels without time are a window of one time sample."""
+        inner, outer = self._axes
+        one = inner.ndim == 1 and self.architecture not in architectures.ANY_AXES
+        return Design(
+            architecture=self.architecture,
+            size=self.size,
+            precision=plan.precision,
+            directions="mse" not in plan.losses,
+            axes=(*inner.shape, 1) if one else inner.shape,
+            outputs=outer.size,
+            subject=self.subject,
+            subjects=subjects_of(responses, self.subject),
         )
 
     def _checkpoint(self, responses: xr.DataArray, features: xr.DataArray) -> Checkpoint | None:
@@ -435,7 +423,7 @@ class NetworkDecoder(BaseEstimator):
 
     def _by_batch(self, responses: xr.DataArray) -> Iterator[tuple[np.ndarray, Any, Any]]:
         """Yield positions of some samples, their responses as a tensor, and the predictions of these."""
-        device, subject = self._device(), self._numbers(responses)
+        device, subject = self._device(), self._design.numbers(responses)
         module = self.module().to(device)
         for rows in in_batches(np.arange(len(responses)), int(self.batch)) if len(responses) else []:
             x = torch().as_tensor(np.asarray(responses[rows].values, np.float64), device=device)
@@ -449,18 +437,7 @@ class NetworkDecoder(BaseEstimator):
         -1 for none) to features (n, q), float64, in their units. Scaling is part of it; dropout is off.
         """
         check_is_fitted(self, "_weights")
-        with torch().device("meta"):
-            network = self._build()
-        network.load_state_dict(
-            {k: torch().from_numpy(v.copy()) for k, v in self._weights.items()}, assign=True
-        )
-        return _whole(
-            network, *self._scaling, length=self._length(), slope=self.slope_, precision=self.precision
-        ).eval()
-
-    def _length(self) -> float | None:
-        """How long standardised predictions are made, where the loss knows directions alone."""
-        return None if "mse" in losses.weighed(self.loss) else float(self._scaling[1].varies.sum()) ** 0.5
+        return self._design.module(self._weights, *self._scaling, slope=self.slope_)
 
     def score(self, responses: xr.DataArray, features: xr.DataArray) -> float:
         """Mean r2 over features, as of scikit-learn's regressors; :mod:`neurodecode.score` has the field's scores.
@@ -504,30 +481,3 @@ def _loaded(array: xr.DataArray, *, who: str) -> np.ndarray:
     if lazy.is_dask(array):
         require_copy(array, who=who)
     return np.asarray(array.values)
-
-
-def _whole(
-    network: Any, x: Scaling, y: Scaling, *, length: float | None, slope: float, precision: str
-) -> Any:
-    """A module of the scaling, the network, and the scaling back."""
-    nn = torch().nn
-
-    def tensor(values: np.ndarray) -> Any:
-        return torch().from_numpy(np.asarray(values, np.float64))
-
-    class Whole(nn.Module):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-            self.register_buffer("x_mean", tensor(x.mean))
-            self.register_buffer("x_scale", tensor(np.where(x.varies, 1 / x.sd, 0.0)))
-            self.register_buffer("y_mean", tensor(y.mean))
-            self.register_buffer("y_scale", tensor(np.where(y.varies, y.sd, 0.0)))
-            self.register_buffer("varies", torch().from_numpy(y.varies))
-
-        def forward(self, responses: Any, *subject: Any) -> Any:
-            z = ((responses.reshape(-1, *x.mean.shape) - self.x_mean) * self.x_scale).float()
-            found = lengthened(computed(self.network, (z, *subject), precision) * self.varies, length)
-            return slope * found.double() * self.y_scale + self.y_mean
-
-    return Whole()
