@@ -68,9 +68,10 @@ def compared(before: xr.DataArray, after: xr.DataArray, systems) -> xr.Dataset:
         return values.sel(system=system, drop=True).dropna("picture", how="all")
 
     found = [nd.metrics.gains(one(before, s), one(after, s), over="picture") for s in systems]
-    counts = sorted({int(f.attrs["n"]) for f in found})
+    counts = [int(f.attrs["n"]) for f in found]
     several = xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="override")
-    return several.assign_attrs(n="-".join(map(str, counts)))
+    said = "-".join(map(str, sorted(set(counts))))
+    return several.assign_coords(n=("system", counts)).assign_attrs(n=said)
 
 
 def gallery(result: xr.Dataset):

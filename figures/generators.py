@@ -26,6 +26,7 @@ def main() -> None:
             f"{len(args.results)} results share names: {', '.join(results)}; give each system once"
         )
     table = xr.concat([gains(r) for r in results.values()], dim=xr.Variable("system", list(results)))
+    table = table.assign_coords(n=("system", [count(r) for r in results.values()]))
     table.attrs = {"n": n_of(results), "over": "picture"}
     title = inputs.titled("Stage 1, stage 2, gain", next(iter(results.values())))
     stem = args.out / args.name

@@ -208,6 +208,8 @@ def test_tables_compare_stages_and_each_decoder_with_the_linear_one(tmp_path) ->
     assert "| EEG, MLP |" in text
     assert "n = 3-5 pictures" in text
     assert "linear |" not in text
+    rows = (tmp_path / "table_7_against_linear.csv").read_text().splitlines()[1:]
+    assert [row.split('"')[1] + row.rsplit(",", 1)[1] for row in rows[::2]] == ["fMRI, MLP5", "EEG, MLP3"]
     linear, mlp = values[2, 1, 0, :3], values[3, 1, 0, :3]
     gain = 100 * (mlp - linear).mean() / linear.mean()
     assert f"{gain:+.1f} %" in text

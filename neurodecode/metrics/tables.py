@@ -86,6 +86,7 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
     Parameters
     ----------
     table : Dataset from :func:`gains`, with the dimension ``rows`` (several comparisons, concatenated) or without
+        Where rows have numbers of units of their own, in a coordinate ``n`` (rows), CSV gives these.
     form : "markdown", "latex" or "csv"
         Means and standard errors; under a refined row its gains. LaTeX colours them by ``\better{}`` and ``\worse{}``,
         two commands that its first lines define. CSV has a line a value.
@@ -155,5 +156,6 @@ def _csv(whole: xr.Dataset, rows: str) -> str:
         for metric in whole[METRIC].values:
             here = whole.sel({rows: name, METRIC: metric})
             numbers = ",".join(f"{float(here[k]):.6g}" for k in names)
-            lines.append(f'"{name}","{metric}",{numbers},{int(here["clear"])},{whole.attrs["n"]}')
+            n = int(here["n"]) if "n" in here.coords else whole.attrs["n"]
+            lines.append(f'"{name}","{metric}",{numbers},{int(here["clear"])},{n}')
     return "\n".join(lines) + "\n"
