@@ -269,7 +269,7 @@ def test_a_network_on_the_machine_gives_the_named_layer(metric, depth, tmp_path,
     monkeypatch.setattr(networks, "hub_folder", lambda: tmp_path)
     torch.save(own.state_dict(), tmp_path / "alexnet-owt-7be5be79.pth")
     images = pictures(3, size=80).values.astype(np.float32)
-    found = networks.features(metric, images, size=64)
+    found = networks.features(networks.load(metric), images, size=64)
     pixels = torch.nn.functional.interpolate(
         torch.from_numpy(images).permute(0, 3, 1, 2),
         size=64,
@@ -292,7 +292,7 @@ def test_swavs_file_is_read_as_its_authors_publish_it(tmp_path, monkeypatch) -> 
     torch.save({**body, "module.prototypes.weight": torch.zeros(2, 2)}, tmp_path / networks.SWAV_FILE)
     monkeypatch.setattr(networks, "hub_folder", lambda: tmp_path)
     images = pictures(2, size=64).values.astype(np.float32)
-    found = networks.features("SwAV", images, size=64)
+    found = networks.features(networks.load("SwAV"), images, size=64)
     mean, std = (torch.tensor(v)[:, None, None] for v in (networks.MEAN, networks.STD))
     own.fc = torch.nn.Identity()
     with torch.no_grad():

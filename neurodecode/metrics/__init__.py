@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -47,6 +48,8 @@ __all__ = [
     "two_way",
     "written",
 ]
+
+Reader = Callable[[np.ndarray], np.ndarray]
 
 
 def evaluate(
@@ -105,8 +108,9 @@ def evaluate(
     wanted = _wanted(metrics, chosen)
     made, shown, coords = _pairs(reconstructions, truths)
     _require_one_each(coords[STIMULUS].values, wanted)
-    _require_ready(wanted, chosen, made, shown, encoder, fetch, device)
-    rows = [_value(m, made, shown, chosen, encoder, fetch, device) for m in wanted]
+    _require_ready(wanted, chosen, made, shown, encoder)
+    readers = {m: _reader(m, chosen, encoder, fetch, device) for m in wanted if m not in LOW}
+    rows = [_value(m, made, shown, chosen, readers) for m in wanted]
     value = xr.DataArray(np.stack(rows), dims=(METRIC, SAMPLE), coords={METRIC: wanted, **coords})
     n = len(made)
     result = xr.Dataset(
@@ -193,8 +197,6 @@ def _require_ready(
     made: np.ndarray,
     shown: np.ndarray,
     encoder: Encoder | None,
-    fetch: bool,
-    device: str,
 ) -> None:
     """Refuse what could not be finished, before the first metric."""
     if len(made) < 2:
@@ -209,40 +211,30 @@ def _require_ready(
             f"the proxies of protocol {protocol.name!r} are layers of an encoder; give encoder=vision.load('lab'), or "
             "metrics=['PixCorr', 'SSIM']"
         )
-    for metric in wanted:
-        if metric in protocol.sizes:
-            networks.load(metric, fetch=fetch, device=device)
+
+
+def _reader(metric: str, protocol: Protocol, encoder: Encoder | None, fetch: bool, device: str) -> Reader:
+    """Return what makes features (n, p) of pictures; a network is read from its file here, and once."""
+    if encoder is not None and metric in protocol.layers:
+        return partial(_encoded, encoder, layer=protocol.layers[metric])
+    run = networks.load(metric, fetch=fetch, device=device)
+    return partial(networks.features, run, size=protocol.sizes[metric], device=device)
 
 
 def _value(
-    metric: str,
-    made: np.ndarray,
-    shown: np.ndarray,
-    protocol: Protocol,
-    encoder: Encoder | None,
-    fetch: bool,
-    device: str,
+    metric: str, made: np.ndarray, shown: np.ndarray, protocol: Protocol, readers: Mapping[str, Reader]
 ) -> np.ndarray:
     """Return one metric of every picture (n)."""
-    if metric == "PixCorr":
-        return pixcorr(resized(made, protocol.pixels), resized(shown, protocol.pixels))
-    if metric == "SSIM":
-        return ssim(resized(made, protocol.pixels), resized(shown, protocol.pixels))
-    if metric in protocol.layers and encoder is not None:
-        layer = protocol.layers[metric]
-        a, b = (_encoded(encoder, images, layer) for images in (made, shown))
-    else:
-        size = protocol.sizes[metric]
-        a, b = (
-            networks.features(metric, images, size=size, fetch=fetch, device=device)
-            for images in (made, shown)
-        )
+    if metric in LOW:
+        a, b = (resized(images, protocol.pixels) for images in (made, shown))
+        return pixcorr(a, b) if metric == "PixCorr" else ssim(a, b)
+    a, b = (readers[metric](images) for images in (made, shown))
     if metric in DISTANCES:
         return distance(a, b)
     return two_way(a, b, distractors=protocol.distractors)
 
 
-def _encoded(encoder: Encoder, images: np.ndarray, layer: str) -> np.ndarray:
+def _encoded(encoder: Encoder, images: np.ndarray, *, layer: str) -> np.ndarray:
     parts = [
         encoder.encode(images[start : start + networks.BATCH], layer)[layer].flatten(1).cpu().numpy()
         for start in range(0, len(images), networks.BATCH)

@@ -53,17 +53,12 @@ NETWORKS = {
 SWAV_FILE = "swav_800ep_pretrain.pth.tar"
 
 
-def features(
-    metric: str, images: np.ndarray, *, size: int, fetch: bool = False, device: str = "cpu"
-) -> np.ndarray:
-    """Features (n, p) of pictures (n, row, column, 3), values 0-1, resized to ``size``.
+# From pictures (n, 3, row, column), 0-1, to the features of a metric.
+Run = Callable[["torch.Tensor"], "torch.Tensor"]
 
-    Raises
-    ------
-    FileNotFoundError
-        If the weights are not on this machine and ``fetch`` is False: names the metric, the file and what to do.
-    """
-    run = load(metric, fetch=fetch, device=device)
+
+def features(run: Run, images: np.ndarray, *, size: int, device: str = "cpu") -> np.ndarray:
+    """Features (n, p) of pictures (n, row, column, 3), values 0-1, resized to ``size``, by a loaded network."""
     torch = _backends.torch()
     parts = []
     for start in range(0, len(images), BATCH):
@@ -75,8 +70,16 @@ def features(
     return np.concatenate(parts)
 
 
-def load(metric: str, *, fetch: bool = False, device: str = "cpu") -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a function from pictures (n, 3, row, column), 0-1, to the features of a metric."""
+def load(metric: str, *, fetch: bool = False, device: str = "cpu") -> Run:
+    """Read the network of a metric.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the weights are not on this machine and ``fetch`` is False: names the metric, the file and what to do.
+    ValueError
+        If the file is damaged, or holds the weights of another network.
+    """
     network = NETWORKS[metric]
     if metric == "CLIP":
         return _clip(metric, network, fetch, device)
@@ -162,7 +165,7 @@ def _require_fits(found: dict[str, Any], wanted: dict[str, Any], file: Path, net
         )
 
 
-def _hooked(module: Any, layer: str) -> Callable[[torch.Tensor], torch.Tensor]:
+def _hooked(module: Any, layer: str) -> Run:
     torch = _backends.torch()
     caught: dict[str, Any] = {}
     module.get_submodule(layer).register_forward_hook(lambda m, i, o: caught.update(out=o))
@@ -175,7 +178,7 @@ def _hooked(module: Any, layer: str) -> Callable[[torch.Tensor], torch.Tensor]:
     return run
 
 
-def _clip(metric: str, network: Network, fetch: bool, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
+def _clip(metric: str, network: Network, fetch: bool, device: str) -> Run:
     from .. import vision
 
     if not fetch and not _cached_clip(network):
