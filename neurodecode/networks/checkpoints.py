@@ -17,6 +17,7 @@ from typing import Any
 from .. import store
 from ..store.atomic import part_name, publish
 from ..store.places import cannot_write
+from ._torch import torch
 
 # A state is written when the last one is so old; a run goes on from it to the same weights, whenever it was.
 SECONDS = 30.0
@@ -110,10 +111,8 @@ class Checkpoint:
 
 def _digest(tensors: Mapping[str, Any], record: str) -> str:
     """SHA-256 sum of names, types, shapes and values, and of the record."""
-    import torch
-
     digest = hashlib.sha256(record.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(tensor.contiguous().reshape(-1).view(torch().uint8).numpy().data)
     return digest.hexdigest()
