@@ -349,4 +349,10 @@ def test_what_is_missing_is_said_before_any_work(data, generator, encoder, tmp_p
         pipeline.run(lacking, generator, encoder, plan())
     with pytest.raises(ValueError, match="of 2 of 4 test stimuli are not among those given: 'picture 26'"):
         pipeline.run(dataclasses.replace(data, images=data.images[:-2]), generator, encoder, plan())
+    again = data.responses.assign_coords(sample=[f"{s} again" for s in data.responses["sample"].values])
+    twice = xr.concat([data.responses, again], "sample").assign_attrs(data.responses.attrs)
+    with pytest.raises(
+        ValueError, match="4 of 4 stimuli there are several, first of .*; average their responses"
+    ):
+        pipeline.run(dataclasses.replace(data, responses=twice), generator, encoder, plan())
     assert cli.main(["reconstruct", "lab", "--n", "1", "--out", str(tmp_path / "x")]) == 2

@@ -21,9 +21,7 @@ from ..labels import (
     PICTURE,
     SAMPLE,
     STIMULUS,
-    groups,
     listed,
-    quoted,
     require_array,
     require_coord,
     require_dims,
@@ -31,9 +29,9 @@ from ..labels import (
 )
 from ..vision import Encoder
 from . import networks
-from .identification import correlations, distance, two_way
+from .identification import correlations, distance, require_one_each, two_way
 from .pixels import pixcorr, resized, ssim
-from .protocols import DISTANCES, LOW, PROTOCOLS, Protocol, better, chance, identifies, named, units
+from .protocols import DISTANCES, LOW, PROTOCOLS, Protocol, better, chance, named, units
 from .tables import METRIC, gains, written
 
 __all__ = [
@@ -107,7 +105,7 @@ def evaluate(
     chosen = named(protocol)
     wanted = _wanted(metrics, chosen)
     made, shown, coords = _pairs(reconstructions, truths)
-    _require_one_each(coords[STIMULUS].values, wanted)
+    require_one_each(coords[STIMULUS].values, wanted)
     _require_ready(wanted, chosen, made, shown, encoder)
     readers = {m: _reader(m, chosen, encoder, fetch, device) for m in wanted if m not in LOW}
     rows = [_value(m, made, shown, chosen, readers) for m in wanted]
@@ -175,20 +173,6 @@ def _pairs(
     if SAMPLE not in renamed:
         renamed[SAMPLE] = xr.Variable(SAMPLE, names)
     return made, shown, renamed  # type: ignore[return-value]
-
-
-def _require_one_each(names: np.ndarray, wanted: Sequence[str]) -> None:
-    """Refuse to identify a picture among others of its own stimulus: it could only tie with these, which is lost."""
-    identified = [m for m in wanted if identifies(m)]
-    numbers, first = groups(names)
-    several = np.flatnonzero(np.bincount(numbers) > 1)
-    if identified and several.size:
-        positions = np.flatnonzero(numbers == several[0])
-        raise ValueError(
-            f"{listed(identified)} tell the pictures of different stimuli apart, but of {several.size} of {first.size} "
-            f"stimuli there are several reconstructions, first of {quoted(names[positions[0]])} at positions "
-            f"{listed(positions)}; give one a stimulus, or metrics={list(LOW)}"
-        )
 
 
 def _require_ready(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from ..labels import groups, listed, quoted
+from .protocols import identifies
 
 DIRECTIONS = ("reconstruction", "truth")
 
@@ -29,6 +34,31 @@ def two_way(reconstructions: np.ndarray, truths: np.ndarray, *, distractors: str
     r = r if distractors == "truth" else r.T
     own = np.diagonal(r)[:, None]
     return (r < own).sum(axis=1) / (len(r) - 1)
+
+
+def require_one_each(names: np.ndarray, metrics: Sequence[str]) -> None:
+    """Refuse to identify a picture among others of its own stimulus: it can only tie with these, which is lost.
+
+    Parameters
+    ----------
+    names : stimulus of every picture (n)
+    metrics : names of those that are asked for
+
+    Raises
+    ------
+    ValueError
+        If there are several of a stimulus and one of the metrics is two-way identification.
+    """
+    identified = [m for m in metrics if identifies(m)]
+    numbers, first = groups(names)
+    several = np.flatnonzero(np.bincount(numbers) > 1)
+    if identified and several.size:
+        positions = np.flatnonzero(numbers == several[0])
+        raise ValueError(
+            f"{listed(identified)} tell pictures of different stimuli apart, but of {several.size} of {first.size} "
+            f"stimuli there are several, first of {quoted(names[positions[0]])} at positions {listed(positions)}; "
+            "average their responses (brain.average_repeats), choose one of each, or leave these metrics out"
+        )
 
 
 def distance(reconstructions: np.ndarray, truths: np.ndarray) -> np.ndarray:

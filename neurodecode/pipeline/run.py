@@ -9,6 +9,8 @@ import xarray as xr
 
 from .. import metrics, reconstruction, vision
 from ..labels import PICTURE, SAMPLE, STIMULUS, listed
+from ..metrics.identification import require_one_each
+from ..metrics.protocols import named
 from ..reconstruction.decoders import Decoder
 from .data import Data
 from .fits import Fits, two_stage
@@ -48,11 +50,13 @@ def run(
     Raises
     ------
     ValueError
-        Responses without the splits "train" and "test"; feature spaces or pictures that are missing.
+        Responses without the splits "train" and "test"; feature spaces or pictures that are missing; several test
+        samples of one stimulus, which the protocol identifies.
     """
     fits = fits or Fits(data, plan.regions, plan.n_voxels)
     test = fits.test.isel({SAMPLE: slice(n)})
     _require_pictures(test, data.images)
+    require_one_each(test[STIMULUS].values, named(protocol).metrics)
     stage = two_stage(fits, generator, encoder, plan, decoders=decoders)
     last = plan.settings.steps
     show = sorted({0, last, *range(0, last, 10)}) if frames is None else frames
