@@ -758,6 +758,14 @@ def test_regions_by_name_group_sum_and_mapping():
     }
 
 
+def test_a_name_with_a_plus_is_no_sum_of_its_parts():
+    array = atlas(["ecc4", "ecc4+", "", "V1"])
+    for name, rows in {"ecc4+": [1], "V1+ecc4+": [1, 3], "ecc4+ + V1": [1, 3], "V1+ecc4": [0, 3]}.items():
+        assert np.flatnonzero(brain.regions(array, name)[0]).tolist() == rows
+    with pytest.raises(ValueError, match=r"unknown region\(s\) ''; there are 'V1', 'ecc4', 'ecc4\+'"):
+        brain.regions(array, "V1+")
+
+
 def test_groups_are_those_of_the_paper():
     assert set(brain.GROUPS["LVC"]) == {"V1", "V2", "V3", "V3ab"}
     assert set(brain.GROUPS["HVC"]) == {"VO", "PHC", "LO", "MT"}

@@ -32,7 +32,8 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
     regions : optional
         None for every name in ``roi``; a list of names, groups ("LVC", "HVC") or sums of them ("LVC+HVC"); a mapping
         of new name to such names, to a boolean mask, or to a 3-D NIfTI mask; or a boolean (region, voxel) array.
-        Channels without ``roi`` go by their own names. Members of a group that an atlas lacks are passed over.
+        A name in ``roi`` that has a "+" itself, as NSD's "ecc4+", is taken whole. Channels without ``roi`` go by their
+        own names. Members of a group that an atlas lacks are passed over.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
         masks = _from_array(responses, regions, dim)
     else:
         if regions is None:
-            regions = [n for n in _known(responses, dim) if n not in NONE]
+            regions = _known(responses, dim)
         if not isinstance(regions, Mapping):
             regions = {str(n): n for n in _names_of(regions)}
         masks = _build(responses, {str(k): _one(responses, v, dim) for k, v in regions.items()}, dim)
@@ -111,12 +112,25 @@ def _build(responses: xr.DataArray, masks: Mapping[str, np.ndarray], dim: str) -
 def _one(responses: xr.DataArray, what: Any, dim: str) -> np.ndarray:
     """Mask of one region: a name, a sum of names, a collection of names, a boolean mask, or an image."""
     if isinstance(what, str | int | np.integer):
-        return _from_names(responses, str(what).split("+"), dim)
+        return _from_names(responses, _terms(responses, str(what), dim), dim)
     if hasattr(what, "affine") or not isinstance(what, Collection):
         return _from_volume(responses, what)
     if np.asarray(what).dtype == bool:
         return _from_mask(np.asarray(what), responses.sizes[dim], dim)
     return _from_names(responses, [str(n) for n in what], dim)
+
+
+def _terms(responses: xr.DataArray, text: str, dim: str) -> list[str]:
+    """Names of a sum. One that is known is taken whole, the longest first: "ecc4+" of NSD is a name, and no sum."""
+    if "+" not in text:
+        return [text]
+    known, pieces, terms = _known(responses, dim), text.split("+"), []
+    while pieces:
+        joined = ["+".join(pieces[:n]) for n in range(len(pieces), 0, -1)]
+        term = next((t for t in joined if t in known or t.strip() in known), pieces[0])
+        terms.append(term)
+        pieces = pieces[term.count("+") + 1 :]
+    return terms
 
 
 def region_names(values: Any) -> np.ndarray:
@@ -145,7 +159,7 @@ def _region_name(value: Any) -> str:
 
 
 def _known(responses: xr.DataArray, dim: str) -> list[str]:
-    return sorted(set(_labels(responses, dim).tolist()))
+    return sorted(set(_labels(responses, dim).tolist()) - set(NONE))
 
 
 def _labels(responses: xr.DataArray, dim: str) -> np.ndarray:
@@ -164,7 +178,7 @@ def _from_names(responses: xr.DataArray, names: list[str], dim: str) -> np.ndarr
     if unknown:
         raise ValueError(
             f"unknown region(s) {listed(unknown)}; there are "
-            f"{listed([n for n in known if n not in NONE], most=40)} and the groups {listed(GROUPS)}"
+            f"{listed(known, most=40)} and the groups {listed(GROUPS)}"
         )
     return np.isin(_labels(responses, dim), sum(members.values(), []))
 
