@@ -22,12 +22,12 @@ from .checks import names_in, require_counts, require_numbers, require_texts, sh
 from .labels import (
     SAMPLE,
     STIMULUS,
+    as_mask,
     groups,
     listed,
     quoted,
     require_coord,
     require_dims,
-    require_same,
     require_unique,
 )
 
@@ -238,7 +238,7 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the name is no value of ``split``, the mask has another length, or an id is not there.
+        If the name is no value of ``split``, the mask has another length or other labels, or an id is not there.
 
     Examples
     --------
@@ -248,7 +248,6 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     array([0, 2])
     """
     require_dims(responses, [SAMPLE], who="responses")
-    n = responses.sizes[SAMPLE]
     if isinstance(which, str):
         labels = require_coord(responses, "split", who="responses", dim=SAMPLE).values
         rows = np.flatnonzero(labels == which)
@@ -257,8 +256,6 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
                 f"{who}={which!r} is no value of 'split'; there are {listed(_in_order(pd.unique(labels)))}"
             )
         return rows
-    if isinstance(which, xr.DataArray) and which.dtype == bool and SAMPLE in which.coords:
-        require_same(responses, which, SAMPLE, who=("responses", f"the mask for {who}"))
     if not isinstance(which, Iterable):
         raise ValueError(f"{who} must be sample ids, a mask or the name of a split, not {which!r}")
     try:
@@ -266,9 +263,8 @@ def select(responses: xr.DataArray, which: Any, *, who: str) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{who} must be one list of sample ids, not lists of unequal length") from error
     if values.dtype == bool:
-        if values.shape != (n,):
-            raise ValueError(f"the mask for {who} has shape {values.shape} but there are {n} samples")
-        return np.flatnonzero(values)
+        labelled = which if isinstance(which, xr.DataArray | pd.Series) else values
+        return np.flatnonzero(as_mask(labelled, responses, SAMPLE, who=f"the mask for {who}"))
     if values.ndim != 1:
         raise ValueError(f"{who} must be one list of sample ids or one mask, got the shape {values.shape}")
     require_unique(responses, SAMPLE, who="responses")

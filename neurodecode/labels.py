@@ -7,6 +7,7 @@ Xarray joins unequal labels without a word. Every function of two arrays therefo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -289,6 +290,34 @@ def require_same(
             f"{who[0]} and {who[1]} disagree on {differ.size} of {left.size} {dim!r} labels, first at position {i}: "
             f"{quoted(left[i])} against {quoted(right[i])}; {_remedy(left, right, dim, who)}"
         )
+
+
+def as_mask(mask: Any, array: xr.DataArray, dim: str, *, who: str) -> np.ndarray:
+    """A boolean mask along ``dim`` of an array, plain; labels that it bears must be those of the array, in its order.
+
+    An index of pandas that counts from 0 says nothing.
+
+    Raises
+    ------
+    ValueError
+        If it lies along another dimension, has another length, or its labels differ.
+    """
+    if isinstance(mask, pd.Series) and not np.array_equal(mask.index, np.arange(len(mask))):
+        mask = xr.DataArray(mask.to_numpy(), dims=dim, coords={dim: mask.index.to_numpy()})
+    if isinstance(mask, xr.DataArray):
+        other = [d for d in mask.dims if d != dim and d in mask.coords]
+        if other:
+            raise ValueError(
+                f"{who} lies along {listed(other)}, not {dim!r}; take what it says of each, .sel({other[0]}=...)"
+            )
+        if dim in mask.coords:
+            require_same(array, mask, dim, who=("responses", who))
+    values = np.asarray(mask)
+    if values.shape != (array.sizes[dim],):
+        raise ValueError(
+            f"{who} has the shape {values.shape} but there are {array.sizes[dim]} along {dim!r}; give one entry each"
+        )
+    return values
 
 
 def _remedy(left: np.ndarray, right: np.ndarray, dim: str, who: tuple[str, str]) -> str:

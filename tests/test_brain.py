@@ -793,6 +793,17 @@ def test_regions_by_boolean_masks():
         brain.regions(array, {"a": [True, False]})
 
 
+@pytest.mark.parametrize("made", [lambda mask: mask, lambda mask: mask.to_series()])
+def test_masks_that_bear_labels_do_not_slip_against_the_voxels(made):
+    array = atlas().assign_coords(voxel=list("abcdef"))
+    mask = array.roi == "V1"
+    assert chosen(brain.regions(array, {"mine": made(mask)})) == {"mine": ["V1"]}
+    with pytest.raises(
+        ValueError, match="responses and a region's mask disagree on 6 of 6 'voxel'.*another order"
+    ):
+        brain.regions(array, {"mine": made(mask[::-1])})
+
+
 def test_an_unknown_region_names_the_known_ones_and_the_groups():
     for wrong in ("V9", ["V1", "V9"], "V1+V9", {"mine": ["V1", "V9"]}):
         with pytest.raises(

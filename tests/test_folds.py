@@ -80,6 +80,13 @@ def test_a_labelled_mask_of_shuffled_samples_is_refused():
     assert folds.select(array, mask, who="test").tolist() == [0, 3]
     with pytest.raises(ValueError, match="responses and the mask for test disagree on 2 of 4.*another order"):
         folds.select(array, mask.isel(sample=[1, 0, 2, 3]), who="test")
+    column = pd.Series(ROWS, index=array.sample.values)
+    assert folds.select(array, column, who="test").tolist() == [0, 3]
+    with pytest.raises(ValueError, match="responses and the mask for test disagree on 4 of 4.*another order"):
+        folds.select(array, column[::-1], who="test")
+    of_stimuli = mask.rename(sample="stimulus")
+    with pytest.raises(ValueError, match="mask for test lies along 'stimulus', not 'sample'"):
+        folds.select(array, of_stimuli, who="test")
 
 
 def test_ids_may_be_numbers_or_days_and_are_no_positions():
@@ -102,7 +109,7 @@ def test_unknown_names_ids_and_masks_are_refused_with_the_known():
         folds.splits(responses("ab"), train="train", test="test")
     with pytest.raises(ValueError, match="2 of 3 sample ids in train are not in responses: 'x', 'y'"):
         folds.splits(array, train=["s0", "x", "y"], test=["s3"])
-    with pytest.raises(ValueError, match=r"the mask for train has shape \(3,\) but there are 4 samples"):
+    with pytest.raises(ValueError, match=r"the mask for train has the shape \(3,\) but there are 4 along"):
         folds.splits(array, train=[True, False, True], test=["s3"])
     with pytest.raises(ValueError, match="1 sample ids occur more than once in train: 's0'; name each once"):
         folds.splits(array, train=["s0", "s1", "s0"], test=["s3"])

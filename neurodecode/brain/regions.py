@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from ..checks import shown
-from ..labels import listed, require_array, require_coord, require_same, require_unique
+from ..labels import as_mask, listed, require_array, require_coord, require_same, require_unique
 
 # As in MindDiffuser (2025): low- and high-level visual cortex; hV4, MST and IPS belong to neither.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -116,7 +116,7 @@ def _one(responses: xr.DataArray, what: Any, dim: str) -> np.ndarray:
     if hasattr(what, "affine") or not isinstance(what, Collection):
         return _from_volume(responses, what)
     if np.asarray(what).dtype == bool:
-        return _from_mask(np.asarray(what), responses.sizes[dim], dim)
+        return as_mask(what, responses, dim, who="a region's mask")
     return _from_names(responses, [str(n) for n in what], dim)
 
 
@@ -181,12 +181,6 @@ def _from_names(responses: xr.DataArray, names: list[str], dim: str) -> np.ndarr
             f"{listed(known, most=40)} and the groups {listed(GROUPS)}"
         )
     return np.isin(_labels(responses, dim), sum(members.values(), []))
-
-
-def _from_mask(mask: np.ndarray, size: int, dim: str) -> np.ndarray:
-    if mask.shape != (size,):
-        raise ValueError(f"a region's mask has the shape {mask.shape} but there are {size} along {dim!r}")
-    return mask
 
 
 def _from_volume(responses: xr.DataArray, image: Any) -> np.ndarray:
