@@ -185,6 +185,19 @@ def test_files_that_were_not_downloaded_or_not_wholly(tmp_path):
         things_eeg.load(tmp_path, subject=1)
 
 
+@pytest.mark.parametrize("number", [0.0, -2.0, 1.5, np.nan])
+def test_a_number_that_is_no_picture_is_refused(tmp_path, number):
+    """Counted from 1: 0 would be the last picture."""
+    _, conditions = trees.things_eeg_plain(tmp_path)
+    conditions = conditions.astype(float)
+    conditions[1, 2] = number
+    np.save(tmp_path / "processed/sub-01/img_conditions_training_sub-01.npy", conditions)
+    with pytest.raises(
+        ValueError, match=f"whole numbers from 1 on, but has 1 others among 12: {number}; process"
+    ):
+        things_eeg.load(tmp_path, subject=1)
+
+
 def test_pictures_of_another_release(tmp_path):
     trees.things_eeg(tmp_path)
     trees.things_pictures(tmp_path / "image_set", each=1)

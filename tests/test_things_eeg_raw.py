@@ -9,6 +9,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
+from scipy.io import loadmat, savemat
 
 import neurodecode as nd
 from neurodecode import cli, store
@@ -379,6 +380,13 @@ def test_source_files_that_do_not_fit_their_lists(tmp_path):
         things_eeg.raw(tmp_path, subject=1)
     voltages.write_bytes(content)
     beh = Path(str(header).replace("/eeg/", "/beh/").replace("_eeg.vhdr", "_beh.mat"))
+    data = loadmat(beh)["data"]
+    data[0, 0]["images"].ravel()[0]["tot_img_number"][...] = -1
+    savemat(beh, {"data": data})
+    with pytest.raises(
+        ValueError, match="must number pictures from 1, .* has 1 below among .*: -1; get it again"
+    ):
+        things_eeg.raw(tmp_path, subject=1)
     beh.unlink()
     with pytest.raises(
         FileNotFoundError, match="the list of pictures of the raw train EEG.*file 2 is missing"

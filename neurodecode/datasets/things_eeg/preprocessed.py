@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from ... import brain
-from ...labels import require_choice
+from ...checks import as_numbers
+from ...labels import listed, require_choice
 from .._blocks import rows
 from .._electrodes import positions
 from .._files import listed_at, present
@@ -55,7 +56,8 @@ def load(
     FileNotFoundError
         If a file is missing: its name, what it is, where it comes from.
     ValueError
-        If a subject or channel does not exist, or a file is truncated or does not fit the others.
+        If a subject or channel does not exist, a file is truncated or does not fit the others, or pictures are not
+        numbered from 1.
     MemoryError
         If the epochs do not fit and dask is not there.
     """
@@ -142,7 +144,16 @@ def _plain(root: Path, name: str, part: str) -> _Found:
     """Read the arrays that things-eeg2-dataset writes."""
     path, beside, meta = plain(root, name, part)
     values = _npy(path, f"the preprocessed {part} EEG of {name}", axes=5)
-    conditions = np.asarray(_npy(beside, f"the {part} pictures of {name}", axes=2))
+    what = f"the {part} pictures of {name}"
+    conditions = as_numbers(
+        _npy(beside, what, axes=2), what=f"{beside} ({what})", remedy="process the subject again"
+    )
+    wrong = conditions[~((conditions >= 1) & (conditions == np.floor(conditions)))]
+    if wrong.size:
+        raise ValueError(
+            f"{beside} ({what}) must hold whole numbers from 1 on, but has {wrong.size} others among "
+            f"{conditions.size}: {listed(np.unique(wrong))}; process the subject again"
+        )
     meta = present(meta, what=f"channels and times of {name}", source=SOURCE)
     try:
         said = json.loads(meta.read_text())

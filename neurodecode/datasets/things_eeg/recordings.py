@@ -199,4 +199,9 @@ def _listed_pictures(path: Path, what: str) -> np.ndarray:
         number = np.array([int(np.ravel(one)[0]) for one in images["tot_img_number"]])
     except (IndexError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} ({what}) has no data.images.tot_img_number: {error}") from error
+    if (number < 0).any():
+        raise ValueError(
+            f"{path} ({what}) must number pictures from 1, and targets 0, but has {int((number < 0).sum())} below "
+            f"among {len(number)}: {listed(np.unique(number[number < 0]))}; get it again from {SOURCE}"
+        )
     return np.where(number == 0, TARGET, number)
