@@ -6,8 +6,8 @@ Xarray joins unequal labels without a word. Every function of two arrays therefo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ LARGEST = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e150}
 SMALLEST = {np.dtype(np.float32): 1e-18, np.dtype(np.float64): 1e-150}
 # Copies below so many bytes are made without asking how much memory is free.
 SMALL = 2**26
+Value = TypeVar("Value")
 
 
 def quoted(value: object) -> str:
@@ -53,6 +54,24 @@ def listed(values: Iterable[object], *, most: int = 8) -> str:
     shown = ", ".join(quoted(v) for v in values[:most])
     left = len(values) - most
     return f"{shown} and {left} more" if left > 0 else shown
+
+
+def by_text(given: Mapping[Any, Value], *, who: str) -> dict[str, Value]:
+    """Write the names of a mapping as text.
+
+    Raises
+    ------
+    ValueError
+        If two are the same text, such as 1 and "1": one of them would be lost.
+    """
+    named = {str(name): value for name, value in given.items()}
+    if len(named) < len(given):
+        texts = [str(name) for name in given]
+        raise ValueError(
+            f"{who} must differ as text: {listed(n for n in given if texts.count(str(n)) > 1)} among "
+            f"{len(texts)} are the same; rename them"
+        )
+    return named
 
 
 def groups(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -70,6 +70,15 @@ def test_a_labelled_array_is_turned_by_its_dims_even_where_it_is_square():
     np.testing.assert_array_equal(brain.features(turned, stimulus=["a", "b"]), square.T)
 
 
+@pytest.mark.parametrize(("dims", "name"), [(("voxel", "trial"), "voxel"), (("trial", "sample"), "sample")])
+def test_dims_that_say_that_axes_are_turned_are_refused(dims, name):
+    square = xr.DataArray(np.arange(9.0).reshape(3, 3), dims=dims)
+    with pytest.raises(ValueError, match=f"lie along .*'trial'.*, with '{name}' in another place"):
+        brain.fmri(square, sample=range(3), stimulus=list("abc"))
+    renamed = square.rename({name: "mine"})
+    np.testing.assert_array_equal(brain.fmri(renamed, sample=range(3), stimulus=list("abc")), square)
+
+
 def test_what_is_masked_in_numpy_becomes_nan():
     values = np.ma.masked_array(PLAIN, mask=PLAIN == 5)
     made = brain.fmri(values, sample=["a", "b"], stimulus=["x", "y"])
@@ -1057,6 +1066,32 @@ def test_spaces_of_one_array_or_mapping():
     for empty in (brain.spaces, brain.stack):
         with pytest.raises(ValueError, match="at least one feature space"):
             empty({})
+
+
+def test_names_that_are_one_as_text_are_refused():
+    """1 and "1": one of the two would be lost."""
+    array = brain.features(np.eye(2), stimulus=["a", "b"])
+    for call in (brain.spaces, brain.stack):
+        with pytest.raises(
+            ValueError, match="feature spaces must differ as text: 1, '1' among 3 are the same"
+        ):
+            call({1: array, 2: array, "1": array})
+    layers = ("feature", np.array([1, "1"], dtype=object))
+    with pytest.raises(ValueError, match="layers of features must differ as text: 1, '1'"):
+        brain.spaces(array.assign_coords(layer=layers))
+    with pytest.raises(ValueError, match="names of subjects must differ as text: 1, '1'"):
+        brain.by_subject({1: fmri(), "1": fmri()})
+    with pytest.raises(ValueError, match="names of regions must differ as text: 1, '1'"):
+        brain.regions(atlas(), {1: "V1", "1": "LO"})
+
+
+@pytest.mark.parametrize(
+    "layer", [("feature", [np.nan, 1.0]), ("feature", np.array(["a", None], dtype=object)), np.nan]
+)
+def test_features_without_a_layer_beside_others_with_one_are_refused(layer):
+    array = brain.features(np.eye(2), stimulus=["a", "b"]).assign_coords(layer=layer)
+    with pytest.raises(ValueError, match=r"layer has 1 missing label\(s\) among [12], first at position"):
+        brain.spaces(array)
 
 
 def test_spaces_of_other_stimuli_are_not_stacked():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..labels import (
     LAYER,
     SAMPLE,
     STIMULUS,
+    by_text,
     listed,
     require_dims,
     require_real,
@@ -297,7 +298,7 @@ def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
     Raises
     ------
     ValueError
-        For spaces of other stimuli, or the same in another order.
+        For spaces of other stimuli, or the same in another order; for names that are one as text.
 
     Examples
     --------
@@ -308,6 +309,7 @@ def stack(mapping: Mapping[str, xr.DataArray]) -> xr.DataArray:
     """
     if not mapping:
         raise ValueError("stack needs at least one feature space")
+    by_text(mapping, who="names of feature spaces")
     first_name, first = next(iter(mapping.items()))
     for name, space in mapping.items():
         require_dims(space, [STIMULUS, FEATURE], who=f"features {name!r}")
@@ -334,7 +336,7 @@ def spaces(given: xr.DataArray | Mapping[str, xr.DataArray]) -> dict[str, xr.Dat
     Raises
     ------
     ValueError
-        For a mapping of nothing, or layers of which some features have none.
+        For a mapping of nothing, names that are one as text (1 and "1"), or layers of which some features have none.
 
     Examples
     --------
@@ -346,15 +348,22 @@ def spaces(given: xr.DataArray | Mapping[str, xr.DataArray]) -> dict[str, xr.Dat
     if isinstance(given, Mapping):
         if not given:
             raise ValueError("features are empty: give at least one feature space")
-        return {str(k): v for k, v in given.items()}
+        return by_text(given, who="names of feature spaces")
     require_dims(given, [FEATURE], who="features")
     if LAYER not in given.coords:
         return {str(given.name or "features"): given}
     layers = given.coords[LAYER]
+    missing = pd.isna(layers.values.ravel())
+    if missing.any():
+        raise ValueError(
+            f"layer has {int(missing.sum())} missing label(s) among {missing.size}, first at position "
+            f"{int(np.argmax(missing))}; give every feature one, or drop these features"
+        )
     if layers.ndim == 0:
         return {str(layers.item()): given}
     names = dict.fromkeys(layers.values.tolist())
-    return {str(name): given.isel({FEATURE: np.flatnonzero(layers.values == name)}) for name in names}
+    found = {name: given.isel({FEATURE: np.flatnonzero(layers.values == name)}) for name in names}
+    return by_text(found, who="layers of features")
 
 
 def units(space: xr.DataArray) -> np.ndarray:
@@ -383,7 +392,10 @@ def _numbers(values: Any, dims: tuple[str, ...], *, who: str) -> Any:
     A lazy array stays lazy. A labelled array with these very dims is brought into their order.
     """
     if isinstance(values, xr.DataArray):
-        values = (values.transpose(*dims) if set(values.dims) == set(dims) else values).data
+        values = values.transpose(*dims) if set(values.dims) == set(dims) else values
+        if values.ndim == len(dims):
+            _require_places(values.dims, dims, who=who)
+        values = values.data
     array = values if hasattr(values, "__array_function__") else _array(values, dims, who=who)
     if array.ndim != len(dims):
         raise ValueError(f"{who} must have the axes {dims}, got shape {tuple(array.shape)}")
@@ -393,6 +405,16 @@ def _numbers(values: Any, dims: tuple[str, ...], *, who: str) -> Any:
         raise ValueError(f"{who} must be real numbers, got dtype {array.dtype}; convert them first")
     small = array.dtype.itemsize <= (4 if array.dtype.kind == "f" else 2)
     return array.astype(np.float32 if small else np.float64, copy=False)
+
+
+def _require_places(own: Sequence[Hashable], dims: tuple[str, ...], *, who: str) -> None:
+    """Refuse names of dimensions that say that axes are turned; other names say nothing, and go by position."""
+    turned = [d for i, d in enumerate(own) if d in dims and i != dims.index(str(d))]
+    if turned:
+        raise ValueError(
+            f"{who} must be {dims}, but lie along {tuple(map(str, own))}, with {listed(turned)} in another place; use "
+            ".transpose, or .rename the other dimensions too"
+        )
 
 
 def _array(values: Any, dims: tuple[str, ...], *, who: str) -> np.ndarray:

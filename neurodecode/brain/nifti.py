@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import listed
+from ..labels import by_text, listed
 
 Grid = tuple[tuple[int, ...], np.ndarray]
 
@@ -63,7 +63,8 @@ def _like(image: Any, values: np.ndarray) -> Any:
 def _names(roi: Any, inside: np.ndarray, grid: Grid) -> Any:
     """Region name of every voxel, from {name: mask}, (atlas, {label: name}), or as given."""
     if isinstance(roi, Mapping):
-        masks = {str(k): _nonzero(volume(v, grid, who=f"the mask of region {k!r}")) for k, v in roi.items()}
+        named = by_text(roi, who="names of regions")
+        masks = {k: _nonzero(volume(v, grid, who=f"the mask of region {k!r}")) for k, v in named.items()}
         return _from_masks(masks, inside)
     if isinstance(roi, tuple) and len(roi) == 2 and isinstance(roi[1], Mapping):
         return _from_atlas(volume(roi[0], grid, who="the atlas")[inside], roi[1])

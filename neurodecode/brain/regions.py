@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from ..checks import shown
-from ..labels import as_mask, listed, require_array, require_coord, require_same, require_unique
+from ..labels import as_mask, by_text, listed, require_array, require_coord, require_same, require_unique
 
 # As in MindDiffuser (2025): low- and high-level visual cortex; hV4, MST and IPS belong to neither.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -65,7 +65,8 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
             regions = _known(responses, dim)
         if not isinstance(regions, Mapping):
             regions = {str(n): n for n in _names_of(regions)}
-        masks = _build(responses, {str(k): _one(responses, v, dim) for k, v in regions.items()}, dim)
+        named = by_text(regions, who="names of regions")
+        masks = _build(responses, {name: _one(responses, what, dim) for name, what in named.items()}, dim)
     empty = [str(r) for r, n in zip(masks.region.values, masks.sum(dim).values, strict=True) if n == 0]
     if empty:
         raise ValueError(f"{len(empty)} of {masks.sizes['region']} regions have no {dim}: {listed(empty)}")

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..checks import shown
-from ..labels import listed, require_array
+from ..labels import by_text, listed, require_array
 
 # Data of one subject, of several, or of subjects by name; feature spaces together, or by name.
 Responses = xr.DataArray | Mapping[str, xr.DataArray] | Sequence[xr.DataArray]
@@ -29,7 +29,7 @@ def by_subject(responses: Responses, *, who: str = "responses") -> dict[str, xr.
     TypeError
         For anything but labelled arrays.
     ValueError
-        If there is none, or two of one subject.
+        If there is none, or two of one subject; 1 and "1" are one.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def by_subject(responses: Responses, *, who: str = "responses") -> dict[str, xr.
             "several, or a mapping of subject to DataArray"
         )
     if isinstance(responses, Mapping):
-        arrays, names = list(responses.values()), [str(k) for k in responses]
+        arrays, names = list(responses.values()), list(by_text(responses, who="names of subjects"))
     else:
         arrays, names = ([responses] if isinstance(responses, xr.DataArray) else list(responses)), []
     if not arrays:
