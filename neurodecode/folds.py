@@ -29,6 +29,7 @@ from .labels import (
     require_coord,
     require_dims,
     require_unique,
+    texts,
 )
 
 ANY = "any"
@@ -209,7 +210,7 @@ def hold_out(
     taken = np.isin(part, order[-count:])
     _require_whole_stimuli(responses, rows[taken], rows[~taken], by=by)
     split[rows[taken]] = name
-    return responses.assign_coords(split=(SAMPLE, split.astype(str)))
+    return responses.assign_coords(split=(SAMPLE, texts(split)))
 
 
 def _require_whole_stimuli(responses: xr.DataArray, taken: np.ndarray, left: np.ndarray, *, by: str) -> None:

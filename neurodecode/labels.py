@@ -56,6 +56,35 @@ def listed(values: Iterable[object], *, most: int = 8) -> str:
     return f"{shown} and {left} more" if left > 0 else shown
 
 
+def written(value: object) -> str:
+    """Write one label as text: "" where it is missing, a whole float as the number it is, bytes decoded.
+
+    >>> written(3.0), written(None), written("V1")
+    ('3', '', 'V1')
+    """
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return "" if pd.isna(value) is True else str(value)
+
+
+def texts(values: Any) -> np.ndarray:
+    """Write every label as text, see :func:`written`."""
+    array = np.asarray(values)
+    return np.array([written(v) for v in array.ravel()], dtype=str).reshape(array.shape)
+
+
+def differing(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Where labels differ; two that are missing (NaN, None) are equal."""
+    left, right = np.broadcast_arrays(left, right)
+    missing, other = pd.isna(left), pd.isna(right)
+    differ = np.asarray(missing != other)
+    there = ~(missing | other)
+    differ[there] = left[there] != right[there]
+    return differ
+
+
 def by_text(given: Mapping[Any, Value], *, who: str) -> dict[str, Value]:
     """Write the names of a mapping as text.
 
@@ -302,7 +331,7 @@ def require_same(
             + (f"; only in one of them: {listed(only)}" if only else "")
             + f"; select the common ones by label first, e.g. .sel({dim}=...)"
         )
-    differ = np.flatnonzero((left != right) & ~(pd.isna(left) & pd.isna(right)))  # NaN is unequal to itself
+    differ = np.flatnonzero(differing(left, right))
     if differ.size:
         i = int(differ[0])
         raise ValueError(
@@ -470,7 +499,7 @@ def require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: st
         if dim != FEATURE or name not in fitted.coords or fitted.coords[name].dims != (dim,):
             continue
         then, now = fitted.coords[name].values, require_coord(given, name, who=who).values
-        differ = np.broadcast_to(then != now, then.shape)
+        differ = differing(then, now)
         if differ.any():
             i = int(np.argmax(differ))
             raise ValueError(

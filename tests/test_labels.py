@@ -219,6 +219,18 @@ def test_missing_labels_are_named():
         labels.require_same(responses("ab"), bare, "sample")
 
 
+def test_two_missing_labels_are_equal():
+    fitted = xr.DataArray(np.zeros(3), dims="feature", coords={"layer": ("feature", [1.0, np.nan, 2.0])})
+    labels.require_axis(fitted, fitted.copy(), "feature", who="features")
+    other = fitted.assign_coords(layer=("feature", [1.0, np.nan, np.nan]))
+    with pytest.raises(
+        ValueError, match="differ from the fit in the 'layer' of 1 of 3 features, first at position 2"
+    ):
+        labels.require_axis(fitted, other, "feature", who="features")
+    left, right = (np.array(x, dtype=object) for x in (["a", None, pd.NA, pd.NA], ["a", np.nan, None, "b"]))
+    assert labels.differing(left, right).tolist() == [False, False, False, True]
+
+
 @quick
 @given(names, st.randoms(use_true_random=False))
 def test_any_other_order_is_refused(column, random):

@@ -82,6 +82,20 @@ def test_codes_and_words_stay_as_they_are_written(scans, tmp_path):
         assert found.stimulus.values.tolist() == written_as
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_number_is_one_stimulus_also_where_a_hole_made_it_a_float(scans, tmp_path, kept):
+    """In tables in memory, and in files that pandas wrote."""
+    images, _, mask, _ = scans
+    tables = [pd.DataFrame({"onset": [5, 15, 25], "picture": shown}) for shown in ([3, 4, 5], [3, None, 5])]
+    paths = [tmp_path / f"{i}.tsv" for i in range(2)]
+    for table, path in zip(tables, paths, strict=True):
+        table.to_csv(path, sep="\t", index=False)
+    assert "3.0" in paths[1].read_text()
+    found = own.nifti(images[:2], events=paths if kept else tables, mask=mask, stimulus="picture")
+    assert found.stimulus.values.tolist() == ["3", "4", "5", "3", "5"]
+    assert found.repeat.values.tolist() == [0, 0, 0, 1, 1]
+
+
 def test_codes_in_further_columns_stay_as_they_are_written(scans, tmp_path):
     images, _, mask, _ = scans
     table = tmp_path / "events.tsv"
@@ -199,6 +213,15 @@ def test_epochs_equal_those_that_mne_reads(tmp_path, reading):
     assert found.attrs["units"] == "V"
     assert found.attrs["subject"] == "S1"
     found.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+
+
+def test_numbers_of_one_file_beside_texts_of_another_are_the_same_stimuli(tmp_path):
+    paths = [tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"]
+    for path, shown in zip(paths, ([3.0, 4.0, 3.0], ["3", "4", "catch"]), strict=True):
+        epochs = written(path, count=4)
+        epochs.metadata = pd.DataFrame({"stimulus": shown}, index=epochs.metadata.index)
+        epochs.save(path, overwrite=True, verbose="error")
+    assert own.epochs(paths).stimulus.values.tolist() == ["3", "4", "3", "3", "4", "catch"]
 
 
 def test_event_names_are_stimuli_where_there_is_no_column(tmp_path):

@@ -22,6 +22,7 @@ from ..labels import (
     require_real,
     require_same,
     require_unique,
+    written,
 )
 from .own import require_own
 from .regions import region_names
@@ -460,13 +461,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
         array = pd.Series(array).infer_objects().to_numpy()
     if array.dtype.kind not in "OST":
         return array
-    return np.array([_text(v) for v in array], dtype=str)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode()
-    return "" if pd.isna(value) is True else str(value)
+    return np.array([written(v) for v in array], dtype=str)
 
 
 def _samples(n: int, labels: Mapping[str, Any]) -> dict[str, Any]:

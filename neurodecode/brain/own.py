@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..labels import SAMPLE, STIMULUS, quoted
+from ..labels import SAMPLE, STIMULUS, quoted, written
 
 
 def require_own(values: Any, given: Mapping[str, Any], *, who: str) -> None:
@@ -98,4 +98,4 @@ def _differ(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return "" if pd.isna(value) is True else str(value)
+    return written(value)

@@ -6,11 +6,19 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from ..checks import shown
-from ..labels import as_mask, by_text, listed, require_array, require_coord, require_same, require_unique
+from ..labels import (
+    as_mask,
+    by_text,
+    listed,
+    require_array,
+    require_coord,
+    require_same,
+    require_unique,
+    written,
+)
 
 # As in MindDiffuser (2025): low- and high-level visual cortex; hV4, MST and IPS belong to neither.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -145,18 +153,11 @@ def region_names(values: Any) -> np.ndarray:
 
 
 def _region_name(value: Any) -> str:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"the region {value!r} is no UTF-8 text; give text") from error
-    if isinstance(value, str):
-        return str(value)
     zero = isinstance(value, NUMBERS) and not isinstance(value, bool) and value == 0
-    if zero or pd.isna(value) is True:
-        return ""
-    whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return str(int(value)) if whole else str(value)
+    try:
+        return "" if zero else written(value)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the region {value!r} is no UTF-8 text; give text") from error
 
 
 def _known(responses: xr.DataArray, dim: str) -> list[str]:

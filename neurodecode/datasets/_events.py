@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..labels import listed
+from ..labels import listed, written
 from ._files import Source, present
 from ._repeats import seen_before
 
@@ -19,12 +19,14 @@ from ._repeats import seen_before
 TAKEN = (
     *("sample", "stimulus", "subject", "session", "run", "repeat"),
     *("voxel", "roi", "hemi", "vertex", "x", "y", "z", "channel", "kind", "time"),
-    *("feature", "layer", "unit", "region", "window", "fold"),
+    *("feature", "layer", "unit", "region", "window", "fold", "trials"),
 )
 # How BIDS writes a missing value, and how a table that is not quite BIDS does.
 MISSING = ("n/a", "")
 # Two of these may be one number.
 CODE = re.compile(r"[+-]?0\d")
+# As pandas writes whole numbers in a column with a hole.
+WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def read_events(
     Parameters
     ----------
     table : path of a .tsv or .csv file, or a DataFrame
-        "n/a" and empty cells are missing. Stimuli are text as they are written: no number is rounded.
+        "n/a" and empty cells are missing. Stimuli are text as they are written: no number is rounded. Whole numbers
+        of a DataFrame are written as such, also where a hole in their column made them floats.
     stimulus : column that says what was shown
     columns : further columns
         ``trial_type`` comes along where there is one.
@@ -128,7 +131,8 @@ def _texts(table: str | Path | pd.DataFrame, what: str, source: Source) -> pd.Da
         except (ValueError, UnicodeError) as error:
             raise ValueError(f"{path} ({what}) is no table of tab-separated text: {error}") from error
     table = table.reset_index(drop=True)
-    cells = table.astype(object).where(table.notna(), "").map(lambda cell: str(cell).strip())
+    # A column of whole numbers with a hole is one of floats: 3 must not be "3.0" in one run alone.
+    cells = table.astype(object).map(lambda cell: written(cell).strip())
     return cells.astype(object).where(~cells.isin(MISSING), None)
 
 
@@ -168,7 +172,7 @@ def labels_of(
         A sample is called by its run and its row: "<name>_e0001".
     """
     sizes = [one.onset.size for one in events]
-    stimulus = np.concatenate([one.stimulus for one in events])
+    stimulus = _alike(np.concatenate([one.stimulus for one in events]))
     given = {
         "sample": [f"{name}_e{row:04d}" for name, one in zip(names, events, strict=True) for row in one.row],
         "stimulus": stimulus,
@@ -187,6 +191,13 @@ def labels_of(
         for why in dict.fromkeys(why for one in events for why in one.counts)
     }
     return given, extra, counts
+
+
+def _alike(stimulus: np.ndarray) -> np.ndarray:
+    """Stimuli of all runs, "3.0" written as "3" where that is there too."""
+    there = set(stimulus.tolist())
+    whole = {name: match[1] for name in there if (match := WHOLE.fullmatch(name)) and match[1] in there}
+    return np.array([whole.get(name, name) for name in stimulus.tolist()], dtype=str)
 
 
 def _typed(column: np.ndarray) -> np.ndarray:

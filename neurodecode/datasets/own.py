@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from .. import brain
-from ..labels import listed
+from ..labels import listed, texts
 from . import _bold
 from ._blocks import rows
 from ._events import read_events
@@ -157,7 +157,7 @@ def epochs(
     array = brain.meeg(
         values,
         sample=[f"{n}_{s}" for n, head in zip(names, heads, strict=True) for s in head["sample"].values],
-        stimulus=np.concatenate([head.stimulus.values for head in heads]),
+        stimulus=_joined([head.stimulus.values for head in heads]),
         channel=taken,
         time=opened[0].times,
         kind=first.kind.values,
@@ -174,7 +174,7 @@ def _labels(
 ) -> dict[str, Any]:
     """Columns that all files have, then what was given for the files."""
     found = {
-        str(name): np.concatenate([head[name].values for head in heads])
+        str(name): _joined([head[name].values for head in heads])
         for name, coord in heads[0].coords.items()
         if coord.dims == ("sample",) and all(name in head.coords for head in heads)
     }
@@ -183,6 +183,12 @@ def _labels(
             found[key] = np.repeat(np.array(_each(given, len(heads), key), dtype=str), sizes)
     found.setdefault("repeat", seen_before(array.stimulus.values))
     return {k: ("sample", v) for k, v in found.items() if k not in ("sample", "stimulus")}
+
+
+def _joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Labels of all files; numbers become text where another file has text."""
+    text = any(column.dtype.kind == "U" for column in columns)
+    return np.concatenate([texts(column) if text else column for column in columns])
 
 
 def _header(path: Path) -> Any:
