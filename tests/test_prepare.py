@@ -134,6 +134,18 @@ def test_zscore_per_session():
         ZScore(by="session").fit(x.assign_coords(session=("sample", ["z", *["y"] * 89])))
 
 
+def test_groups_may_be_numbers_beside_text_but_none_may_be_missing():
+    x = voxels(np.random.default_rng(4).standard_normal((20, 3)))
+    mixed = x.assign_coords(session=("sample", np.array([1, "a"] * 10, dtype=object)))
+    z = ZScore(by="session").fit(mixed).transform(mixed)
+    np.testing.assert_allclose(z.values[::2], scipy.stats.zscore(x.values[::2], axis=0), atol=1e-12)
+    holes = x.assign_coords(session=("sample", [1.0] * 17 + [np.nan] * 3))
+    with pytest.raises(
+        ValueError, match="3 of 20 rows of the training data of ZScore have no 'session'; give"
+    ):
+        ZScore(by="session").fit(holes)
+
+
 def test_zscore_refuses_other_columns():
     x = voxels(np.random.default_rng(5).standard_normal((20, 6)))
     scaler = ZScore().fit(x)
@@ -436,3 +448,18 @@ def test_pca_refuses():
         model.transform(x.isel(feature=slice(0, 19)))
     with pytest.raises(ValueError, match="got 20 components, but 3 were fitted"):
         model.inverse_transform(x)
+    with pytest.raises(
+        ValueError, match="needs at least 2 rows, as centring takes one, but got 1; give more"
+    ):
+        FeaturePCA().fit(x[:1])
+
+
+def test_components_in_another_order_are_refused():
+    x = features(np.random.default_rng(2).standard_normal((10, 4)))
+    model = FeaturePCA(3).fit(x)
+    turned = model.transform(x)[:, ::-1]
+    for found in (turned, turned.drop_vars("unit"), turned.drop_vars("feature")):
+        with pytest.raises(ValueError, match="fit and components disagree on 2 of 3 .*in another order"):
+            model.inverse_transform(found)
+    plain = turned[:, ::-1].drop_vars(["unit", "feature"])
+    xr.testing.assert_allclose(model.inverse_transform(plain), model.inverse_transform(turned[:, ::-1]))

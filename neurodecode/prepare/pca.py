@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from neurodecode.checks import require_counts, require_flags
-from neurodecode.labels import require_copy
+from neurodecode.labels import require_copy, require_same, texts
 from neurodecode.prepare.rows import (
     blocks,
     float_type,
@@ -78,6 +78,10 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         whole = isinstance(wanted, int | np.integer) and not isinstance(wanted, bool | np.timedelta64)
         require_flags(whiten=self.whiten)
         require_counts(seed=self.seed)
+        if most < 1:
+            raise ValueError(
+                f"FeaturePCA needs at least 2 rows, as centring takes one, but got {len(features)}; give more rows"
+            )
         if not share and (not whole or not 1 <= wanted <= most):
             raise ValueError(
                 f"n_components is {self.n_components!r}, but {len(features)} rows of {features.sizes['feature']} "
@@ -122,7 +126,7 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         layers = features["layer"].values.reshape(-1).tolist() if "layer" in features.coords else []
         coords = {k: c for k, c in features.coords.items() if "feature" not in c.dims and k != "layer"}
         coords |= {"unit": ("feature", number), "explained": ("feature", self.pca_.explained_variance_ratio_)}
-        coords["feature"] = [f"pc_{i:04d}" for i in number]
+        coords["feature"] = _names(number)
         coords["layer"] = ("feature", ["+".join(dict.fromkeys(map(str, layers))) or "pca"] * number.size)
         units = "standard deviations" if self.whiten else self.units_
         dims = features.dims
@@ -143,7 +147,7 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the number of components differs.
+            If the components are others than those of the fit, or in another order.
         """
         check_is_fitted(self, "pca_")
         components = require_features(components, who="the array given to FeaturePCA.inverse_transform")
@@ -152,6 +156,12 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
                 f"inverse_transform got {components.sizes['feature']} components, but {self.pca_.n_components_} were "
                 "fitted; pass what transform() returned"
             )
+        number = np.arange(self.pca_.n_components_)
+        for label, own in {"unit": number, "feature": _names(number)}.items():
+            if label in components.coords:
+                both = (texts(own), texts(components.coords[label].values).ravel())
+                fitted, given = (xr.DataArray(number, {label: names}, label) for names in both)
+                require_same(fitted, given, label, who=("fit", "components"))
         values = self.pca_.inverse_transform(components.values) + self.mean_.values
         coords = {k: c for k, c in components.coords.items() if "feature" not in c.dims}
         coords |= dict(self.mean_.coords)
@@ -162,3 +172,7 @@ class FeaturePCA(TransformerMixin, BaseEstimator):
     def _centred(self, features: xr.DataArray, part: Any) -> np.ndarray:
         block = np.asarray(features.data[part])
         return (block - self.mean_.values).astype(float_type(block.dtype), copy=False)
+
+
+def _names(number: np.ndarray) -> list[str]:
+    return [f"pc_{i:04d}" for i in number]

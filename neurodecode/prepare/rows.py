@@ -104,6 +104,11 @@ def groups_of(array: xr.DataArray, by: str | None, *, who: str) -> dict[Any, np.
         inverse, names = pd.factorize(labels, sort=True, use_na_sentinel=False)
     except TypeError as error:
         raise ValueError(f"{by!r} of {who} must be one text or number each ({error})") from error
+    missing = int(pd.isna(labels).sum())
+    if missing:
+        raise ValueError(
+            f"{missing} of {labels.size} rows of {who} have no {by!r}; give every row one, or use by=None"
+        )
     return {name: np.flatnonzero(inverse == i) for i, name in enumerate(names.tolist())}
 
 
@@ -128,7 +133,11 @@ def per_group(
     template = array.isel({array.dims[0]: 0}, drop=True)
     if by is None:
         return template.copy(data=values[0])
-    return xr.concat([template.copy(data=v) for v in values], dim=xr.Variable(GROUP, list(groups)))
+    mixed = (
+        len({isinstance(name, str) for name in groups}) > 1
+    )  # as a plain list, 1 beside "a" would become "1"
+    names = np.array(list(groups), dtype=object if mixed else None)
+    return xr.concat([template.copy(data=v) for v in values], dim=xr.Variable(GROUP, names))
 
 
 def of_group(fitted: xr.DataArray, name: Any, by: str | None) -> np.ndarray:
