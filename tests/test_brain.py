@@ -966,6 +966,17 @@ def test_averages_keep_what_agrees_and_the_rest_of_the_array():
     assert mean.run.values.tolist() == [1, 2]
 
 
+def test_a_missing_label_agrees_with_a_missing_label():
+    hole = np.array([None, None, "test", "test"], dtype=object)
+    array = fmri(n=4).assign_coords(pupil=("sample", [np.nan, np.nan, 1, 1]), split=("sample", hole))
+    mean = brain.average_repeats(array)
+    np.testing.assert_array_equal(mean.pupil, [np.nan, 1])
+    assert mean.split.isnull().values.tolist() == [True, False]
+    assert (
+        "pupil" not in brain.average_repeats(array.assign_coords(pupil=("sample", [np.nan, 1, 1, 1]))).coords
+    )
+
+
 def test_a_second_average_weighs_by_trials():
     array = brain.fmri(
         np.array([[0.0], [3.0], [6.0], [10.0]]), sample=range(4), stimulus=list("aaab"), run=[1, 1, 2, 2]
@@ -974,6 +985,20 @@ def test_a_second_average_weighs_by_trials():
     once = brain.average_repeats(array)
     np.testing.assert_allclose(twice, once)
     assert twice.trials.values.tolist() == once.trials.values.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("column", [[0, 1, 2], [1.5, 1, 1], [1, np.nan, 1], list("abc"), [True, True, True]])
+def test_trials_that_are_no_counts_are_refused(column):
+    """The number of a trial in its session, say, is no weight."""
+    array = fmri(n=3).assign_coords(trials=("sample", column))
+    with pytest.raises(
+        ValueError, match=r"'trials' of responses must be how many.*of 3 are others.*rename\(trials="
+    ):
+        brain.average_repeats(array)
+    with pytest.raises(
+        ValueError, match="coordinate 'trials' of responses must have one entry for each 'sample'"
+    ):
+        brain.average_repeats(array.drop_vars("trials").assign_coords(trials=("voxel", [1, 2, 3])))
 
 
 @pytest.mark.parametrize(

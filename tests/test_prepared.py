@@ -245,6 +245,16 @@ def test_a_session_without_training_samples_is_refused_before_any_work(tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_averaged_already_keeps_its_counts_and_a_missing_text_is_empty(tmp_path):
+    array = nd.brain.average_repeats(epochs(), by=("stimulus", "session"))
+    notes = np.array(["late", None] * 6, dtype=object)
+    found = prepared.write(
+        array.assign_coords(note=("sample", notes)), tmp_path / "a.zarr", average=["test"], progress=False
+    )
+    assert found.trials.values.tolist() == [3] * 8 + [6] * 2
+    assert set(found.note.values) == {"late", ""}
+
+
 def test_channels_without_times_are_whitened_together(tmp_path, lazily, monkeypatch):
     monkeypatch.setattr(prepared, "BLOCK_BYTES", 4 * 36 * 2)
     array = epochs().isel(time=2, drop=True)

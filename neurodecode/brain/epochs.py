@@ -9,7 +9,7 @@ import numpy as np
 
 UNITS = {"eeg": "V", "mag": "T", "grad": "T/m"}
 # Names of channels and time, of features and of results, which no label of an epoch may bear.
-TAKEN = ("channel", "time", "kind", "x", "y", "z", "feature", "layer", "unit", "region", "window")
+TAKEN = ("channel", "time", "kind", "x", "y", "z", "feature", "layer", "unit", "region", "window", "trials")
 
 
 @dataclass(frozen=True)

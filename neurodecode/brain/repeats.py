@@ -12,8 +12,10 @@ from ..checks import names_in
 from ..labels import (
     SAMPLE,
     STIMULUS,
+    differing,
     groups,
     listed,
+    quoted,
     require_coord,
     require_copy,
     require_dims,
@@ -34,12 +36,14 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     Returns
     -------
     (sample, ...) in order of first appearance; ``sample`` is the label of the group, ``trials`` the number of samples
-    averaged (of trials, where the samples bore such counts already). Coordinates that agree within every group stay.
+    averaged. Where the samples bear ``trials`` already, they are averages themselves: they weigh by these counts, which
+    are added up. Coordinates that agree within every group stay.
 
     Raises
     ------
     ValueError
-        NaN or infinite values; a group in more than one ``split``, whose mean would leak test data into training.
+        NaN or infinite values; a group in more than one ``split``, whose mean would leak test data into training;
+        ``trials`` that are no counts.
 
     Examples
     --------
@@ -60,11 +64,7 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     labels = columns[0] if len(columns) == 1 else _joined(columns)
     rank, first = groups(labels)
     _refuse_across_splits(responses, rank, first, labels)
-    weights = (
-        responses.coords["trials"].values.astype(float)
-        if "trials" in responses.coords
-        else np.ones(rank.size)
-    )
+    weights = _trials(responses)
     counts = np.bincount(rank, weights=weights)
     # Averages in float64.
     require_copy(responses, who="responses", times=8 / responses.dtype.itemsize * len(first) / len(rank))
@@ -90,6 +90,22 @@ def average_repeats(responses: xr.DataArray, *, by: str | Sequence[str] = STIMUL
     )
 
 
+def _trials(responses: xr.DataArray) -> np.ndarray:
+    """How many trials each sample is the mean of."""
+    if "trials" not in responses.coords:
+        return np.ones(responses.sizes[SAMPLE])
+    counts = require_coord(responses, "trials", who="responses", dim=SAMPLE).values
+    numbers = counts if counts.dtype.kind in "iuf" else np.zeros(counts.size)
+    wrong = ~((numbers >= 1) & (numbers == np.floor(numbers)))
+    if wrong.any():
+        raise ValueError(
+            f"'trials' of responses must be how many trials each sample is the mean of, whole numbers from 1, but "
+            f"{int(wrong.sum())} of {counts.size} are others, first {quoted(counts[wrong][0])}; if it says anything "
+            "else, rename it: responses.rename(trials='trial')"
+        )
+    return counts.astype(float)
+
+
 def _joined(columns: Sequence[np.ndarray]) -> np.ndarray:
     """One label for each combination: "a|1". A bar within a label is escaped, so that different ones stay different."""
     rows = zip(*columns, strict=True)
@@ -97,7 +113,7 @@ def _joined(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _constant(values: np.ndarray, rank: np.ndarray, first: np.ndarray) -> bool:
-    return bool((values == values[first][rank]).all())
+    return not differing(values, values[first][rank]).any()
 
 
 def _refuse_across_splits(
@@ -106,7 +122,7 @@ def _refuse_across_splits(
     if "split" not in responses.coords:
         return
     split = require_coord(responses, "split", who="responses", dim=SAMPLE).values
-    several = np.unique(rank[split != split[first][rank]])
+    several = np.unique(rank[differing(split, split[first][rank])])
     if several.size:
         raise ValueError(
             f"{several.size} of {first.size} groups lie in more than one 'split': {listed(labels[first[several]])}; "

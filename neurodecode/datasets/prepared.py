@@ -19,7 +19,7 @@ import xarray as xr
 from sklearn.base import clone
 
 from .. import brain, folds
-from ..labels import SAMPLE, listed, require_dims, require_unique
+from ..labels import SAMPLE, listed, require_dims, require_unique, texts
 from ..lazy import is_dask
 from ..prepare import MVNN, ZScore
 from ..store import blocks, data_hash, folders
@@ -151,8 +151,8 @@ def _splits(responses: xr.DataArray, average: str | Sequence[str]) -> tuple[str,
 
 def _plain(responses: xr.DataArray) -> xr.DataArray:
     """Return responses whose text labels every file format holds."""
-    texts = {k: v.astype(str) for k, v in responses.coords.items() if v.dtype.kind not in "biufcmMUS"}
-    return responses.assign_coords({k: (v.dims, v.values) for k, v in texts.items()})
+    others = {k: v for k, v in responses.coords.items() if v.dtype.kind not in "biufcmMUS"}
+    return responses.assign_coords({k: (v.dims, texts(v.values)) for k, v in others.items()})
 
 
 def _fingerprint(files: Sequence[Path]) -> str:
@@ -279,7 +279,8 @@ def _averaged(responses: xr.DataArray, splits: tuple[str, ...] | str) -> xr.Data
     if rows.all():
         return means
     single = responses.isel({SAMPLE: ~rows})
-    single = single.assign_coords(trials=(SAMPLE, np.ones(single.sizes[SAMPLE], np.int64)))
+    if "trials" not in single.coords:
+        single = single.assign_coords(trials=(SAMPLE, np.ones(single.sizes[SAMPLE], np.int64)))
     gone = [name for name in single.coords if name not in means.coords]
     texts = [name for name in gone if single.coords[name].dtype.kind == "U"]
     # Of several sessions or runs is none of them; a number has no such value.
