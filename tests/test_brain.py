@@ -10,6 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import neurodecode as nd
 from neurodecode import brain
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -678,6 +679,16 @@ def test_an_image_needs_a_mask_of_its_own_grid():
 def test_nan_in_a_mask_is_outside():
     _, made = volume(mask=nifti(np.where(INSIDE, 1.0, np.nan)))
     assert made.sizes["voxel"] == INSIDE.sum()
+
+
+def test_nan_in_an_image_is_no_zero():
+    values, _ = volume()
+    values[1, 0, 0, 3] = np.nan
+    made = brain.fmri(nifti(values), sample=range(5), stimulus=range(5), mask=nifti(INSIDE))
+    with pytest.raises(
+        ValueError, match=r"responses has 1 NaN .* first at sample 3, voxel 6; drop or interpolate"
+    ):
+        nd.RidgeDecoder().fit(made, brain.features(np.eye(5), stimulus=range(5)))
 
 
 def test_a_three_dimensional_image_is_one_sample():

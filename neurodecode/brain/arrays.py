@@ -58,6 +58,7 @@ def fmri(
     Parameters
     ----------
     values : (sample, voxel) array-like, or a 4-D NIfTI image (object or path) with ``mask``
+        NaN stay, and are refused by what computes with them.
     sample : (sample) unique ids
     stimulus : (sample) what was seen; repeats bear the same label
     mask : 3-D NIfTI image or path

@@ -1,4 +1,4 @@
-"""NIfTI images to voxel arrays, through nilearn's masker."""
+"""NIfTI images to voxel arrays, through nilearn's masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def from_image(
     Voxel ids are positions in the flattened volume, so arrays of different masks never match by accident.
     """
     from nilearn.image import load_img
-    from nilearn.maskers import NiftiMasker
+    from nilearn.masking import apply_mask
 
     image = load_img(_there(image, who="values"))
     if mask is None:
@@ -34,7 +34,8 @@ def from_image(
     if not inside.any():
         raise ValueError("the mask is empty: no voxel is non-zero; give another mask")
     binary = load_img(_like(mask, inside))
-    values = NiftiMasker(mask_img=binary, standardize=None, reports=False).fit().transform(image)
+    # NaN is refused, with its place, by whatever computes; a NiftiMasker would make it 0.
+    values = apply_mask(image, binary, ensure_finite=False)
     indices = np.argwhere(inside)
     xyz = indices @ mask.affine[:3, :3].T + mask.affine[:3, 3]
     attrs = {
