@@ -326,6 +326,9 @@ def test_derivatives_that_lack_a_run(tmp_path):
         bids.fmri(tmp_path, **PICTURES)
     assert bids.fmri(tmp_path, **PICTURES, session="a").sizes["sample"] == 8
     assert bids.fmri(tmp_path, **PICTURES, run=2).sizes["sample"] == 8
+    with pytest.raises(ValueError, match=message.replace("of 4", "of 2")):
+        bids.fmri(tmp_path, **PICTURES, run="01")
+    assert bids.fmri(tmp_path, **PICTURES, run=1, session="a").sizes["sample"] == 4
     missing = [
         one for one in bids.inventory(tmp_path, subject="01", task="pictures") if one.needed and not one.found
     ]

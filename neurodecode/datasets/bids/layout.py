@@ -121,12 +121,20 @@ def chosen(files: Sequence[File], key: str, wanted: Names, *, who: str) -> list[
     if wanted is None:
         return list(files)
     labels = [wanted] if isinstance(wanted, str | int) else list(wanted)
-    same = {_equal(key, plain(label, key)) for label in labels}
     there = {_equal(key, one.entities.get(key, "")): one.entities.get(key, "") for one in files}
     missing = [label for label in labels if _equal(key, plain(label, key)) not in there]
     if missing:
         names = [label or f"none (no {key}- in the name)" for label in sorted(there.values())]
         raise ValueError(f"{who} has no {key!r} {listed(missing)}; it has {listed(names, most=40) or 'none'}")
+    return matching(files, key, wanted)
+
+
+def matching(files: Sequence[File], key: str, wanted: Names) -> list[File]:
+    """As :func:`chosen`, and none where none has a label."""
+    if wanted is None:
+        return list(files)
+    labels = [wanted] if isinstance(wanted, str | int) else wanted
+    same = {_equal(key, plain(label, key)) for label in labels}
     return [one for one in files if _equal(key, one.entities.get(key, "")) in same]
 
 

@@ -22,6 +22,7 @@ from .layout import (
     Names,
     chosen,
     events_path,
+    matching,
     narrowed,
     one_a_run,
     plain,
@@ -104,18 +105,11 @@ def find(
 
 
 def _lacking(raw: list[File], files: list[File], task: str, session: Names, run: Names) -> list[File]:
-    """Runs of the dataset, of this task and the sessions asked for, that the derivatives do not have."""
-    if run is not None:
-        return []  # those that were asked for are there
-    sessions = {one.session for one in files}
+    """Runs of the dataset, of this task and the sessions and runs asked for, that the derivatives do not have."""
     there = {one.run for one in files}
-    return [
-        one
-        for one in raw
-        if one.entities.get("task") == plain(task, "task")
-        and (session is None or one.session in sessions)
-        and one.run not in there
-    ]
+    for key, wanted in {"task": task, "ses": session, "run": run}.items():
+        raw = matching(raw, key, wanted)
+    return [one for one in raw if one.run not in there]
 
 
 def _volumes(folder: Path) -> list[File]:
