@@ -326,7 +326,15 @@ def _splitter(responses: xr.DataArray, splitter: Any) -> list[Fold]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The groups parameter is ignored")  # it does no harm
         pairs: list[tuple[np.ndarray, np.ndarray]] = list(splitter.split(np.zeros((n, 1)), groups, groups))
-    return [Fold(f"fold {i + 1}", np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
+    found = [Fold(f"fold {i + 1}", np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
+    for fold in found:
+        kinds = {part.dtype for part in (fold.train, fold.test) if part.size and part.dtype.kind not in "iu"}
+        if kinds:
+            raise ValueError(
+                f"the splitter must give positions of samples, but gave {listed(map(str, kinds))} in {fold.name!r}; of "
+                "a mask give np.flatnonzero(mask)"
+            )
+    return found
 
 
 def _in_both(left: np.ndarray, right: np.ndarray) -> np.ndarray:

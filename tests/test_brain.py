@@ -1151,7 +1151,7 @@ def test_images_run_from_zero_to_one():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.full((1, 2, 2, 3), 255), r"from 0 to 1, found 255 to 255; divide"),
+        (np.full((1, 2, 2, 3), 255), r"found 255 to 255; divide by what means white, 255 in bytes"),
         (np.full((1, 2, 2, 3), -0.5), r"from 0 to 1, found -0.5"),
         (np.full((1, 2, 2, 3), np.nan), r"from 0 to 1, found nan"),
         (np.zeros((1, 3, 2, 2)), r"3 colours\), got shape \(1, 3, 2, 2\)"),

@@ -234,6 +234,17 @@ def test_other_splitters_are_taken_and_guarded():
     assert parts(found) == of(strata.split(np.zeros(4), list("aabb")))
 
 
+def test_a_splitter_gives_positions_and_no_masks():
+    class Masks:
+        def split(self, x, y, groups):
+            yield np.array([True, True, False]), np.array([False, False, True])
+
+    with pytest.raises(
+        ValueError, match="must give positions of samples, but gave 'bool' in 'fold 1'; .*flatnonzero"
+    ):
+        folds.splits(responses("abc"), folds=Masks())
+
+
 # ------------------------------------------------------------------------------------------ the guard
 def test_a_shared_stimulus_is_refused_and_may_be_asked_for_by_name():
     array = responses("abcab", run=[1, 1, 1, 2, 2])

@@ -387,7 +387,8 @@ def test_captions_of_your_own(tmp_path, name, text):
     assert stimuli.captions(path) == {"a": ["one dog"], "b": ["two", "three cats"]}
     assert list(stimuli.captions(path, only=["b", "a", "b"])) == ["b", "a"]
     with pytest.raises(
-        ValueError, match="1 of 2 are no stimuli in .*'a.png'; stimuli bear the endings.*captions are"
+        ValueError,
+        match="1 of 2 are no stimuli in .*'a.png'; stimuli bear the endings of files, and captions do not: cut",
     ):
         stimuli.captions(path, only=["a.png", "b"])
 

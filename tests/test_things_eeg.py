@@ -45,8 +45,10 @@ def test_channels_are_taken_in_the_order_asked_for(tmp_path):
     whole = things_eeg.load(tmp_path, subject=1)
     found = things_eeg.load(tmp_path, subject=1, channels=["Oz", "Pz"])
     np.testing.assert_array_equal(found, whole.sel(channel=["Oz", "Pz"]))
-    with pytest.raises(ValueError, match="no channel 'Fz'; they hold"):
+    with pytest.raises(ValueError, match="no channel 'Fz'; there are"):
         things_eeg.load(tmp_path, subject=1, channels=["Oz", "Fz"])
+    with pytest.raises(ValueError, match="channels names none; there are .*; leave channels out for all"):
+        things_eeg.load(tmp_path, subject=1, channels=[])
 
 
 def test_a_bare_pickle_with_too_many_times_keeps_those_from_onset(tmp_path):

@@ -239,7 +239,7 @@ def test_whitening_is_fitted_on_training_trials_of_each_session(tmp_path):
         ({"sessions": [5]}, "sessions are 1 to 4, got 5"),
         ({"sessions": [2, 2]}, r"one or more different numbers, got \[2, 2\]"),
         ({"sessions": []}, r"one or more different numbers, got \[\]"),
-        ({"channels": ["Oz", "Fz"]}, "no channel 'Fz'; they hold 'Fp1', 'O1'"),
+        ({"channels": ["Oz", "Fz"]}, "no channel 'Fz'; there are 'Fp1', 'O1'"),
         ({"channels": ["stim"]}, "no channel 'stim'"),
         ({"window": (0.5, 0.1)}, r"earlier to a later time in s, got \(0.5, 0.1\)"),
         ({"band": (100, 0.1)}, r"band must be \(lowest, highest\)"),

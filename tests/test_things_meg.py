@@ -639,7 +639,7 @@ def test_a_recording_without_a_sensor(tmp_path, recorded):
         ({"rate": 2400.0}, "rate must divide the 1200 samples"),
         ({"window": (-0.1, 3.0)}, r"windows of \d of \d events run beyond: they are at sample \d+"),
         ({"window": (-3.0, 1.0)}, r"windows of \d of \d events run beyond"),
-        ({"channels": ["MRO11-1609"]}, "there is no channel 'MRO11-1609'"),
+        ({"channels": ["MRO11-1609"]}, "no channel 'MRO11-1609'"),
     ],
 )
 def test_options_that_do_not_go_together(tmp_path, written, options, message):

@@ -282,7 +282,8 @@ def images(values: Any, *, stimulus: Any) -> xr.DataArray:
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):
         raise ValueError(
-            f"image values must lie from 0 to 1, found {low:g} to {high:g}; divide by the largest value"
+            f"image values must lie from 0 to 1, found {low:g} to {high:g}; divide by what means white, 255 "
+            "in bytes"
         )
     coords = {STIMULUS: _column(stimulus, len(array), STIMULUS, STIMULUS), "colour": ["red", "green", "blue"]}
     out = xr.DataArray(array, dims=dims, coords=coords, attrs={"units": "0-1"})

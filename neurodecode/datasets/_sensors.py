@@ -1,4 +1,4 @@
-"""Channels that several recordings of one subject share."""
+"""Channels: which are wanted, and which several recordings of one subject share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import names_in
 from ..labels import listed
 
 # mne's level of messages and Python's warnings belong to the process: lazy parts that are read by several threads
@@ -29,7 +30,7 @@ def shared(
     Raises
     ------
     ValueError
-        If a channel is missing or bad in some recording, recordings differ, or there are several kinds.
+        If a channel is missing or bad in some recording, recordings differ, there are several kinds, or none is named.
     """
     kinds = [_kinds(info) for info in infos]
     bad = sorted(
@@ -37,6 +38,8 @@ def shared(
     )
     if wanted is not None and not isinstance(wanted, str):
         names = [str(name) for name in wanted]
+        if not names:
+            raise ValueError("channels names none; leave it out for all good ones, or give names")
         for one, there in zip(who, kinds, strict=True):
             missing = [name for name in names if name not in there or name in bad]
             if missing:
@@ -63,6 +66,24 @@ def shared(
             f"channels are of the kinds {listed(found)}; choose one, such as channels={found[0]!r}"
         )
     return [name for name, kind in good.items() if wanted in (None, kind)], bad
+
+
+def rows_of(there: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
+    """Positions of channels in the order asked for; None: of all.
+
+    Raises
+    ------
+    ValueError
+        If one is not there, or none is named.
+    """
+    if wanted is None:
+        return list(range(len(there)))
+    wanted = names_in(wanted, what="channels")
+    missing = [name for name in wanted if name not in there]
+    if missing or not wanted:
+        lacking = f"the files hold no channel {listed(missing)}" if missing else "channels names none"
+        raise ValueError(f"{lacking}; there are {listed(there)}; leave channels out for all")
+    return [list(there).index(name) for name in wanted]
 
 
 def _kinds(info: Any) -> dict[str, str]:

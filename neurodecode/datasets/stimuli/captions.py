@@ -160,7 +160,7 @@ def _wanted(only: Any, there: Any, *, what: str) -> list[str]:
     known = set(names)
     missing = [name for name in wanted if name not in known]
     if missing:
-        cause = why_lacking(missing, names).replace("images are", "captions are")
+        cause = why_lacking(missing, names, what="captions")
         raise ValueError(f"{len(missing)} of {len(wanted)} are no {what}: {listed(missing)}; {cause}")
     return wanted
 

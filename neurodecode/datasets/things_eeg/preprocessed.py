@@ -19,8 +19,8 @@ from .._electrodes import positions
 from .._files import listed_at, present
 from .._pickled import read_dict
 from .._repeats import seen_before
+from .._sensors import rows_of
 from .._stored import Held, Stored, stored
-from .channels import rows_of
 from .layout import PARTS, SOURCE, plain, preprocessed, who
 from .names import pictures
 

@@ -16,8 +16,8 @@ from ...labels import listed
 from .._blocks import rows
 from .._electrodes import positions
 from .._repeats import seen_before
+from .._sensors import rows_of
 from . import layout
-from .channels import rows_of
 from .epochs import Cut, blocks, epochs, inside
 from .layout import PARTS, SOURCE
 from .names import pictures

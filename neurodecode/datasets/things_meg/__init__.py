@@ -31,11 +31,12 @@ import xarray as xr
 
 from ... import brain
 from ...brain.epochs import sensors
-from ...labels import listed, require_choice
+from ...labels import require_choice
 from .._blocks import rows
 from .._files import listed_at
 from .._inventory import Item, item
 from .._repeats import seen_before
+from .._sensors import rows_of
 from . import epochs as _epochs
 from . import events as _events
 from . import fif
@@ -95,7 +96,7 @@ def load(
     files = Files(Path(root), subject)
     found = _epochs.opened(files)
     left = kept(found.trials, zero_shot=zero_shot, where=files.epochs)
-    picked = _channels(found.names, channels)
+    picked = np.array(rows_of(found.names, channels))
     times = _window(found.times, window)
     return _labelled(
         _epochs.values(found, left.rows, picked, times),
@@ -172,7 +173,7 @@ def raw(
     inside = [numbers[left.rows[of_run[left.rows] == i]] for i in range(len(found))]
     opened = _opened(found, inside, recipe)
     names, kinds, xyz = sensors(opened.info, _runs.picks(opened, found[0].path))
-    picked = _channels(names, channels)
+    picked = np.array(rows_of(names, channels))
     recorded = float(opened.info["sfreq"])
     offsets = recipe.offsets(recorded)
     calls = [(run, events, picked, recipe) for run, events in zip(found, inside, strict=True) if len(events)]
@@ -333,15 +334,6 @@ def _labelled(
     if trials.category.all():
         array = array.assign_coords(things_category_nr=("sample", trials.category))
     return array.assign_attrs(catch_left_out=left.catch, test_concepts_left_out=left.train)
-
-
-def _channels(there: list[str], wanted: Sequence[str] | None) -> np.ndarray:
-    if wanted is None:
-        return np.arange(len(there))
-    missing = [name for name in wanted if name not in there]
-    if missing or not len(wanted):
-        raise ValueError(f"there is no channel {listed(missing)}; there are {listed(there)}")
-    return np.array([there.index(name) for name in wanted])
 
 
 def _window(times: np.ndarray, window: tuple[float, float] | None) -> slice:
