@@ -10,10 +10,11 @@ array([2, 2])
 array([2, 1])
 """
 
-from .arrays import features, fmri, images, meeg, spaces, stack, units
+from .arrays import fmri, meeg
 from .categories import one_hot
 from .regions import GROUPS, regions
 from .repeats import average_repeats
+from .stimuli import features, images, spaces, stack, units
 from .subjects import by_subject
 
 __all__ = [

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..checks import shown
 from ..labels import STIMULUS, listed
-from .arrays import features
+from .stimuli import features
 
 
 def one_hot(names: Any) -> xr.DataArray:
