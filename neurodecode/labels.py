@@ -495,8 +495,14 @@ def require_axis(fitted: xr.DataArray, given: xr.DataArray, dim: str, *, who: st
         raise ValueError(
             f"{who} have {given.sizes[dim]} along {dim!r}, the fit had {fitted.sizes[dim]}; use the same {dim}s"
         )
+    if dim == FEATURE:
+        require_units(fitted, given, who=who)
+
+
+def require_units(fitted: xr.DataArray, given: xr.DataArray, *, who: str) -> None:
+    """Refuse features of other layers or units than those of the fit, which tell them apart where they have no ids."""
     for name in (LAYER, "unit"):
-        if dim != FEATURE or name not in fitted.coords or fitted.coords[name].dims != (dim,):
+        if name not in fitted.coords or fitted.coords[name].dims != (FEATURE,):
             continue
         then, now = fitted.coords[name].values, require_coord(given, name, who=who).values
         differ = differing(then, now)

@@ -454,6 +454,21 @@ def test_pca_refuses():
         FeaturePCA().fit(x[:1])
 
 
+@pytest.mark.parametrize("make", [ZScore, lambda: FeaturePCA(2)])
+def test_features_in_another_order_are_refused(make):
+    """They are told apart by layer and unit alone."""
+    x = features(np.random.default_rng(2).standard_normal((10, 4)), layer=list("aabb"))
+    model = make().fit(x)
+    with pytest.raises(
+        ValueError, match="features differ from the fit in the 'layer' of 4 of 4 features, first at"
+    ):
+        model.transform(x[:, ::-1])
+    with pytest.raises(
+        ValueError, match="features differ from the fit in the 'unit' of 2 of 4 features, first at"
+    ):
+        model.transform(x[:, [1, 0, 2, 3]])
+
+
 def test_components_in_another_order_are_refused():
     x = features(np.random.default_rng(2).standard_normal((10, 4)))
     model = FeaturePCA(3).fit(x)

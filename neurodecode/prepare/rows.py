@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from neurodecode.labels import (
+    FEATURE,
     listed,
     require_array,
     require_coord,
@@ -17,6 +18,7 @@ from neurodecode.labels import (
     require_finite,
     require_same,
     require_squares,
+    require_units,
 )
 
 ROW_DIMS = ("sample", "stimulus")
@@ -87,6 +89,8 @@ def require_columns(
                 f"{who[0]} has {array.sizes[dim]} entries in {dim!r}, but {who[1]} had {fitted.sizes[dim]}; give the "
                 "same ones in the same order"
             )
+    if FEATURE in wanted:
+        require_units(fitted, array, who="features")
 
 
 def groups_of(array: xr.DataArray, by: str | None, *, who: str) -> dict[Any, np.ndarray]:
