@@ -124,7 +124,7 @@ def fmri(
         )
     array = _bold.responses(
         [volumes.run_of(bold, file, stimulus=stimulus, columns=columns, tr=tr) for file in bold.files],
-        masks=[mask] if mask is not None else [volumes.mask_path(bold, file) for file in bold.files],
+        masks=[mask] if mask is not None else [volumes.mask_path(file) for file in bold.files],
         roi=roi,
         window=window,
         detrend=detrend,
@@ -289,7 +289,7 @@ def _of_bold(bold: volumes.Bold) -> list[Item]:
     for file in bold.files:
         items.append(item(file.path, what=f"volumes of {file.name}", source=source))
         if bold.pipeline is not None:
-            mask = volumes.mask_path(bold, file)
+            mask = volumes.mask_path(file)
             items.append(
                 item(mask, what=f"brain mask of {file.name}", source=source, needed=False)
             )  # or mask=

@@ -191,7 +191,7 @@ def _said(root: Path, folder: Path, entities: Mapping[str, str]) -> dict[str, fl
     return {key: float(value) for key, value in found.items()}
 
 
-def mask_path(bold: Bold, file: File) -> Path:
+def mask_path(file: File) -> Path:
     """The brain mask that goes with preprocessed volumes; its usual place if there is none."""
     fits = [
         one
