@@ -253,6 +253,11 @@ def test_what_is_averaged_already_keeps_its_counts_and_a_missing_text_is_empty(t
     )
     assert found.trials.values.tolist() == [3] * 8 + [6] * 2
     assert set(found.note.values) == {"late", ""}
+    split = np.where(array.stimulus == "img_0", None, array.split.values.astype(object))
+    found = prepared.write(
+        array.assign_coords(split=("sample", split)), tmp_path / "b.zarr", average=["test"], progress=False
+    )
+    assert set(found.split.values) == {"", "train", "test"}
 
 
 def test_channels_without_times_are_whitened_together(tmp_path, lazily, monkeypatch):

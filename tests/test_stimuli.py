@@ -226,6 +226,14 @@ def test_two_files_of_one_name(tmp_path):
     assert stimuli.images(tmp_path, only=["abacus_01b"]).sizes["stimulus"] == 1
 
 
+def test_pictures_whose_names_are_numbers_are_found_by_numbers(tmp_path):
+    """Also where a column with a hole made floats of them."""
+    for i, values in enumerate(trees.noise(2)):
+        trees.picture(tmp_path / f"{i + 3}.png", values)
+    for only in ([4, 3], [4.0, 3.0], ["4", "3"]):
+        assert stimuli.images(tmp_path, only=only).stimulus.values.tolist() == ["4", "3"]
+
+
 def test_folders_without_pictures(tmp_path):
     with pytest.raises(FileNotFoundError, match="hold no image .*, it is empty"):
         stimuli.images(tmp_path)

@@ -142,7 +142,7 @@ def _splits(responses: xr.DataArray, average: str | Sequence[str]) -> tuple[str,
     if average == ALL:
         return ALL
     wanted = (average,) if isinstance(average, str) else tuple(average)
-    there = np.unique(responses.coords["split"].values).tolist() if "split" in responses.coords else []
+    there = sorted(set(texts(responses.coords["split"]).tolist())) if "split" in responses.coords else []
     unknown = [name for name in wanted if name not in there]
     if unknown:
         raise ValueError(f"average names {listed(unknown)}, no value of 'split'; there are {listed(there)}")

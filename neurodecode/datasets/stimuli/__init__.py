@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ...labels import SAMPLE, STIMULUS, listed, require_coord, require_unique
+from ...labels import SAMPLE, STIMULUS, listed, require_coord, require_unique, texts
 from .._blocks import rows
 from .captions import captions, concept_prompts, nsd_captions
 from .folder import Folder
@@ -89,7 +89,7 @@ def images(
     shape = (size, size) if isinstance(size, int) else size
     if shape is not None and (len(shape) != 2 or min(shape) < 1):
         raise ValueError(f"size must be rows and columns, 1 or more, got {size!r}")
-    wanted = None if only is None else pd.unique(np.asarray(only).astype(str).ravel())
+    wanted = None if only is None else pd.unique(texts(only).ravel())
     path = Path(source)
     found: Folder | Stack
     if path.is_dir():

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ...labels import SAMPLE, STIMULUS, listed, require_coord
+from ...labels import SAMPLE, STIMULUS, listed, require_coord, texts
 from .._files import Source, present
 from ..nsd.layout import SOURCE as NSD
 from .lacking import why_lacking
@@ -156,7 +156,7 @@ def _wanted(only: Any, there: Any, *, what: str) -> list[str]:
     names = [str(name) for name in there]
     if only is None:
         return names
-    wanted = [str(name) for name in pd.unique(np.asarray(only).astype(str).ravel())]
+    wanted = pd.unique(texts(only).ravel()).tolist()
     known = set(names)
     missing = [name for name in wanted if name not in known]
     if missing:
