@@ -47,7 +47,7 @@ def test_channels_are_taken_in_the_order_asked_for(tmp_path):
     np.testing.assert_array_equal(found, whole.sel(channel=["Oz", "Pz"]))
     with pytest.raises(ValueError, match="no channel 'Fz'; there are"):
         things_eeg.load(tmp_path, subject=1, channels=["Oz", "Fz"])
-    with pytest.raises(ValueError, match="channels names none; there are .*; leave channels out for all"):
+    with pytest.raises(ValueError, match="channels names none of .*; name some, or leave it out for all"):
         things_eeg.load(tmp_path, subject=1, channels=[])
 
 

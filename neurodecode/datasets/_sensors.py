@@ -39,7 +39,9 @@ def shared(
     if wanted is not None and not isinstance(wanted, str):
         names = [str(name) for name in wanted]
         if not names:
-            raise ValueError("channels names none; leave it out for all good ones, or give names")
+            raise ValueError(
+                f"channels names none of {listed(kinds[0])}; name some, or leave it out for all good ones"
+            )
         for one, there in zip(who, kinds, strict=True):
             missing = [name for name in names if name not in there or name in bad]
             if missing:
@@ -79,10 +81,13 @@ def rows_of(there: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
     if wanted is None:
         return list(range(len(there)))
     wanted = names_in(wanted, what="channels")
+    if not wanted:
+        raise ValueError(f"channels names none of {listed(there)}; name some, or leave it out for all")
     missing = [name for name in wanted if name not in there]
-    if missing or not wanted:
-        lacking = f"the files hold no channel {listed(missing)}" if missing else "channels names none"
-        raise ValueError(f"{lacking}; there are {listed(there)}; leave channels out for all")
+    if missing:
+        raise ValueError(
+            f"the files hold no channel {listed(missing)}; there are {listed(there)}; name these"
+        )
     return [list(there).index(name) for name in wanted]
 
 
