@@ -62,6 +62,8 @@ def written(value: object) -> str:
     >>> written(3.0), written(None), written("V1")
     ('3', '', 'V1')
     """
+    if isinstance(value, str):
+        return str(value)  # np.str_ too, and without a slower look for a hole
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -95,10 +97,10 @@ def by_text(given: Mapping[Any, Value], *, who: str) -> dict[str, Value]:
     """
     named = {str(name): value for name, value in given.items()}
     if len(named) < len(given):
-        texts = [str(name) for name in given]
+        names = [str(name) for name in given]
         raise ValueError(
-            f"{who} must differ as text: {listed(n for n in given if texts.count(str(n)) > 1)} among "
-            f"{len(texts)} are the same; rename them"
+            f"{who} must differ as text: {listed(n for n in given if names.count(str(n)) > 1)} among "
+            f"{len(names)} are the same; rename them"
         )
     return named
 
