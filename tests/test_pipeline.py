@@ -218,6 +218,28 @@ def test_repeats_are_averaged(data) -> None:
     np.testing.assert_allclose(np.sort(found.values, axis=0), np.sort(data.responses.values + 1, axis=0))
 
 
+def test_features_of_another_reading_or_encoder_meet_no_encoder(data, folders, generator, encoder) -> None:
+    """The same names mean other blocks, of the same size: nothing else would notice."""
+    code = vision.load(folders["clip"], reading="code")
+    assert code.shapes(LAYERS) == encoder.shapes(LAYERS)
+    with pytest.raises(ValueError, match="2 of 3 layers .* reading 'paper'.* reading 'code'.*--reading"):
+        pipeline.run(data, generator, code, plan())
+    # What is called the same whatever the reading may meet.
+    code.require_own({"final": data.features["final"]})
+    other = data.features["Linear-4"].assign_attrs(weights="0123", model="a stranger")
+    mixed = dataclasses.replace(data, features={**data.features, "Linear-4": other})
+    with pytest.raises(ValueError, match="'Linear-4'.* by 'a stranger' with weights '0123'.*; load that enc"):
+        pipeline.run(mixed, generator, encoder, plan())
+    stage = reconstruction.TwoStage(
+        generator,
+        code,
+        latent=reconstruction.Known(data.features["z"]),
+        structure={"Linear-2": reconstruction.Known(data.features["Linear-2"])},
+    )
+    with pytest.raises(ValueError, match="reading 'paper', but the encoder"):
+        stage.refine(data.responses[:1])
+
+
 # ------------------------------------------------------------------------------------------ Unshrunk
 def test_patterns_get_the_spread_of_training_and_keep_their_direction() -> None:
     rng = np.random.default_rng(0)
@@ -336,6 +358,9 @@ def test_the_command_reconstructs_a_prepared_dataset_and_goes_on(data, folders, 
     first = (out / "metrics.csv").read_bytes()
     assert cli.main([str(w) for w in words]) == 0
     assert (out / "metrics.csv").read_bytes() == first
+    capsys.readouterr()
+    assert cli.main([*map(str, words), "--reading", "code"]) == 2
+    assert "with reading 'paper', but the encoder" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said_before_any_work(data, generator, encoder, tmp_path) -> None:

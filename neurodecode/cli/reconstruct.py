@@ -45,6 +45,12 @@ def add_reconstruct(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--pretrained", metavar="NAME", help="weights of --encoder")
     parser.add_argument(
+        "--reading",
+        choices=("paper", "code"),
+        default="paper",
+        help="which blocks Linear-2 ... Linear-12 of --encoder are; as the features were extracted",
+    )
+    parser.add_argument(
         "--layers",
         nargs="+",
         metavar="LAYER",
@@ -99,7 +105,7 @@ def _reconstruct(args: argparse.Namespace) -> None:
     else:
         data = pipeline.data_from(args.data, args.features, args.images)
     generator = reconstruction.load_diffusion(args.generator, device=args.device)
-    encoder = vision.load(args.encoder, pretrained=args.pretrained, device=args.device)
+    encoder = vision.load(args.encoder, pretrained=args.pretrained, reading=args.reading, device=args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     result = pipeline.run(
         data, generator, encoder, plan, n=args.n, protocol=args.protocol, resume=args.out / "pieces"

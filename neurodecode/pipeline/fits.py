@@ -137,10 +137,12 @@ def two_stage(
     Raises
     ------
     ValueError
-        If a feature space that is needed is not there, or the fits are of other regions.
+        If a feature space that is needed is not there, if layers were extracted with another encoder or reading, or
+        if the fits are of other regions.
     """
     given = dict(decoders or {})
     fits.require(plan, [name for name in generator.latents if name not in given], generator.free)
+    encoder.require_own({name: fits.data.features[name] for name in plan.judged})
     kept = {} if plan.oracle else _kept(fits, plan)
 
     def layer(name: str) -> Decoder:

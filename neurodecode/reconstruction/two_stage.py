@@ -296,6 +296,7 @@ class TwoStage:
             raise ValueError(
                 f"{self._encoder.name} has no layer {listed(lacking)}; it has {listed(self._encoder.layers, most=40)}"
             )
+        self._encoder.require_own(layers)
         for name, shape in self._encoder.shapes(list(layers)).items():
             wanted, found = int(np.prod(shape)), layers[name].sizes[FEATURE]
             if wanted != found:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import xarray as xr
 
 from ..labels import listed, require_choice
 from . import _backends, _files
@@ -161,6 +163,33 @@ class Encoder(_files.Frozen):
         """Return the number of the block, from 1, that a layer's name means; None where it is no block's."""
         self._require([layer])
         return self._numbers.get(layer)
+
+    def require_own(self, features: Mapping[str, xr.DataArray]) -> None:
+        """Refuse layers whose features say that other weights made them, or that their names mean other blocks.
+
+        Parameters
+        ----------
+        features : mapping of layer to features with attrs `weights` and `reading`
+            As :func:`extract_features` gives them; what does not say so passes.
+
+        Raises
+        ------
+        ValueError
+            Naming the layers, what their features say, and what this encoder is.
+        """
+        remedies = {"weights": "load that encoder", "reading": "load it with that reading (--reading)"}
+        for key, remedy in remedies.items():
+            own = getattr(self, key)
+            # The reading is about the names Linear-k alone.
+            named = [k for k in features if key == "weights" or k.startswith("Linear-")]
+            other = [k for k in named if features[k].attrs.get(key, own) != own]
+            if other:
+                said = features[other[0]].attrs
+                raise ValueError(
+                    f"the features of {len(other)} of {len(features)} layers ({listed(other)}) were extracted by "
+                    f"{said.get('model', 'unnamed')!r} with {key} {said[key]!r}, but the encoder {self.name!r} has "
+                    f"{key} {own!r}; {remedy}, or extract the features again"
+                )
 
     def shapes(self, layers: str | Sequence[str]) -> dict[str, tuple[int, ...]]:
         """Return the shape of each layer for one picture: (tokens, width) or (width,)."""
