@@ -740,6 +740,28 @@ def test_a_folder_of_another_run_is_refused(autoencoder, encoder, tmp_path) -> N
         two_stage(autoencoder, encoder, seed=7).refine(responses(), resume=tmp_path / "run", progress=False)
 
 
+def test_what_makes_other_pictures_makes_another_key(autoencoder, encoder, folder, tmp_path) -> None:
+    """The reading, the layer of meaning, what black and white are, how far back gradients pass."""
+
+    def stage(meaning="Linear-2", reading="paper"):
+        deep = (meaning, decoders(encoder)["structure"]["Linear-2"])
+        made = two_stage(autoencoder, encoder, meaning=deep, gamma=0.1)
+        made.vision = vision.Encoder(encoder.module, name="e", reading=reading)
+        return made
+
+    stage().refine(responses(), resume=tmp_path / "run", progress=False)
+    for key, other in {"meaning": stage(meaning="Linear-4"), "reading": stage(reading="code")}.items():
+        with pytest.raises(ValueError, match=f"begun with another key; 1 of .* '{key}'"):
+            other.refine(responses(), resume=tmp_path / "run", progress=False)
+    paint = {"latents": {"w": (8,)}, "name": "paint"}
+    assert len({Module(str, values=v, **paint).weights for v in [(-1.0, 1.0), (0.0, 1.0)]}) == 2
+    whole, found = reconstruction.load_diffusion(folder, schedule=SCHEDULE), set()
+    for through in (None, 1, 2):
+        whole.memory = Memory(through=through)
+        found.add(whole.weights)
+    assert len(found) == 3
+
+
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path

@@ -366,6 +366,8 @@ class TwoStage:
             "latents": {k: list(v) for k, v in self.generator.latents.items()},
             "encoder": None if self.vision is None else self.vision.name,
             "encoder_weights": None if self.vision is None else self.vision.weights,
+            "reading": None if self.vision is None else self.vision.reading,
+            "meaning": None if self.meaning is None else self.meaning[0],
             "weighting": self.weighting,
             "gamma": self.gamma,
             "settings": self.settings,

@@ -226,9 +226,10 @@ class LatentDiffusion:
 
     @property
     def weights(self) -> str:
-        """Hash of the weights of U-Net and autoencoder, and of schedule, mix and precision."""
+        """Hash of the weights of U-Net and autoencoder, and of schedule, mix, precision and what gradients pass."""
         parts = (self._unet_weights, self.autoencoder.weights, self.text.weights)
-        said = repr((self.schedule, self.mix, self.memory.precision, self.scheduler.config))
+        memory = (self.memory.precision, self.memory.through)
+        said = repr((self.schedule, self.mix, memory, self.scheduler.config))
         return data_hash([*parts, said])
 
     @property

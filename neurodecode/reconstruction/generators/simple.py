@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...store import data_hash
 from ...vision import Latents, _backends
 from ...vision._files import weights_hash
 from .base import normal, shaped
@@ -146,11 +147,13 @@ class Module:
 
     @property
     def weights(self) -> str:
-        """Hash of a torch module's weights; of another callable only its name."""
+        """Hash of a torch module's weights and of what black and white are; of another callable only its name."""
         torch = _backends.torch()
         if isinstance(self.module, torch.nn.Module):
-            return weights_hash(self.module)
-        return str(getattr(self.module, "__qualname__", type(self.module).__name__))
+            own = weights_hash(self.module)
+        else:
+            own = str(getattr(self.module, "__qualname__", type(self.module).__name__))
+        return data_hash([own, repr(self.values)])
 
     def arrange(self, name: str, features: torch.Tensor) -> torch.Tensor:
         """Fold features (n, p) to the latent's shape."""
