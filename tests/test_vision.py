@@ -355,6 +355,13 @@ def test_text_features_are_the_mean_over_captions_without_the_first_token(diffus
     np.testing.assert_allclose(
         vision.text_features(labelled, text, progress=False)[0], found.sel(stimulus="c"), rtol=1e-5, atol=1e-6
     )
+    missing = xr.DataArray(
+        np.array([["a cat", np.nan], [np.nan, "a dog"]], dtype=object),
+        dims=("stimulus", "caption"),
+        coords={"stimulus": ["p1", "p2"]},
+    )
+    with pytest.raises(ValueError, match="2 of 4 captions are no text, first nan of stimulus 'p1'; drop"):
+        vision.text_features(missing, text)
     with pytest.raises(ValueError, match="1 of 2 stimuli have no caption"):
         vision.text_features({"a": "x", "b": []}, text)
     with pytest.raises(ValueError, match=r"\(n, 224 = 14 x 16\), got shape \(1, 5\)"):

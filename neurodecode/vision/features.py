@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..labels import FEATURE, LAYER, STIMULUS, require_coord, require_dims, require_memory, require_unique
+from ..checks import shown
+from ..labels import (
+    FEATURE,
+    LAYER,
+    STIMULUS,
+    quoted,
+    require_coord,
+    require_dims,
+    require_memory,
+    require_unique,
+)
 from ..store import data_hash
 from ._pictures import DIMS
 from ._stream import Work, run
@@ -273,6 +283,7 @@ def _by_stimulus(
         require_dims(captions, [STIMULUS], who="captions")
         require_unique(captions, STIMULUS, who="captions")
         rows = captions.transpose(STIMULUS, ...).values.reshape(captions.sizes[STIMULUS], -1)
+        _require_texts(rows, captions[STIMULUS].values)
         return captions[STIMULUS].values, [[str(c) for c in row] for row in rows]
     if not isinstance(captions, Mapping):
         raise TypeError(
@@ -285,3 +296,13 @@ def _by_stimulus(
             f"{len(without)} of {len(written)} stimuli have no caption, first {without[:1]}; give each one or more"
         )
     return np.asarray(list(captions)), written
+
+
+def _require_texts(rows: np.ndarray, stimulus: np.ndarray) -> None:
+    """Refuse labelled captions that are none: a NaN would be encoded as the word "nan"."""
+    wrong = [(s, c) for s, row in zip(stimulus, rows, strict=True) for c in row if not isinstance(c, str)]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of {rows.size} captions are no text, first {shown(wrong[0][1])} of stimulus "
+            f"{quoted(wrong[0][0])}; drop these stimuli, or give {{stimulus: captions}} where some have fewer"
+        )
