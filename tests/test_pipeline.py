@@ -150,6 +150,20 @@ def test_variants_share_what_is_fitted(data, generator, encoder, monkeypatch) ->
         pipeline.two_stage(fits, generator, encoder, plan(regions="LVC"))
 
 
+def test_fits_of_other_data_are_refused(data, generator, encoder) -> None:
+    """The pictures would be scored against other stimuli, and bear the other subject's name."""
+    other = dataclasses.replace(data, responses=(data.responses + 1).assign_attrs(subject="02"))
+    with pytest.raises(
+        ValueError, match="of subject '01', the data of subject '02', and differ in the responses;"
+    ):
+        pipeline.run(other, generator, encoder, plan(), fits=pipeline.Fits(data))
+    doubled = dataclasses.replace(data, features={**data.features, "c": 2 * data.features["c"]})
+    with pytest.raises(ValueError, match="differ in the features 'c'; give the data of these fits"):
+        pipeline.run(doubled, generator, encoder, plan(), fits=pipeline.Fits(data))
+    # The same, loaded twice, are the same.
+    pipeline.Fits(data).require_data(dataclasses.replace(data, responses=data.responses.copy()))
+
+
 def test_each_dimension_is_decoded_from_the_voxels_that_tell_of_it(data) -> None:
     """Planted: voxel i tells of dimension i of z; it is among the few that are taken for it."""
     voxels, z = data.responses.sizes["voxel"], data.features["z"]

@@ -105,6 +105,21 @@ class Fits:
             )
         return selection.keep_share(self._judged[name], share)
 
+    def require_data(self, data: Data) -> None:
+        """Refuse other data than those that were fitted: what is made would bear the wrong subject's name."""
+        if data is self.data:
+            return
+        differ = [] if data.responses.identical(self.data.responses) else ["the responses"]
+        for name in dict.fromkeys([*self.data.features, *data.features]):
+            ours, theirs = (d.features.get(name) for d in (self.data, data))
+            if ours is None or theirs is None or not ours.identical(theirs):
+                differ.append(f"the features {name!r}")
+        if differ:
+            raise ValueError(
+                f"these fits are of subject {self.data.subject!r}, the data of subject {data.subject!r}, and differ in "
+                f"{', '.join(differ)}; give the data of these fits, or leave fits=... out"
+            )
+
     def require(self, plan: Plan, latents: Sequence[str], free: Sequence[str]) -> None:
         """Refuse a plan of other regions, and one whose feature spaces are not all there."""
         asked, there = (plan.regions, plan.n_voxels), (self.regions, self.n_voxels)

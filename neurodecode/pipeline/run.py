@@ -51,9 +51,11 @@ def run(
     ------
     ValueError
         Responses without the splits "train" and "test"; feature spaces or pictures that are missing; several test
-        samples of one stimulus, which the protocol identifies.
+        samples of one stimulus, which the protocol identifies; fits of other data, regions or n_voxels.
     """
-    fits = fits or Fits(data, plan.regions, plan.n_voxels)
+    if fits is None:
+        fits = Fits(data, plan.regions, plan.n_voxels)
+    fits.require_data(data)
     test = fits.test.isel({SAMPLE: slice(n)})
     _require_pictures(test, data.images)
     require_one_each(test[STIMULUS].values, named(protocol).metrics)
