@@ -25,6 +25,23 @@ def test_every_picture_stands_in_its_row_and_column() -> None:
     assert figure.get_supxlabel() == "three pictures"
 
 
+def test_pictures_are_matched_by_their_stimulus() -> None:
+    """A folder's order is another than that of the responses: by position, pictures stood beside others' truth."""
+    made = pictures().assign_coords(sample=["t1", "t2", "t3"], stimulus=("sample", list("abc")))
+    shown = pictures(seed=1).rename(sample="stimulus").assign_coords(stimulus=list("cab"))
+    figure = nd.plot.reconstructions({"made": made, "shown": shown})
+    axes = np.array(figure.axes).reshape(3, 2)
+    for row, name in enumerate("abc"):
+        np.testing.assert_allclose(axes[row, 0].images[0].get_array(), made[row])
+        np.testing.assert_allclose(axes[row, 1].images[0].get_array(), shown.sel(stimulus=name))
+    other = shown.assign_coords(stimulus=list("cad"))
+    with pytest.raises(ValueError, match=r"'made' by 'stimulus': 1 of 3 are only in 'made' \('b'\); sel"):
+        nd.plot.reconstructions({"made": made, "shown": other})
+    twice = made.assign_coords(stimulus=("sample", list("abb")))
+    with pytest.raises(ValueError, match="'twice' cannot be .* some are there more than once; select"):
+        nd.plot.reconstructions({"one": twice[[0, 2, 1]].isel(sample=[1, 0, 2]), "twice": twice})
+
+
 def test_pictures_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match=r"the same pictures, one or more; they hold \{'a': 3, 'b': 2\}"):
         nd.plot.reconstructions({"a": pictures(), "b": pictures(2)})

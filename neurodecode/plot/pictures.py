@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ..labels import PICTURE, require_dims
+from ..labels import PICTURE, SAMPLE, STIMULUS, listed, require_dims
 from .look import PAGE, axes_or_new, figure_or_new, legend_above, note, style
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def reconstructions(
     Parameters
     ----------
     columns : title -> (sample, row, column, colour), values 0-1
-        The same samples in the same order in each, such as {"shown": ..., "stage 1": ..., "stage 2": ...}.
+        The same samples in each, such as {"shown": ..., "stage 1": ..., "stage 2": ...}: in the order of the first
+        column, matched by the coordinate `stimulus`, else `sample`; by position where one has neither.
     figure : optional
         A Figure or SubFigure to draw on; by default a new one.
     names : optional
@@ -46,12 +47,14 @@ def reconstructions(
     Raises
     ------
     ValueError
-        No columns, columns of different numbers of pictures, values outside 0-1.
+        No columns, columns of different numbers of pictures or of other stimuli, values outside 0-1.
     """
     arrays = {title: _pictures(a, title) for title, a in columns.items()}
     counts = {title: len(a) for title, a in arrays.items()}
     if not arrays or len(set(counts.values())) > 1 or 0 in counts.values():
         raise ValueError(f"columns must hold the same pictures, one or more; they hold {counts}")
+    first = next(iter(columns))
+    arrays |= {title: a[_rows(columns, first, title)] for title, a in arrays.items()}
     rows = next(iter(counts.values()))
     side = min(0.72, PAGE / (len(arrays) + 1))
     with style():
@@ -111,6 +114,26 @@ def iterations(
         legend_above(ax, *ax.get_legend_handles_labels())
         note(ax, f"n = {curves.attrs['n']} {curves.attrs['over']}", f"bands: SEM over {curves.attrs['over']}")
     return ax
+
+
+def _rows(columns: Mapping[str, xr.DataArray], first: str, title: str) -> np.ndarray | slice:
+    """Which rows of a column show the stimuli of the first one, in its order."""
+    both = [columns[first].coords, columns[title].coords]
+    names = [name for name in (STIMULUS, SAMPLE) if all(name in c and c[name].ndim == 1 for c in both)]
+    if not names:
+        return slice(None)
+    wanted, found = (c[names[0]].to_index() for c in both)
+    if wanted.equals(found):
+        return slice(None)
+    lacking = wanted[~wanted.isin(found)]
+    if len(lacking) or not found.is_unique:
+        only = f"{len(lacking)} of {len(wanted)} are only in {first!r} ({listed(lacking)})"
+        raise ValueError(
+            f"{title!r} cannot be matched with {first!r} by {names[0]!r}: "
+            f"{only if len(lacking) else 'some are there more than once'}; select the same pictures with .sel, or drop "
+            "the coordinate to pair them by position"
+        )
+    return found.get_indexer(wanted)
 
 
 def _pictures(array: xr.DataArray, title: str) -> np.ndarray:
