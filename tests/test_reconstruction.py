@@ -290,6 +290,21 @@ def test_the_loss_is_the_formula(encoder) -> None:
         assert found[row] == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_first_codes_factors_go_by_depth_not_by_order(encoder) -> None:
+    layers = ["Linear-2", "Linear-4", "final"]
+    shapes = encoder.shapes(layers)
+    targets = {
+        k: Target(torch.ones(1, int(np.prod(shapes[k]))), torch.ones(int(np.prod(shapes[k])))) for k in layers
+    }
+    one, other = (
+        StructureLoss(encoder, {k: targets[k] for k in order}, weighting="inverse_norm").weights[0]
+        for order in (layers, layers[::-1])
+    )
+    np.testing.assert_allclose(one, other.flip(0), rtol=1e-6)
+    norms = 1 / np.sqrt([np.prod(shapes[k]) for k in layers])
+    np.testing.assert_allclose(one, np.array([1.5, 1.2, 1.0]) * norms / norms.sum(), rtol=1e-5)
+
+
 # ------------------------------------------------------------------------------------------ the descent
 def test_the_descent_is_adam_on_one_picture(autoencoder, encoder) -> None:
     """A plain loop over torch's Adam, one picture, everything spelled out."""

@@ -50,7 +50,8 @@ class StructureLoss:
         Gives Phi_i and Psi.
     targets : layer -> Target
     weighting : "equal" or "inverse_norm"
-        ``w_i`` 1, or in proportion to ``1 / |Zhat_i|`` with sum 1, times 1.5, 1.2, 1, 1, 1, 1 (the first public code).
+        ``w_i`` 1, or in proportion to ``1 / |Zhat_i|`` with sum 1, times 1.5, 1.2, 1, 1, 1, 1 from the shallowest
+        layer on (the first public code).
     semantic : (layer, Target), optional
         Psi: a deep layer that holds the meaning in place, such as "penultimate".
     gamma : float
@@ -97,8 +98,11 @@ class StructureLoss:
         weights = torch.ones_like(norms)
         if weighting == "inverse_norm":
             weights = 1 / norms.clamp(min=1e-12)
-            factors = [*FACTORS, *[1.0] * len(self.targets)][: len(self.targets)]
-            weights = weights / weights.sum(dim=1, keepdim=True) * weights.new_tensor(factors)
+            # By depth, in whatever order they were given; what is no block comes after all blocks.
+            depth = torch.tensor([self.encoder.block(name) or torch.inf for name in self.targets])
+            place = depth.argsort(stable=True).argsort()
+            factors = weights.new_tensor([*FACTORS, *[1.0] * len(place)])[place.to(weights.device)]
+            weights = weights / weights.sum(dim=1, keepdim=True) * factors
         if self.semantic is None:
             return weights
         return torch.cat([weights, weights.new_full((len(weights), 1), self.gamma)], dim=1)
