@@ -336,6 +336,27 @@ def test_what_is_decoded_at_chance_is_not_trusted() -> None:
         reconstruction.Calibrated(Loud(), features, kept.drop_vars("r"))
 
 
+def test_what_is_calibrated_or_spread_is_matched_by_unit() -> None:
+    """A decoder of the best dimensions alone, or of the same in another order, would get others' means and gains."""
+    features = nd.brain.features(np.arange(20.0).reshape(5, 4) % 7, stimulus=range(5), layer="z")
+    turned = features.isel(feature=[1, 0, 2, 3])
+    responses = nd.brain.fmri(np.zeros((2, 3)), sample=["a", "b"], stimulus=[0, 1])
+    kept = kept_with([0.5] * 4).assign_coords(unit=("feature", features["unit"].values))
+    words = (
+        "what the decoder returns and the features disagree on 2 of 4 'unit' labels; make both from the same"
+    )
+    for decoder in (
+        Unshrunk(reconstruction.Known(turned), features),
+        reconstruction.Calibrated(reconstruction.Known(turned), features, kept),
+    ):
+        with pytest.raises(ValueError, match=words):
+            decoder.predict(responses)
+    with pytest.raises(ValueError, match="returns and the features have 3 and 4 dimensions"):
+        Unshrunk(reconstruction.Known(features[:, :3]), features).predict(responses)
+    with pytest.raises(ValueError, match="kept and features disagree on 2 of 4 'unit' labels"):
+        reconstruction.precision(kept, turned)
+
+
 # ------------------------------------------------------------------------------------------ the command
 def test_a_picture_stays_in_its_folder_whatever_it_is_called(tmp_path) -> None:
     names = ["../up", str(tmp_path / "away"), "animals/cat.jpg", "plain 1.jpg"]

@@ -54,7 +54,7 @@ class Unshrunk:
     Raises
     ------
     ValueError
-        With fewer than 2 stimuli.
+        With fewer than 2 stimuli; when decoding, if the decoder returns other features.
     """
 
     def __init__(self, decoder: Decoder, features: xr.DataArray) -> None:
@@ -68,6 +68,7 @@ class Unshrunk:
     def predict(self, responses: xr.DataArray) -> xr.DataArray:
         """Decode, and restore the distance from the mean."""
         found = self.decoder.predict(responses).transpose(SAMPLE, FEATURE)
+        require_same_features(found, self.mean, who="what the decoder returns and the features")
         away = found.values - self.mean.values
         length = np.linalg.norm(away, axis=1, keepdims=True)
         # A pattern that is the mean itself has no direction to go.
@@ -90,19 +91,25 @@ class Calibrated:
         Those it was trained on.
     kept : (feature) with the coordinate ``r``
         From :func:`neurodecode.selection.best_features`, on the same features and training data alone.
+
+    Raises
+    ------
+    ValueError
+        If ``kept`` has no ``r``, another size or other features; when decoding, if the decoder returns other ones.
     """
 
     def __init__(self, decoder: Decoder, features: xr.DataArray, kept: xr.DataArray) -> None:
         self.decoder = decoder
-        self.mean = features.mean(STIMULUS).values
+        self.mean = features.mean(STIMULUS)
         r = correlations(kept, features)
         self.gain = np.divide(1.0, r**2, out=np.zeros_like(r), where=r > 0)
 
     def predict(self, responses: xr.DataArray) -> xr.DataArray:
         """Decode, and take the prior out."""
         found = self.decoder.predict(responses).transpose(SAMPLE, FEATURE)
-        away = found.values - self.mean
-        return found.copy(data=(self.mean + self.gain * away).astype(found.dtype))
+        require_same_features(found, self.mean, who="what the decoder returns and the features")
+        away = found.values - self.mean.values
+        return found.copy(data=(self.mean.values + self.gain * away).astype(found.dtype))
 
 
 def precision(kept: xr.DataArray, features: xr.DataArray) -> xr.DataArray:
@@ -127,7 +134,7 @@ def precision(kept: xr.DataArray, features: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     ValueError
-        If ``kept`` has no ``r`` or another size.
+        If ``kept`` has no ``r``, another size or other features.
     """
     r, variance = correlations(kept, features), features.var(STIMULUS).values
     sound = kept.values.astype(bool) & (r > 0) & (variance > 0)
@@ -143,4 +150,19 @@ def correlations(kept: xr.DataArray, features: xr.DataArray) -> np.ndarray:
             f"kept must be (feature: {features.sizes[FEATURE]}) with the coordinate 'r', as best_features returns it "
             f"for one layer; got {dict(kept.sizes)} with {sorted(map(str, kept.coords))}"
         )
+    require_same_features(kept, features, who="kept and features")
     return np.nan_to_num(kept["r"].values.astype(float), nan=0.0).clip(max=BEST)
+
+
+def require_same_features(one: xr.DataArray, other: xr.DataArray, *, who: str) -> None:
+    """Refuse two arrays of other numbers of features, or whose `unit` labels differ where both have some."""
+    if one.sizes[FEATURE] != other.sizes[FEATURE]:
+        raise ValueError(
+            f"{who} have {one.sizes[FEATURE]} and {other.sizes[FEATURE]} dimensions; make both from the same features"
+        )
+    if "unit" in one.coords and "unit" in other.coords:
+        differ = int((one["unit"].values != other["unit"].values).sum())
+        if differ:
+            raise ValueError(
+                f"{who} disagree on {differ} of {one.sizes[FEATURE]} 'unit' labels; make both from the same features"
+            )

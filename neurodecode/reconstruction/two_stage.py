@@ -28,7 +28,7 @@ from ..labels import (
     require_unique,
 )
 from ..vision import Encoder, _backends
-from .decoders import Decoder
+from .decoders import Decoder, require_same_features
 from .descent import Path, Settings, Start, choose, descend
 from .generators import Generator
 from .structure import SEMANTIC, StructureLoss, Target
@@ -430,6 +430,7 @@ def _mask(name: str, layer: xr.DataArray, given: Mapping[str, xr.DataArray]) -> 
     if name not in given:
         raise ValueError(f"masks lack the layer {name!r}; they are there for {listed(given)}")
     mask = given[name]
+    require_dims(mask, [FEATURE], who=f"the mask of {name!r}")
     if mask.dtype.kind not in "bf" or mask.shape != (layer.sizes[FEATURE],):
         raise ValueError(
             f"the mask of {name!r} must be boolean, or weights, ({layer.sizes[FEATURE]},), "
@@ -440,13 +441,7 @@ def _mask(name: str, layer: xr.DataArray, given: Mapping[str, xr.DataArray]) -> 
         raise ValueError(
             f"{wrong} of {mask.size} weights of {name!r} are negative or not finite; what is not trusted has 0"
         )
-    if "unit" in mask.coords and "unit" in layer.coords:
-        differ = int((mask["unit"].values != layer["unit"].values).sum())
-        if differ:
-            raise ValueError(
-                f"mask and decoder of {name!r} disagree on {differ} of {mask.size} 'unit' labels; make both from the "
-                "same features"
-            )
+    require_same_features(mask, layer, who=f"mask and decoder of {name!r}")
     if not mask.values.any():
         raise ValueError(
             f"the mask of {name!r} keeps none of its {mask.size} dimensions; leave the layer out"
