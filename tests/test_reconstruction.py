@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from neurodecode import reconstruction, vision  # noqa: E402
 from neurodecode.reconstruction import Known, Memory, Module, Pixels, Schedule, Settings, TwoStage  # noqa: E402
-from neurodecode.reconstruction.descent import descend  # noqa: E402
+from neurodecode.reconstruction.descent import Start, choose, descend  # noqa: E402
 from neurodecode.reconstruction.structure import StructureLoss, Target  # noqa: E402
 from neurodecode.reconstruction.two_stage import seed_of  # noqa: E402
 from tests import small_models  # noqa: E402
@@ -455,6 +455,25 @@ def test_of_several_starts_the_best_is_refined(generator, encoder) -> None:
     np.testing.assert_allclose(turned["images"][::-1], found["images"], atol=1e-4)
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_start_that_is_not_finite_is_passed_over(value, encoder) -> None:
+    pixels = Pixels(size=(32, 32))
+    starts = [Start(pixels.draw([k, k + 10]), {}) for k in range(3)]
+    starts[0].latents["pixels"][0] = (
+        value  # the sigmoid of which is a picture: only the generator below breaks it
+    )
+
+    def paint(now, random):
+        broken = torch.isfinite(now["pixels"]).flatten(1).all(dim=1).logical_not()
+        return torch.where(broken[:, None, None, None], value, pixels(now, random))
+
+    targets = {"Linear-2": Target(torch.zeros(2, 17 * 32), torch.ones(17 * 32, dtype=torch.bool))}
+    chosen, first, tried = choose(paint, StructureLoss(encoder, targets), starts)
+    assert np.isnan(tried).tolist() == [[True, False, False], [False] * 3]
+    assert torch.isfinite(chosen.latents["pixels"]).all()
+    assert np.isfinite(first).all()
+
+
 def test_without_noise_there_is_one_start(autoencoder, encoder) -> None:
     found = two_stage(autoencoder, encoder, settings=Settings(steps=1, starts=4)).refine(
         responses(2), progress=False
@@ -728,6 +747,15 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Settings(rate=0.0)
     with pytest.raises(ValueError, match="unknown noise 'sometimes'; choose one of 'fixed', 'redrawn'"):
         Settings(noise="sometimes")
+    for wrong in ({"diverged": 0.5}, {"diverged": np.nan}, {"tolerance": 1.0}, {"tolerance": -0.1}, {"scale": 0.0},
+                  {"scale": np.inf}, {"move": ()}, {"patience": 0}, {"rate": {"z": 0.1, "c": np.nan}}):  # fmt: skip
+        [name] = wrong
+        with pytest.raises(
+            ValueError, match=rf"diverged >= 1, scale > 0, a latent or more in move.*; got .*{name}="
+        ):
+            Settings(**wrong)
+    with pytest.raises(TypeError, match="scale must be one number, got 'large'"):
+        Settings(scale="large")
     with pytest.raises(ValueError, match="1 <= denoise <= noise_to <= steps, got denoise=6, noise_to=5"):
         Schedule(steps=10, noise_to=5, denoise=6)
     with pytest.raises(ValueError, match="unknown precision 'float8'"):

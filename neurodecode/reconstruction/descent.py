@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import names_in, require_counts, require_numbers
 from ..labels import listed, require_choice
 from .structure import StructureLoss
 
@@ -57,18 +59,27 @@ class Settings:
 
     def __post_init__(self) -> None:
         require_choice(self.noise, NOISES, what="noise")
-        rates = self.rate.values() if isinstance(self.rate, Mapping) else [self.rate]
-        if (
-            self.steps < 0
-            or not all(rate > 0 for rate in rates)
-            or not 0 < self.decay <= 1
-            or self.patience < 1
-            or self.starts < 1
-        ):
+        require_counts(steps=self.steps, starts=self.starts, patience=self.patience)
+        rates = list(self.rate.values()) if isinstance(self.rate, Mapping) else [self.rate]
+        tolerance = 0.0 if self.tolerance is None else self.tolerance
+        for rate in rates:
+            require_numbers(rate=rate)
+        require_numbers(decay=self.decay, tolerance=tolerance, diverged=self.diverged, scale=self.scale)
+        sound = (
+            all(0 < rate < inf for rate in rates),
+            0 < self.decay <= 1,
+            0 <= tolerance < 1,
+            self.diverged >= 1,
+            0 < self.scale < inf,
+            self.move is None or names_in(self.move, what="move"),
+            self.patience >= 1,
+            self.starts >= 1,
+        )
+        if not all(sound):
             raise ValueError(
-                "stage 2 needs steps >= 0, rate > 0, 0 < decay <= 1, patience >= 1 and starts >= 1; got "
-                f"steps={self.steps}, rate={self.rate}, decay={self.decay}, patience={self.patience}, "
-                f"starts={self.starts}"
+                "stage 2 needs steps >= 0, rate > 0, 0 < decay <= 1, 0 <= tolerance < 1 (or None), diverged >= 1, "
+                "scale > 0, a latent or more in move (or None for all), patience >= 1 and starts >= 1; got "
+                f"{self}"
             )
 
     def rate_of(self, latent: str) -> float:
@@ -138,8 +149,9 @@ def choose(
     with torch.no_grad():
         for start in starts:
             images = generate(start.latents, start.random)
-            total = loss.total(loss.apart(torch.nan_to_num(images, nan=0.5)))
             sound = torch.isfinite(images).flatten(1).all(dim=1)
+            shown = torch.where(_rows(sound, images), images, torch.full_like(images, 0.5))
+            total = loss.total(loss.apart(shown))
             losses.append(torch.where(sound, total, torch.full_like(total, torch.nan)).cpu())
             pictures = pictures or [torch.nan_to_num(images, nan=0.5).clamp(0, 1).cpu().numpy()]
     tried = torch.stack(losses, dim=1)
