@@ -67,7 +67,7 @@ def data(folders, encoder):
 
 
 def plan(**changes):
-    return pipeline.planned(layers=LAYERS, batch=2, settings=Settings(steps=3), **changes)
+    return pipeline.planned(**{"layers": LAYERS, "batch": 2, "settings": Settings(steps=3)} | changes)
 
 
 def test_both_stages_are_made_and_scored(data, generator, encoder) -> None:
@@ -148,6 +148,12 @@ def test_variants_share_what_is_fitted(data, generator, encoder, monkeypatch) ->
     assert (again.masks["Linear-2"] > 0).sum() < (first.masks["Linear-2"] > 0).sum()
     with pytest.raises(ValueError, match=r"regions and n_voxels \(None, 350\), the plan of \('LVC', 350\)"):
         pipeline.two_stage(fits, generator, encoder, plan(regions="LVC"))
+
+
+def test_every_latent_of_a_plan_has_a_rate() -> None:
+    rate = plan(settings=Settings(rate={"z": 0.1, "c": 0.2})).descent(["z", "c", "w"]).rate
+    assert rate == {"z": 0.1, "c": 0.2, "w": 0.1}
+    assert plan(settings=Settings(rate={"w": 0.3})).descent(["w"]).rate == {"w": 0.3}
 
 
 def test_fits_of_other_data_are_refused(data, generator, encoder) -> None:
@@ -415,4 +421,13 @@ def test_what_is_missing_is_said_before_any_work(data, generator, encoder, tmp_p
         ValueError, match="4 of 4 stimuli there are several, first of .*; average their responses"
     ):
         pipeline.run(dataclasses.replace(data, responses=twice), generator, encoder, plan())
+    with pytest.raises(
+        ValueError, match=r"has layers=\(\), and stage 2 needs one or more; for stage 1 alone call"
+    ):
+        pipeline.run(data, generator, encoder, dataclasses.replace(plan(), layers=()))
+    short = dataclasses.replace(data, features={**data.features, "Linear-4": data.features["Linear-4"][2:]})
+    with pytest.raises(
+        ValueError, match="'Linear-4' lack 2 of the 24 training stimuli: 'picture 0', 'picture 1'; add"
+    ):
+        pipeline.run(short, generator, encoder, plan())
     assert cli.main(["reconstruct", "lab", "--n", "1", "--out", str(tmp_path / "x")]) == 2

@@ -65,7 +65,17 @@ class Fits:
 
     def features(self, name: str) -> xr.DataArray:
         """Return one feature space of the training stimuli alone."""
+        self._require_stimuli(name)
         return self.data.features[name].sel({STIMULUS: self._known})
+
+    def _require_stimuli(self, name: str) -> None:
+        there = self.data.features[name].indexes[STIMULUS]
+        lacking = self._known[there.get_indexer(self._known) < 0]
+        if lacking.size:
+            raise ValueError(
+                f"the features {name!r} lack {lacking.size} of the {self._known.size} training stimuli: "
+                f"{listed(lacking)}; add their features, or drop these samples"
+            )
 
     def fitted(self, name: str) -> Any:
         """Return the decoder of one feature space."""
@@ -121,7 +131,7 @@ class Fits:
             )
 
     def require(self, plan: Plan, latents: Sequence[str], free: Sequence[str]) -> None:
-        """Refuse a plan of other regions, and one whose feature spaces are not all there."""
+        """Refuse a plan of other regions, and one whose feature spaces are not all there, or lack training stimuli."""
         asked, there = (plan.regions, plan.n_voxels), (self.regions, self.n_voxels)
         if asked != there:
             raise ValueError(
@@ -134,6 +144,9 @@ class Fits:
             raise ValueError(
                 f"feature spaces {listed(missing)} are needed and missing; there are {listed(self.data.features)}"
             )
+        for name in needed:
+            if name in self.data.features:
+                self._require_stimuli(name)
 
 
 def two_stage(

@@ -31,7 +31,8 @@ class Plan:
 
     Attributes
     ----------
-    layers : of the encoder, decoded for the structural loss; none: stage 1 only.
+    layers : of the encoder, decoded for the structural loss; none: stage 1 only, by :func:`two_stage` and its
+        ``imagine``.
     keep : share of each layer's dimensions that are trusted, chosen by :func:`neurodecode.selection.best_features`.
     trust : "precision" weighs each by how well it is decoded, and takes the ridge's prior out of its target (see
         :func:`neurodecode.reconstruction.precision`); "equal" does neither, as the paper.
@@ -70,7 +71,8 @@ class Plan:
         rate = self.settings.rate
         if not isinstance(rate, Mapping):
             return self.settings
-        return replace(self.settings, rate={k: rate.get(k, rate["z"]) for k in latents})
+        named = [k for k in latents if k in rate or "z" in rate]
+        return replace(self.settings, rate={k: rate[k if k in rate else "z"] for k in named})
 
     @property
     def judged(self) -> tuple[str, ...]:

@@ -51,8 +51,14 @@ def run(
     ------
     ValueError
         Responses without the splits "train" and "test"; feature spaces or pictures that are missing; several test
-        samples of one stimulus, which the protocol identifies; fits of other data, regions or n_voxels.
+        samples of one stimulus, which the protocol identifies; fits of other data, regions or n_voxels; a plan without
+        layers.
     """
+    if not plan.layers:
+        raise ValueError(
+            f"the plan has layers={plan.layers}, and stage 2 needs one or more; for stage 1 alone call "
+            "pipeline.two_stage(...).imagine"
+        )
     if fits is None:
         fits = Fits(data, plan.regions, plan.n_voxels)
     fits.require_data(data)
