@@ -59,7 +59,8 @@ def main() -> None:
     parameters = {"plan": plan, "n": args.n, "generator": generator.name, "weights": generator.weights}
     stamped = nd.store.stamp(result, what="reconstruct", parameters=parameters, seed=args.seed)
     nd.save(stamped, args.out / f"{name}.nc", overwrite=True)
-    pipeline.write_csv(result, args.out / f"{name}.csv", modality=args.modality, generator=generator.name)
+    path = args.out / f"{name}.csv"
+    pipeline.write_csv(result, path, modality=args.modality, generator=generator.name, overwrite=True)
     left = result["loss"].isel(iteration=-1) / result["loss"].isel(iteration=0)
     print(
         f"loss: {100 * (1 - float(left.mean())):.1f} % lower, {100 * (1 - float(left.max())):.1f} % at least"

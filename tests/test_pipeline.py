@@ -375,6 +375,55 @@ def test_a_picture_stays_in_its_folder_whatever_it_is_called(tmp_path) -> None:
     assert found > {"plain 1.jpg.png", "animals%2Fcat.jpg.png", "..%2Fup.png"}
 
 
+def of_pictures(stimuli, values=None) -> xr.Dataset:
+    """What a run leaves, as far as it is written."""
+    n = len(stimuli)
+    shades = np.ones((2, 2, 3)) * np.linspace(0, 1, n)[:, None, None, None]
+    pictures = dict.fromkeys(("truth", "imagined", "images"), (("sample", *PICTURE), shades))
+    value = np.arange(2.0 * n).reshape(2, 1, n) if values is None else values
+    result = xr.Dataset(
+        {**pictures, "value": (("stage", "metric", "sample"), value)},
+        {
+            "sample": [f"t{i}" for i in range(n)],
+            "stimulus": ("sample", stimuli),
+            "stage": [1, 2],
+            "metric": ["SSIM"],
+        },
+    )
+    return result.assign_attrs(subject="01")
+
+
+def test_a_stimulus_that_is_there_twice_has_two_pictures(tmp_path) -> None:
+    write_pictures(of_pictures(["cat", "dog", "cat"]), tmp_path)
+    for title in ("shown", "stage-1", "stage-2"):
+        assert sorted(p.name for p in (tmp_path / title).iterdir()) == ["t0.png", "t1.png", "t2.png"]
+
+
+def test_nothing_of_another_run_is_overwritten(tmp_path) -> None:
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown" / "cat.png").write_bytes(b"mine")
+    said = {"modality": "fmri", "generator": "g"}
+    with pytest.raises(FileExistsError, match="holds 'shown' of another run already; give another folder"):
+        pipeline.write(of_pictures(["cat", "dog"]), tmp_path, **said)
+    with pytest.raises(FileExistsError):
+        write_pictures(of_pictures(["cat", "dog"]), tmp_path)
+    assert (tmp_path / "shown" / "cat.png").read_bytes() == b"mine"
+    pipeline.write(of_pictures(["cat", "dog"]), tmp_path, **said, overwrite=True)
+    assert (tmp_path / "shown" / "cat.png").read_bytes() != b"mine"
+    assert cli.main(["reconstruct", "lab", "--out", str(tmp_path)]) == 2
+
+
+def test_a_picture_without_a_value_is_not_counted(tmp_path) -> None:
+    values = np.array([[[0.1, np.nan, 0.3]], [[0.2, 0.4, 0.6]]])
+    pipeline.write_csv(of_pictures(list("abc"), values), tmp_path / "m.csv", modality="fmri", generator="g")
+    with (tmp_path / "m.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["n"] for row in rows] == ["2", "3"]
+    assert [float(row["mean"]) for row in rows] == pytest.approx([0.2, 0.4])
+    # The standard error of two values is half their distance.
+    assert [float(row["sem"]) for row in rows] == pytest.approx([0.1, 0.2 / np.sqrt(3)], rel=1e-5)
+
+
 def test_the_command_reconstructs_a_prepared_dataset_and_goes_on(data, folders, tmp_path, capsys) -> None:
     nd.save(data.responses, tmp_path / "sub-01.nc")
     nd.save(data.images, tmp_path / "images.nc")

@@ -89,6 +89,10 @@ def _reconstruct(args: argparse.Namespace) -> None:
     if args.n < 2:
         raise ValueError(f"--n must be at least 2 for standard errors and identification, got {args.n}")
     store.require_writable(args.out, who="--out")
+    pieces = args.out / "pieces"
+    if not pieces.exists():
+        # Nobody's files are overwritten; what a run that goes on wrote before, it writes again.
+        pipeline.require_nothing_written(args.out)
     if args.page:
         require_page_target(args.out / "index.html", overwrite=True)
     plan = pipeline.planned(
@@ -107,11 +111,9 @@ def _reconstruct(args: argparse.Namespace) -> None:
     generator = reconstruction.load_diffusion(args.generator, device=args.device)
     encoder = vision.load(args.encoder, pretrained=args.pretrained, reading=args.reading, device=args.device)
     args.out.mkdir(parents=True, exist_ok=True)
-    result = pipeline.run(
-        data, generator, encoder, plan, n=args.n, protocol=args.protocol, resume=args.out / "pieces"
-    )
+    result = pipeline.run(data, generator, encoder, plan, n=args.n, protocol=args.protocol, resume=pieces)
     print(result["value"].mean("sample").to_pandas().T.round(3))
-    pipeline.write(result, args.out, modality=data.modality, generator=generator.name)
+    pipeline.write(result, args.out, modality=data.modality, generator=generator.name, overwrite=True)
     print(f"wrote {args.out}: shown, stage-1, stage-2, trajectory.nc, metrics.csv")
     if args.page:
         title = f"{args.out.name.replace('_', ' ')}: {data.subject}"

@@ -1,7 +1,7 @@
 """Top: from responses to scored pictures: decoders, both stages, metrics. What ``neurodecode reconstruct`` runs."""
 
 from .data import Data, data_from, lab_data
-from .files import write, write_csv, write_pictures
+from .files import require_nothing_written, write, write_csv, write_pictures
 from .fits import Fits, Mean, prepared, two_stage
 from .plan import N_VOXELS, TRUST, Plan, arguments, planned
 from .run import STAGES, run, score, scored
@@ -19,6 +19,7 @@ __all__ = [
     "lab_data",
     "planned",
     "prepared",
+    "require_nothing_written",
     "run",
     "score",
     "scored",
