@@ -19,6 +19,7 @@ from matplotlib.colors import to_hex
 
 import neurodecode.plot as nd_plot
 from neurodecode.plot import mesh as meshes
+from neurodecode.plot.look import layer_colours
 from neurodecode.plot.names import place
 from neurodecode.plot.surface import scale_of
 
@@ -584,6 +585,17 @@ def test_brackets_join_the_two_bars_that_a_contrast_names(by_region):
         nd_plot.regions(by_region, contrast=pair.drop_attrs())
 
 
+def test_marks_that_are_numbers_are_refused(by_region):
+    """A p of .3 would stand over its bar as a mark."""
+    p = xr.full_like(by_region["mean"], 0.3)
+    with pytest.raises(
+        ValueError, match=rf"{p.size} of {p.size} are others, first 0.3; of p values give p <= 0.05"
+    ):
+        nd_plot.regions(by_region, marks=p)
+    text = xr.where(p < 0.5, "**", "")
+    assert "**" in [t.get_text() for t in nd_plot.regions(by_region, marks=text).texts]
+
+
 def test_stars_stand_on_bars_unless_a_ceiling_is_in_the_way(by_region):
     marks = xr.ones_like(by_region["mean"], dtype=bool)
     far, near = (by_region["mean"] + by_region["sem"] + up for up in (0.6, 0.001))
@@ -794,6 +806,24 @@ def test_slices_refuse_arrays_without_a_grid(volume):
         nd_plot.slice_map(volume.assign_coords(x=volume.x + 1.5))
     with pytest.raises(ValueError, match="no voxel"):
         nd_plot.slice_map(volume, slices=[7])
+
+
+def test_slices_of_a_map_of_names_have_a_colour_each(volume):
+    names = ["c", "Linear-2", "z"]
+    values = volume.copy(data=np.arange(volume.size) % 3.0).assign_attrs(levels=names)
+    values[:2] = np.nan
+    figure = nd_plot.slice_map(values)
+    shown = np.concatenate([ax.images[0].get_array().reshape(-1, 4) for ax in figure.axes if ax.images])
+    assert {to_hex(c) for c in shown[shown[:, 3] > 0]} == {c.lower() for c in layer_colours(names)}
+    bar = figure.axes[-1]
+    assert [t.get_text() for t in bar.get_yticklabels()] == names
+    with pytest.raises(ValueError, match=r"a map of levels has no vmax, got 2; leave it out"):
+        nd_plot.slice_map(values, vmax=2)
+    # Where there is no way to draw names, they are not drawn as amounts.
+    with pytest.raises(
+        ValueError, match="numbers of 3 names .*, not amounts; draw them with cortex or slice_map"
+    ):
+        scale_of(values, None)
 
 
 def tilted(volume, degrees):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..checks import shown
 from ..labels import listed, require_dims
 from .look import (
     PAGE,
@@ -318,6 +319,12 @@ def _profile_tops(data: xr.Dataset, over: str | None) -> np.ndarray:
 def _stars(marks: np.ndarray) -> np.ndarray:
     if marks.dtype == bool:
         return np.where(marks, "*", "")
+    wrong = [m for m in marks.ravel().tolist() if not isinstance(m, str)]
+    if wrong:
+        raise ValueError(
+            f"marks must be booleans or text such as '***', but {len(wrong)} of {marks.size} are others, first "
+            f"{shown(wrong[0])}; of p values give p <= 0.05"
+        )
     return marks.astype(str)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from ..labels import require_choice, require_coord, require_dims, require_same
+from ..labels import listed, require_choice, require_coord, require_dims, require_same
 from .levels import Levels, by_face, legend, levels_of
 from .look import PAGE, figure_or_new, inches_wide, map_label, style
 from .mesh import SIDES, Line, View, hemisphere, look, main_piece, on_vertices, outline
@@ -210,6 +210,12 @@ def region_vertices(regions: xr.DataArray | None, values: xr.DataArray) -> dict[
 
 def scale_of(values: xr.DataArray, vmax: float | None) -> Scale:
     """Limits and colours for ``values``: from 0 if none is negative, else symmetric about 0."""
+    if "levels" in values.attrs:
+        raise ValueError(
+            f"values are numbers of {np.size(values.attrs['levels'])} names "
+            f"({listed(np.atleast_1d(values.attrs['levels']))}), not amounts; draw them with cortex or slice_map, or "
+            "drop attrs['levels']"
+        )
     finite = values.values[np.isfinite(values.values)]
     if not finite.size:
         raise ValueError("values has no finite value to draw; look at where the map was made")

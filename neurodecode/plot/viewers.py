@@ -43,7 +43,7 @@ def cortex_viewer(
     Raises
     ------
     ValueError
-        As for :func:`cortex`.
+        As for :func:`cortex`; a map of names (attrs["levels"]).
     ImportError
         Without pycortex.
     """
@@ -85,7 +85,7 @@ def cortex_html(
     Raises
     ------
     ValueError
-        As for :func:`cortex`.
+        As for :func:`cortex`; a map of names (attrs["levels"]).
     ImportError
         Without plotly.
     """

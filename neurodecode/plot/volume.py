@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..labels import listed, require_coord, require_dims
+from .levels import Levels, levels_of
 from .look import COLUMN, PAGE, figure_or_new, slim_colour_bar, style
 from .surface import Scale, label_of, scale_of
 
@@ -35,7 +36,8 @@ def slice_map(
     ----------
     values : (voxel)
         Coordinates `x y z` in mm and attrs `affine` (16 numbers, voxel index to mm) and `shape` (3), as on arrays that
-        neurodecode.brain.fmri made from NIfTI and on maps of them.
+        neurodecode.brain.fmri made from NIfTI and on maps of them. With attrs["levels"] (names) values are numbers of
+        these, a colour each, as for :func:`cortex`.
     figure : optional
         A Figure or SubFigure to draw on; by default a new one.
     slices : optional
@@ -61,8 +63,10 @@ def slice_map(
     grid, affine = _grid(values)
     filled = np.flatnonzero(np.isfinite(grid).any(axis=(0, 1)))
     chosen = _chosen(filled, slices)
+    if "levels" in values.attrs and vmax is not None:
+        raise ValueError(f"a map of levels has no vmax, got {vmax}; leave it out")
     with style():
-        scale = scale_of(values, vmax)
+        scale = levels_of(values) or scale_of(values, vmax)
         columns = min(4, len(chosen))
         rows = -(-len(chosen) // columns)
         width = COLUMN if columns == 1 else PAGE
@@ -131,7 +135,7 @@ def _tilted(affine: np.ndarray) -> bool:
     return bool(share[~np.eye(3, dtype=bool)].max() > _TILT)
 
 
-def _slice(ax: Axes, grid: np.ndarray, affine: np.ndarray, k: int, scale: Scale) -> None:
+def _slice(ax: Axes, grid: np.ndarray, affine: np.ndarray, k: int, scale: Scale | Levels) -> None:
     picture = grid[:, :, k].T
     tilted, steps = _tilted(affine), _steps(affine)
     # A tilted grid has no one x a column: its mm are counted from its own border.
@@ -173,10 +177,18 @@ def _rim(ax: Axes, seen: np.ndarray, x: tuple[float, float], y: tuple[float, flo
     )
 
 
-def _bar(fig: Figure | SubFigure, axes: list[Axes], scale: Scale, label: str) -> None:
+def _bar(fig: Figure | SubFigure, axes: list[Axes], scale: Scale | Levels, label: str) -> None:
+    """A colour bar; of a map of names a field each, with the name beside it."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    shown = scale.rgb(np.linspace(scale.low, scale.high, 256), np.full((256, 3), 0.80))
-    mappable = ScalarMappable(Normalize(scale.low, scale.high), ListedColormap(shown))
-    slim_colour_bar(fig.colorbar(mappable, ax=axes, fraction=0.05, pad=0.03), label)
+    if isinstance(scale, Levels):
+        shown, limits = scale.colours, Normalize(-0.5, len(scale.names) - 0.5)
+    else:
+        shown = scale.rgb(np.linspace(scale.low, scale.high, 256), np.full((256, 3), 0.80))
+        limits = Normalize(scale.low, scale.high)
+    bar = fig.colorbar(ScalarMappable(limits, ListedColormap(shown)), ax=axes, fraction=0.05, pad=0.03)
+    slim_colour_bar(bar, label)
+    if isinstance(scale, Levels):
+        bar.set_ticks(range(len(scale.names)), labels=list(scale.names))
+        bar.ax.minorticks_off()
