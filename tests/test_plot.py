@@ -1134,7 +1134,8 @@ def test_transfer_prints_every_value_and_frames_the_diagonal():
     assert ax.get_xlabel() == "Tested on (session)"
     assert ax.get_ylabel() == "Trained on (session)"
     assert [t.get_text() for t in ax.get_yticklabels()] == ["ann", "bob", "cy"]
-    assert "mean of 4 subjects; white: chance (0)" in words(ax.figure)
+    assert "mean of 4 subjects; white: chance (0); grey: no score" in words(ax.figure).replace("\n", " ")
+    assert to_hex(ax.images[0].get_cmap().get_bad()) == "#d0d0d0"
     with pytest.raises(ValueError, match=r"also has \['layer'\]"):
         nd_plot.transfer(crossed())
     with pytest.raises(ValueError, match="no finite value"):
@@ -1147,6 +1148,12 @@ def test_transfer_panels_share_their_colours():
     assert [ax.get_title(loc="left") for ax in panels] == ["c", "z"]
     assert panels[0].images[0].get_clim() == panels[1].images[0].get_clim()
     assert "cross-validated" in words(figure)
+    # Where cells differ in chance, their mean is white, and the words say so.
+    levels = crossed().copy(data=np.full((2, 3, 3), 0.25)).assign_coords(layer=["c", "z"])
+    levels[:, 0] = 0.5
+    mixed = crossed().assign_coords(chance=levels)
+    del mixed.attrs["chance"]
+    assert "white: mean chance (0.333)" in words(nd_plot.transfer_panels(mixed)).replace("\n", " ")
 
 
 def test_the_style_leaves_a_notebook_showing_figures():

@@ -94,7 +94,7 @@ def generalisation(
         ax.set_xlabel("Test window (ms)")
         ax.set_ylabel("Training window (ms)")
         if colour_bar:
-            _score_bar(ax.figure, [ax], image, shown)
+            score_bar(ax.figure, [ax], image, shown)
             note(ax, *_matrix_words(matrix), *_outline_words(clusters))
     return ax
 
@@ -143,7 +143,7 @@ def generalisation_panels(
             generalisation(one, ax=ax, clusters=found, vmax=middle + reach, colour_bar=False, onset=onset)
             ax.set_title(str(layer), loc="left")
             ax.label_outer()
-        _score_bar(fig, axes, axes[0].collections[0], matrices)
+        score_bar(fig, axes, axes[0].collections[0], matrices)
         words = lines([*_matrix_words(matrices), *_outline_words(clusters)], int(PAGE * 20))
         fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     return fig
@@ -171,17 +171,25 @@ def middle_and_reach(scores: xr.DataArray, vmax: float | None) -> tuple[float, f
     return middle, reach or 1.0
 
 
-def _score_bar(fig: Any, axes: list[Axes], image: Any, scores: xr.DataArray) -> None:
-    """Colours are symmetric about chance; the bar shows those that occur."""
+def score_bar(
+    fig: Any, axes: list[Axes], image: Any, scores: xr.DataArray, *, reach_to: float | None = None
+) -> None:
+    """Colours are symmetric about chance; the bar shows those that occur, and one more where it is given."""
     bar = fig.colorbar(image, ax=axes, fraction=0.05, pad=0.02, aspect=18)
-    bar.ax.set_ylim(float(np.nanmin(scores.values)), float(np.nanmax(scores.values)))
+    shown = scores.values if reach_to is None else np.append(scores.values, reach_to)
+    bar.ax.set_ylim(float(np.nanmin(shown)), float(np.nanmax(shown)))
     slim_colour_bar(bar, score_label(scores.attrs))
 
 
-def _matrix_words(scores: xr.DataArray) -> list[str]:
+def white_words(scores: xr.DataArray) -> list[str]:
+    """Which score is white: chance, or the mean of what is chance in each cell."""
     middle, mean = _middle(scores), "" if chance_of(scores.attrs) is not None else "mean "
+    return [] if middle is None else [f"white: {mean}chance ({middle:.3g})"]
+
+
+def _matrix_words(scores: xr.DataArray) -> list[str]:
     return [
-        *([] if middle is None else [f"white: {mean}chance ({middle:.3g})"]),
+        *white_words(scores),
         "times: centres of the windows",
         "dashed: trained and tested in the same window",
         "grey: onset",

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from ..labels import require_coord, require_dims
-from .look import (
-    PAGE,
-    axes_or_new,
-    chance_of,
-    figure_or_new,
-    note,
-    score_label,
-    slim_colour_bar,
-    style,
-)
-from .matrices import middle_and_reach
+from .look import PAGE, axes_or_new, figure_or_new, lines, note, style
+from .matrices import middle_and_reach, score_bar, white_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +60,7 @@ def transfer(
             f"matrix must be (train, test) but also has {others}; select a layer and average subjects and folds first, "
             f"e.g. .mean({others[0]!r})"
         )
+    from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
     shown = matrix.transpose(*CELLS)
@@ -76,8 +68,10 @@ def transfer(
     middle, reach = middle_and_reach(shown, vmax)
     with style():
         ax = axes_or_new(ax, height=7.2)
+        # White is chance: a cell without a score has another colour.
+        colours = colormaps["RdBu_r"].with_extremes(bad="#D0D0D0")
         image = ax.imshow(
-            shown.values, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, aspect="equal"
+            shown.values, cmap=colours, vmin=middle - reach, vmax=middle + reach, aspect="equal"
         )
         for row, column in np.ndindex(shown.shape):
             value = float(shown.values[row, column])
@@ -97,7 +91,7 @@ def transfer(
         ax.set_xlabel(f"Tested on{of}")
         ax.set_ylabel(f"Trained on{of}")
         if colour_bar:
-            _bar(ax.figure, [ax], image, shown, middle)
+            score_bar(ax.figure, [ax], image, shown, reach_to=middle)
             note(ax, *_words(matrix, said))
     return ax
 
@@ -135,24 +129,17 @@ def transfer_panels(
             transfer(alike.sel(layer=layer, drop=True), ax=ax, vmax=middle + reach, colour_bar=False)
             ax.set_title(str(layer), loc="left")
             ax.label_outer()
-        _bar(fig, axes, axes[0].images[0], matrices, middle)
-        fig.supxlabel("; ".join(_words(matrices, said)), x=0.01, ha="left", size=6, color="#404040")
+        score_bar(fig, axes, axes[0].images[0], matrices, reach_to=middle)
+        words = lines(_words(matrices, said), int(PAGE * 20))
+        fig.supxlabel(words, x=0.01, ha="left", size=6, color="#404040")
     return fig
 
 
-def _bar(fig: Any, axes: list[Axes], image: Any, scores: xr.DataArray, middle: float) -> None:
-    """Colours are symmetric about chance; the bar shows it, and those that occur."""
-    bar = fig.colorbar(image, ax=axes, fraction=0.05, pad=0.02, aspect=18)
-    low, high = float(np.nanmin(scores.values)), float(np.nanmax(scores.values))
-    bar.ax.set_ylim(min(low, middle), max(high, middle))
-    slim_colour_bar(bar, score_label(scores.attrs))
-
-
 def _words(scores: xr.DataArray, said: Sequence[str]) -> list[str]:
-    chance = chance_of(scores.attrs)
     return [
         *said,
-        *([] if chance is None else [f"white: chance ({chance:.3g})"]),
+        *white_words(scores),
+        *(["grey: no score"] if bool(scores.isnull().any()) else []),
         "framed: trained and tested on the same, cross-validated",
         "all trained on equally many samples",
     ]
