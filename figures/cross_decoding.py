@@ -15,7 +15,9 @@ def main() -> None:
     score = nd.plot.spell_layers(nd.load(args.result))
     averaged = [d for d in ("subject", "fold") if d in score.dims]
     mean = score.mean(averaged, keep_attrs=True).transpose("region", "layer", "train", "test")
-    said = [f"mean of {' and '.join(counted(score.sizes[d], d) for d in averaged)}"]
+    several = [counted(score.sizes[d], d) for d in averaged if score.sizes[d] > 1]
+    said = [f"mean of {' and '.join(several)}"] if several else []
+    said += [counted(1, d) for d in averaged if score.sizes[d] == 1]
     regions = mean["region"].values.tolist()
     with nd.plot.style():
         height = 0.9 + (nd.plot.PAGE - 1.1) / max(mean.sizes["layer"], 2)

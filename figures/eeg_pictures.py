@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 
 import neurodecode as nd
 from neurodecode import inputs
+from neurodecode.plot.look import counted
 
 TIMES = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)
 
@@ -17,8 +18,10 @@ def main() -> None:
     layers = result.layer.values
     with nd.plot.style():
         figure = plt.figure(figsize=(nd.plot.PAGE, 2.9 + 1.7 * len(layers)), layout="constrained")
-        others = result.sizes["subject"] - 1
-        title = f"EEG after pictures, each subject decoded by the {others} others, windows of 100 ms (UCI EEG Database)"
+        others = counted(result.sizes["subject"] - 1, "other")
+        title = (
+            f"EEG after pictures, each subject decoded by the {others}, windows of 100 ms (UCI EEG Database)"
+        )
         figure.suptitle(title, x=0.01, ha="left")
         rows = figure.subfigures(1 + len(layers), 1, height_ratios=(2.7, *[1.7] * len(layers)))
         ax = rows[0].subplots()

@@ -41,7 +41,8 @@ def draw(result: xr.Dataset) -> plt.Figure:
     for letter, part, layer in zip(ascii_lowercase[1:], parts[1:], layers, strict=False):
         maps = mean.sel(layer=layer).assign_attrs(units="r")
         nd.plot.topographies(maps, figure=part, times=times, vmax=high)
-        part.suptitle(f"{letter}  {layer}, mean r over subjects", x=0.01, ha="left", size="medium")
+        over = "mean r over subjects" if result.sizes["subject"] > 1 else "r of one subject"
+        part.suptitle(f"{letter}  {layer}, {over}", x=0.01, ha="left", size="medium")
     return figure
 
 

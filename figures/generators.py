@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from reconstruct import begun
 
 import neurodecode as nd
 from neurodecode import inputs
@@ -20,7 +21,11 @@ SHOWN = 2
 
 def main() -> None:
     args = arguments()
-    results = {name_of(r): r for r in map(inputs.load_result, args.results)}
+    loaded = [inputs.load_result(path) for path in args.results]
+    alike = len({bool(r.attrs.get("simulated")) for r in loaded}) == 1
+    # Where only some are simulated, their names say so, not the title.
+    results = {name_of(r) + ", simulated" * (not alike and bool(r.attrs.get("simulated"))): r for r in loaded}
+    first = loaded[0] if alike else xr.Dataset()
     if len(results) < len(args.results):
         raise SystemExit(
             f"{len(args.results)} results share names: {', '.join(results)}; give each system once"
@@ -28,10 +33,10 @@ def main() -> None:
     table = xr.concat([gains(r) for r in results.values()], dim=xr.Variable("system", list(results)))
     table = table.assign_coords(n=("system", [count(r) for r in results.values()]))
     table.attrs = {"n": n_of(results), "over": "picture"}
-    title = inputs.titled("Stage 1, stage 2, gain", next(iter(results.values())))
+    title = inputs.titled("Stage 1, stage 2, gain", first)
     stem = args.out / args.name
     nd.plot.save(nd.plot.metric_table(table, title=title), stem.with_name(f"{stem.name}_gains"))
-    nd.plot.save(iterations(results), stem.with_name(f"{stem.name}_iterations"))
+    nd.plot.save(iterations(results, first), stem.with_name(f"{stem.name}_iterations"))
     inputs.write_tables(table, stem.with_name(f"{stem.name}_gains"))
 
 
@@ -62,61 +67,56 @@ def gains(result: xr.Dataset) -> xr.Dataset:
     return nd.metrics.gains(flat.sel(stage=1), flat.sel(stage=2), over="picture")
 
 
-def iterations(results: dict[str, xr.Dataset]):
-    """The first stimuli over the iterations of every system, and the low-level metrics of all."""
+def iterations(results: dict[str, xr.Dataset], first: xr.Dataset):
+    """The first stimuli over the iterations of every system, and the low-level metrics of all.
+
+    ``first`` says whether all are simulated.
+    """
     import matplotlib.pyplot as plt
 
     height = 0.56 * SHOWN * len(results) + 0.5
     with nd.plot.style():
         figure = plt.figure(figsize=(nd.plot.PAGE, height + 3.2))
         top, bottom = figure.subfigures(2, 1, height_ratios=[height, 3.2])
-        grids(top, results)
+        grids(top, results, first)
         for ax, metric in zip(bottom.subplots(1, 2), ("PixCorr", "SSIM"), strict=True):
             nd.plot.iterations(
                 curves(results, metric), ax=ax, label=f"{metric}{' (r)' * (metric == 'PixCorr')}"
             )
-            handles, labels = ax.get_legend_handles_labels()
-            ax.get_legend().remove()
+            legend = ax.get_legend()
+            handles, labels = legend.legend_handles, [text.get_text() for text in legend.texts]
+            legend.remove()
         bottom.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=7)
     return figure
 
 
-def grids(figure, results: dict[str, xr.Dataset]) -> None:
+def grids(figure, results: dict[str, xr.Dataset], first: xr.Dataset) -> None:
     """Pictures: a row a system and stimulus, a column an iteration."""
     frames = next(iter(results.values()))["frame"].values.tolist()
     columns: dict[str, list[xr.DataArray]] = {}
     names = []
     for name, result in results.items():
-        first = result.isel(subject=0, sample=slice(0, SHOWN), drop=True)
-        columns.setdefault("shown", []).append(first["truth"])
-        columns.setdefault("stage 1", []).append(first["imagined"])
+        some = result.isel(subject=0, sample=slice(0, SHOWN), drop=True)
+        columns.setdefault("shown", []).append(some["truth"])
+        columns.setdefault("stage 1", []).append(some["imagined"])
         for f in frames:
-            columns.setdefault(f"iteration {f}", []).append(first["frames"].sel(frame=f, drop=True))
-        names += [name.replace(", ", "\n", 1), *[""] * (SHOWN - 1)]
+            columns.setdefault(f"iteration {f}", []).append(some["frames"].sel(frame=f, drop=True))
+        names += [name.replace(", ", "\n"), *[""] * (SHOWN - 1)]
     bare = ["sample", "row", "column", "colour"]
     stacked = {
         k: xr.concat([a.transpose(*bare).drop_vars(list(a.coords)) for a in v], dim="sample")
         for k, v in columns.items()
     }
-    said = inputs.titled("The first test stimuli of the first subject", next(iter(results.values())))
-    nd.plot.reconstructions(
-        stacked, figure=figure, names=names, note_text=f"{said}; iteration 0: the best of the starts"
-    )
+    said = inputs.titled("The first test stimuli of the first subject", first)
+    most = max(results.values(), key=lambda r: r.sizes.get("start", 1))
+    nd.plot.reconstructions(stacked, figure=figure, names=names, note_text=f"{said}; {begun(most)}")
 
 
 def curves(results: dict[str, xr.Dataset], metric: str) -> xr.Dataset:
-    """Mean and SEM (line, iteration) over pictures, a line a system."""
-    flat = {
-        name: r["along"].sel(low_metric=metric).stack(picture=("subject", "sample"))
-        for name, r in results.items()
-    }
-    lines = xr.Variable("line", list(flat))
-    mean = xr.concat([v.mean("picture") for v in flat.values()], dim=lines)
-    sem = xr.concat(
-        [v.std("picture", ddof=1) / np.sqrt(v.sizes["picture"]) for v in flat.values()], dim=lines
-    )
-    data = xr.Dataset({"mean": mean, "sem": sem}).rename(frame="iteration")
-    return data.assign_attrs(n=n_of(results), over="pictures")
+    """Mean, SEM and n (line, iteration) over pictures, a line a system."""
+    flat = [r["along"].sel(low_metric=metric).stack(picture=("subject", "sample")) for r in results.values()]
+    found = [nd.inference.group(values, over="picture").drop_dims("picture") for values in flat]
+    return xr.concat(found, dim=xr.Variable("line", list(results))).rename(frame="iteration")
 
 
 def arguments() -> argparse.Namespace:

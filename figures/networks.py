@@ -9,6 +9,7 @@ import xarray as xr
 
 import neurodecode as nd
 from neurodecode import inputs
+from neurodecode.plot.look import counted
 
 RIDGE, NETWORK = "#4D4D4D", "#0072B2"
 
@@ -45,8 +46,8 @@ def panel(ax, result: xr.Dataset) -> None:
     ax.set_xticks(place, [nd.networks.NAMES.get(m, m) for m in models], fontsize=6.5, rotation=30, ha="right")
     ax.set_ylabel(f"Top-{int(result['k'])} accuracy (proportion)")
     ax.set_ylim(bottom=0)
-    words = f"n = {n} subject{'s' * (n > 1)} (dots), {result.attrs['n_way']}-way; bars: 95 % interval over subjects"
-    ax.set_xlabel(words, fontsize=6)
+    bars = "; bars: 95 % interval over subjects" if n > 1 else ""
+    ax.set_xlabel(f"n = {counted(n)} (dots), {result.attrs['n_way']}-way{bars}", fontsize=6)
     ax.legend(frameon=False, fontsize=6.5)
 
 

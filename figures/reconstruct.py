@@ -3,7 +3,6 @@
 python figures/reconstruct.py results/reconstruct_fmri.nc --out results
 """
 
-import numpy as np
 import xarray as xr
 
 import neurodecode as nd
@@ -30,7 +29,10 @@ def gallery(one: xr.Dataset, subject: str):
     columns = {"shown": first["truth"], "stage 1": first["imagined"]}
     columns |= {f"iteration {f}": first["frames"].sel(frame=f) for f in first["frame"].values.tolist()}
     columns["lowest loss"] = first["images"]
-    said = inputs.titled(f"{subject}, the first {first.sizes['sample']} test stimuli", one)
+    n = first.sizes["sample"]
+    said = inputs.titled(
+        f"{subject}, {'the first test stimulus' if n == 1 else f'the first {n} test stimuli'}", one
+    )
     with nd.plot.style():
         return nd.plot.reconstructions(columns, note_text=f"{said}; {begun(one)}")
 
@@ -48,10 +50,7 @@ def curves(result: xr.Dataset):
     import matplotlib.pyplot as plt
 
     along = result["along"].rename(low_metric="line", frame="iteration")
-    flat = along.stack(picture=("subject", "sample"))
-    n = flat.sizes["picture"]
-    data = xr.Dataset({"mean": flat.mean("picture"), "sem": flat.std("picture", ddof=1) / np.sqrt(n)})
-    data.attrs = {"n": n, "over": "pictures"}
+    data = nd.inference.group(along.stack(picture=("subject", "sample")), over="picture")
     with nd.plot.style():
         figure, ax = plt.subplots(figsize=(nd.plot.COLUMN, 2.6))
         nd.plot.iterations(data, ax=ax, label="PixCorr (r), SSIM")
@@ -67,7 +66,9 @@ def gains(result: xr.Dataset):
     over = "subject" if several else "picture"
     both = (value.sel(stage=k).rename({} if several else {"sample": over}) for k in (1, 2))
     table = nd.metrics.gains(*both, over=over).expand_dims(system=["stage 1 → 2"])
-    said = f"protocol {result.attrs['protocol']}; referee: an independent network, centre and size in % of the width"
+    said = f"protocol {result.attrs['protocol']}"
+    if any(str(m).startswith("referee") for m in result["metric"].values):
+        said += "; referee: an independent network, centre and size in % of the width"
     return nd.plot.metric_table(table, title=inputs.titled("Stage 2 against stage 1", result), note_text=said)
 
 

@@ -1,8 +1,12 @@
 """Grids of pictures and curves over iterations draw what they are given, in order, and compute nothing."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.text import Text
 
 import neurodecode as nd
 
@@ -51,8 +55,9 @@ def test_pictures_that_do_not_belong_together_are_refused() -> None:
 
 def test_curves_show_mean_and_error_of_every_line() -> None:
     mean = xr.DataArray([[0.1, 0.2], [0.5, 0.4]], dims=("line", "iteration"))
-    curves = xr.Dataset({"mean": mean, "sem": mean / 10}, {"line": ["PixCorr", "SSIM"], "iteration": [0, 60]})
-    curves.attrs = {"n": 40, "over": "pictures"}
+    n = xr.full_like(mean, 40, dtype=int)
+    lines = {"line": ["PixCorr", "SSIM"], "iteration": [0, 60]}
+    curves = xr.Dataset({"mean": mean, "sem": mean / 10, "n": n}, lines, {"over": "picture"})
     ax = nd.plot.iterations(curves, label="r")
     for line, values in zip(ax.lines, mean.values, strict=True):
         np.testing.assert_array_equal(line.get_xdata(), [0, 60])
@@ -63,6 +68,10 @@ def test_curves_show_mean_and_error_of_every_line() -> None:
     assert "SEM over pictures" in notes[0]
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((0.09, 0.22))
+    one = nd.plot.iterations(curves.assign(sem=mean * np.nan, n=n * 0 + 1))
+    assert [t.get_text() for t in one.texts] == ["n = 1 picture; no error band"]
+    with pytest.raises(ValueError, match=r"curves lacks the variable\(s\) 'n'; .*inference.group"):
+        nd.plot.iterations(curves.drop_vars("n"))
 
 
 def test_a_table_shows_every_gain_with_its_sign_and_colour() -> None:
@@ -77,3 +86,79 @@ def test_a_table_shows_every_gain_with_its_sign_and_colour() -> None:
     assert better != worse
     assert "n = 3 subjects" in figure.get_supxlabel()
     assert "simulated" in figure.get_supxlabel()
+
+
+# ------------------------------------------------------------------------------------------ the scripts in figures/
+def result(metrics=("PixCorr", "SSIM"), n=3) -> xr.Dataset:
+    """What analyses/reconstruct.py leaves, as far as figures read it; the first picture has no value."""
+    rng = np.random.default_rng(0)
+    value = rng.random((1, 2, len(metrics), n))
+    value[..., 0] = np.nan
+    shown = (("subject", *PICTURE), rng.random((1, n, 4, 4, 3)))
+    per_metric = {
+        "better": ("metric", ["higher"] * len(metrics)),
+        "chance": ("metric", [np.nan, *[0.5] * (len(metrics) - 1)]),
+        "units": ("metric", ["r"] * len(metrics)),
+    }
+    frames = (("subject", "sample", "frame", *PICTURE[1:]), rng.random((1, n, 2, 4, 4, 3)))
+    along = (("subject", "frame", "low_metric", "sample"), value[:, :, :2])
+    return xr.Dataset(
+        {
+            "value": (("subject", "stage", "metric", "sample"), value),
+            "along": along,
+            "frames": frames,
+            **dict.fromkeys(("truth", "imagined", "images"), shown),
+        },
+        {
+            **per_metric, "subject": ["s1"], "stage": [1, 2], "metric": list(metrics), "frame": [0, 9],
+            "sample": [f"t{i}" for i in range(n)], "low_metric": ["PixCorr", "SSIM"],
+        },
+        {"protocol": "lab", "simulated": False, "modality": "fmri", "generator": "diffusion"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """A script of figures/ as a mapping of what it defines."""
+    folder = Path(__file__).parents[1] / "figures"
+    monkeypatch.syspath_prepend(str(folder))
+    return lambda name: runpy.run_path(str(folder / f"{name}.py"))
+
+
+def words(figure) -> str:
+    return " ".join(t.get_text() for t in figure.findobj(Text)).replace("\n", " ")
+
+
+def test_a_referee_is_named_where_there_is_one(script) -> None:
+    gains = script("reconstruct")["gains"]
+    assert "referee" not in words(gains(result().isel(sample=slice(1, None))))
+    there = result(("PixCorr", "referee centre")).isel(sample=slice(1, None))
+    assert "referee: an independent network" in words(gains(there))
+
+
+def test_pictures_without_a_value_are_not_counted(script) -> None:
+    found = result()
+    assert "n = 2 pictures; bands: SEM over pictures" in words(script("reconstruct")["curves"](found))
+    made = script("generators")["curves"]({"a": found, "b": found.isel(sample=slice(0, 2))}, "PixCorr")
+    assert made["n"].values.tolist() == [[2, 2], [1, 1]]
+    second = found["along"].values[0, :, 0, 1:]
+    np.testing.assert_allclose(made["sem"][0], second.std(axis=1, ddof=1) / np.sqrt(2))
+    choices = found[["value"]].expand_dims(keep=["25", "100"]).assign_attrs(choice="keep")
+    said = words(script("reconstruction_choices")["panels"](choices))
+    assert "n = 2 pictures of 1 subject; bars: SEM; dashed: chance; dotted: the lab's own" in said
+    alone = choices.isel(sample=slice(0, 2))
+    assert "n = 1 picture of 1 subject; no error bars" in words(
+        script("reconstruction_choices")["panels"](alone)
+    )
+
+
+def test_generators_say_which_of_them_are_simulated(script, tmp_path, monkeypatch, capsys) -> None:
+    real = result().isel(sample=slice(1, None))
+    nd.save(real, tmp_path / "real.nc")
+    nd.save(real.assign_attrs(simulated=True, modality="eeg"), tmp_path / "lab.nc")
+    files = [str(tmp_path / name) for name in ("lab.nc", "real.nc")]
+    monkeypatch.setattr("sys.argv", ["generators.py", *files, "--out", str(tmp_path)])
+    script("generators")["main"]()
+    said = capsys.readouterr().out
+    assert "eeg (2), diffusion, simulated" in said
+    assert "fmri (2), diffusion |" in said

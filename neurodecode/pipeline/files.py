@@ -11,7 +11,6 @@ import xarray as xr
 
 from .. import inference, store
 from ..labels import PICTURE, SAMPLE, STIMULUS, listed
-from .data import PICTURE
 
 TITLES = {"shown": "truth", "stage-1": "imagined", "stage-2": "images"}
 TRAJECTORY, METRICS = "trajectory.nc", "metrics.csv"

@@ -9,7 +9,16 @@ import numpy as np
 import xarray as xr
 
 from ..labels import PICTURE, SAMPLE, STIMULUS, listed, require_dims
-from .look import PAGE, axes_or_new, figure_or_new, legend_above, note, style
+from .look import (
+    PAGE,
+    axes_or_new,
+    figure_or_new,
+    group_variables,
+    legend_above,
+    note,
+    style,
+    subjects_words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,8 +94,8 @@ def iterations(
 
     Parameters
     ----------
-    curves : Dataset with `mean` and `sem` (line, iteration), attrs `n` and `over`
-        ``over`` says what mean and standard error are over, such as "pictures".
+    curves : Dataset with mean, sem, n (line, iteration)
+        From neurodecode.inference.group; its attr `over` says what mean and standard error are over.
     ax : optional
     label : of the y axis
 
@@ -96,23 +105,25 @@ def iterations(
 
     Raises
     ------
-    ValueError
-        If a dimension is missing.
+    TypeError, ValueError
+        Anything but such a Dataset.
     """
-    require_dims(curves["mean"], ("line", "iteration"), who="curves")
+    data = group_variables(curves, dims=("line", "iteration"), who="curves")
+    over = str(data.attrs.get("over", "picture"))
     with style():
         ax = axes_or_new(ax)
-        x = curves["iteration"].values
+        x = data["iteration"].values
         ax.locator_params(axis="x", integer=True)
-        for i, name in enumerate(curves["line"].values.tolist()):
+        for i, name in enumerate(data["line"].values.tolist()):
             colour = _COLOURS[i % len(_COLOURS)]
-            mean, sem = (curves[k].sel(line=name).values for k in ("mean", "sem"))
+            mean, sem = (data[k].sel(line=name).values for k in ("mean", "sem"))
             ax.plot(x, mean, color=colour, marker="o", ms=2.5, label=str(name))
             ax.fill_between(x, mean - sem, mean + sem, color=colour, alpha=0.25, lw=0)
         ax.set_xlabel("Iteration of stage 2")
         ax.set_ylabel(label)
         legend_above(ax, *ax.get_legend_handles_labels())
-        note(ax, f"n = {curves.attrs['n']} {curves.attrs['over']}", f"bands: SEM over {curves.attrs['over']}")
+        bands = f"bands: SEM over {over}s" if int(data["n"].max()) > 1 else "no error band"
+        note(ax, subjects_words(data["n"], over), bands)
     return ax
 
 

@@ -59,7 +59,7 @@ def metric_table(
             ax.text(column + 0.45, -0.45, f"{_broken(metric)} {arrow}", ha="center", va="center", size=6.5)
         ax.axhline(-0.05, color="black", lw=0.6)
         for row, name in enumerate(names):
-            broken = str(name).replace(", ", ",\n", 1)
+            broken = str(name).replace(", ", ",\n")
             ax.text(-1.9, row + 0.45, broken, ha="left", va="center", size=7)
             for line, text in zip(_LINES, ("before", "after", "gain"), strict=True):
                 ax.text(-0.15, row + 0.45 + line, text, ha="right", va="center", size=5.5, color=_PLAIN)
