@@ -29,7 +29,10 @@ _CODE = (
     "datasets/lab/stimuli.py",
     "vision/*.py",
 )
-_LIBRARIES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "scipy", "justmyresource-mdi")
+_LIBRARIES = (
+    *("torch", "numpy", "scipy", "open_clip_torch", "transformers", "diffusers"),
+    *("justmyresource-mdi", "matplotlib", "fonttools"),  # icons as they are drawn
+)
 _WEIGHTS = (
     "vision/lab/clip/*",
     "vision/lab/diffusion/text_encoder/*",
