@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,7 +233,7 @@ class LatentDiffusion:
         said = repr((self.schedule, self.mix, memory, self.scheduler.config))
         return data_hash([*parts, said])
 
-    @property
+    @cached_property
     def _unet_weights(self) -> str:
         return _files.weights_hash(self.unet)
 
