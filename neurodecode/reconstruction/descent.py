@@ -14,6 +14,7 @@ import numpy as np
 
 from ..checks import names_in, require_counts, require_numbers
 from ..labels import listed, require_choice
+from ..vision import _backends
 from .structure import StructureLoss
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def choose(
     the start that is made of those rows; (n, row, column, 3) pictures of the first start, 0-1; (n, start) losses, NaN
     where a picture is not finite
     """
-    import torch
+    torch = _backends.torch()
 
     pictures: list[np.ndarray] = []
     losses = []
@@ -173,7 +174,7 @@ def descend(
     show: Collection[int] = (),
 ) -> Path:
     """Move latents (n, ...) down the loss of the pictures that ``make`` makes of them; see :class:`Settings`."""
-    import torch
+    torch = _backends.torch()
 
     moved = tuple(settings.move or start)
     latents = {k: v.detach().clone() for k, v in start.items()}
@@ -215,7 +216,7 @@ class _State:
     """What is known of every picture while it descends."""
 
     def __init__(self, n: int, settings: Settings, terms: list[str], moved: tuple[str, ...]) -> None:
-        import torch
+        torch = _backends.torch()
 
         self.settings, self.scale = settings, settings.scale
         count = settings.steps + 1
@@ -241,7 +242,7 @@ class _State:
         show: bool,
     ) -> None:
         """Note losses and pictures of one step, keep what is best so far, and end what has ended."""
-        import torch
+        torch = _backends.torch()
 
         path = self.path
         here, ok = total.detach().cpu(), ok.cpu()
@@ -263,7 +264,7 @@ class _State:
         self._end(step, here, ok)
 
     def _end(self, step: int, here: torch.Tensor, ok: torch.Tensor) -> None:
-        import torch
+        torch = _backends.torch()
 
         first = torch.from_numpy(self.path.total[:, 0]).to(here.dtype)
         lost = self.running & (~ok | (here > self.settings.diverged * first) | ~torch.isfinite(first))
@@ -280,7 +281,7 @@ class _State:
 
     def gradients(self, step: int, latents: Tensors) -> torch.Tensor:
         """Undo the scale, note the norms, and say which pictures may move: those whose gradients are finite."""
-        import torch
+        torch = _backends.torch()
 
         going = self.running.clone().to(next(iter(latents.values())).device)
         grads: Tensors = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..labels import require_choice
-from ..vision import Encoder
+from ..vision import Encoder, _backends
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ class StructureLoss:
 
     def apart(self, images: torch.Tensor) -> torch.Tensor:
         """Return the error of every term (n, term), not yet weighted, of pictures (n, row, column, 3)."""
-        import torch
+        torch = _backends.torch()
 
         names = dict.fromkeys([*self.targets, *([self.semantic[0]] if self.semantic else [])])
         found = self.encoder.encode(images, list(names), grad=torch.is_grad_enabled())
@@ -92,7 +92,7 @@ class StructureLoss:
 
     def _weights(self, weighting: str) -> torch.Tensor:
         """Weights (n, term); a picture's follow from its own targets."""
-        import torch
+        torch = _backends.torch()
 
         norms = torch.stack([t.norm() for t in self.targets.values()], dim=1)
         weights = torch.ones_like(norms)

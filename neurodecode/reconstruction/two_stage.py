@@ -346,7 +346,7 @@ class TwoStage:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.generator.device)
 
     def _loss(self, whole: _Decoded, here: np.ndarray) -> StructureLoss:
-        import torch
+        torch = _backends.torch()
 
         def target(layer: str, decoded: xr.DataArray) -> Target:
             weights = whole.masks.get(layer, np.ones(decoded.sizes[FEATURE], bool))
