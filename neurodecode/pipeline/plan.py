@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import inputs, reconstruction, store
+from .. import inputs, reconstruction
 from ..labels import require_choice
 
 # The shallow half of the method's six layers, where the miniature CLIP keeps the layout.
@@ -88,7 +88,6 @@ def planned(*, steps: int | None = None, **given: Any) -> Plan:
 
 def arguments(parser: argparse.ArgumentParser, *, n: int, steps: int | None) -> argparse.Namespace:
     """Parse what the analyses of reconstructions on the lab share; folders that it names are made, warnings noted."""
-    store.watch()
     parser.add_argument("--modality", choices=inputs.MODALITIES, default="fmri")
     parser.add_argument("--subjects", type=int, default=1)
     parser.add_argument("--size", choices=("small", "full"), default="small")
@@ -96,8 +95,7 @@ def arguments(parser: argparse.ArgumentParser, *, n: int, steps: int | None) -> 
     parser.add_argument("--n", type=int, default=n, help="test pictures a subject")
     parser.add_argument("--steps", type=int, default=steps, help="iterations of stage 2")
     parser.add_argument("--resume", type=Path, help="folder for finished pictures, from which a run goes on")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    args = parser.parse_args()
-    for folder in filter(None, (args.out, args.resume)):
-        folder.mkdir(parents=True, exist_ok=True)
+    args = inputs.parsed(parser)
+    if args.resume is not None:
+        args.resume.mkdir(parents=True, exist_ok=True)
     return args
