@@ -262,10 +262,8 @@ def _scored(todo: list[Task], *, what: str, by: str, seed: int, resume: str | Pa
     names = [t.subject for t in todo]
     every = joined(subjects, dim=xr.Variable("subject", names))
     result = with_chance(every.transpose("train", "test", LAYER, "subject", "fold"))
-    longest = max(map(len, sizes))
-    padded = np.array([s + [0] * (longest - len(s)) for s in sizes])
     if len({tuple(f) for f in jobs}) == 1:
-        result = result.assign_coords(n_train=(("subject", "fold"), padded))
+        result = result.assign_coords(n_train=(("subject", "fold"), np.array(sizes)))
     result = result.rename("score").assign_attrs(by=by)
     return store.stamp(result, what=what, parameters=parameters, data=hashes, seed=seed)
 
