@@ -179,6 +179,20 @@ def test_a_gain_is_clear_from_twice_its_error_on() -> None:
     assert compared(start, start)["clear"].values.tolist() == [0, 0]
 
 
+def test_a_pair_with_a_missing_value_counts_on_neither_side() -> None:
+    before, after = np.random.default_rng(0).uniform(0.1, 1, (2, 2, 5))
+    after[0, 1] = np.nan
+    with pytest.warns(
+        UserWarning, match="1 of 10 pairs of values lack one or both, in 'PixCorr': the subjects"
+    ):
+        found = compared(before, after).sel(metric="PixCorr")
+    kept = [0, 2, 3, 4]
+    one, two = before[0, kept], after[0, kept]
+    assert found["before"] == pytest.approx(one.mean())
+    assert found["gain"] == pytest.approx(100 * (two - one).mean() / one.mean())
+    assert found["gain_sem"] == pytest.approx(100 * (two - one).std(ddof=1) / 2 / one.mean())
+
+
 def test_nothing_grows_by_a_share_of_nothing() -> None:
     after = np.array([[0.2, 0.3, 0.4, 0.5, 0.6], [0.0, 0.0, 0.0, 0.0, 0.0]])
     found = compared(np.zeros((2, 5)), after)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import xarray as xr
 
 from .. import tables
-from ..labels import require_choice, require_dims, require_same
+from ..labels import listed, require_choice, require_dims, require_same
 from .protocols import HIGHER
 
 METRIC = "metric"
@@ -35,6 +37,11 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
         NaN where the mean before is 0;
         ``clear``: 1 (better) or -1 (worse) where the gain is above twice its standard error, else 0. Attrs: n, over.
 
+    Warns
+    -----
+    UserWarning
+        Where a value is missing: that pair counts in neither mean.
+
     Raises
     ------
     ValueError
@@ -58,6 +65,10 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
     n = before.sizes[over]
     if n < 2:
         raise ValueError(f"a standard error needs at least 2 values along {over!r}, got {n}")
+    both = before.notnull() & after.notnull()
+    if not bool(both.all()):
+        _warn_of_missing(both, over)
+        before, after = before.where(both), after.where(both)
     sign = xr.where(after["better"] == HIGHER, 1.0, -1.0)
     mean = before.mean(over)
     change = sign * (after - before)
@@ -77,6 +88,16 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
             "clear": clear,
         },
         attrs={"n": n, "over": over},
+    )
+
+
+def _warn_of_missing(both: xr.DataArray, over: str) -> None:
+    names = both[METRIC].values[~both.all([d for d in both.dims if d != METRIC]).values]
+    warnings.warn(
+        f"{int((~both).sum())} of {both.size} pairs of values lack one or both, in {listed(names)}: the {over}s without "
+        "are left out of these, before and after",
+        UserWarning,
+        stacklevel=3,
     )
 
 
@@ -123,7 +144,7 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
 
 
 def _sem(values: xr.DataArray, over: str) -> xr.DataArray:
-    return values.std(over, ddof=1) / np.sqrt(values.sizes[over])
+    return values.std(over, ddof=1) / np.sqrt(values.count(over))
 
 
 def _lines(one: xr.Dataset, name: str, form: str) -> list[list[str]]:
