@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.io import savemat
 
 import neurodecode as nd
 from neurodecode.datasets import _blocks, _inventory, kamitani
@@ -411,6 +412,114 @@ def test_files_that_do_not_belong_together(tmp_path):
         kamitani.masks(two.paths["train"], found)
     with pytest.raises(ValueError, match="no files were given"):
         kamitani.load([])
+
+
+def _damaged(file):
+    """Compress the data, so that spoilt bytes are noticed, and return where they lie."""
+    values = file["dataSet"][()]
+    del file["dataSet"]
+    file.create_dataset("dataSet", data=values, chunks=values.shape, compression="gzip")
+    chunk = file["dataSet"].id.get_chunk_info(0)
+    return chunk.byte_offset + chunk.size // 2
+
+
+def _replaced(name, change):
+    def fault(file):
+        values = change(file[name][()])
+        del file[name]
+        file[name] = values
+
+    return fault
+
+
+def _nothing_seen(file):
+    file["dataSet"][:, 2] = np.nan
+
+
+def _no_voxels(file):
+    set_key(file, "VoxelData", np.nan)
+
+
+def _a_key_twice(file):
+    file["metaData/key"][1] = file["metaData/key"][0]
+
+
+FAULTS = {
+    "nothing seen": (
+        _nothing_seen,
+        r"none of 42 samples in '.*Subject1.h5' has a label in 'Label'; name another by label=",
+    ),
+    "no values of keys": (
+        lambda file: file.__delitem__("metaData/value"),
+        r"/metaData in .*Subject1.h5 \(BData\) lacks 'value'; it holds 'description', 'key'",
+    ),
+    "data of one axis": (
+        _replaced("dataSet", np.ravel),
+        r"the data in .*Subject1.h5 \(BData\) must be \(sample, column\), their shape is \(966,\)",
+    ),
+    "a key twice": (_a_key_twice, r"has more than one key 'DataType'; get the file again"),
+    "no voxels": (_no_voxels, r"'VoxelData' is 1 in no column of .*Subject1.h5; get the file again"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_file_with_one_fault(tmp_path, fault):
+    spoil, words = FAULTS[fault]
+    path = trees.god(tmp_path).paths[""]
+    rewrite(path, spoil)
+    with pytest.raises(ValueError, match=words):
+        kamitani.load(path)
+    if fault == "nothing seen":
+        with pytest.raises(ValueError, match="none of 42 samples"):
+            kamitani.load(path, part="train")
+
+
+def test_bytes_that_were_spoilt_on_their_way(tmp_path):
+    path = trees.god(tmp_path).paths[""]
+    with h5py.File(path, "r+") as file:
+        where = _damaged(file)
+    with path.open("r+b") as stream:
+        stream.seek(where)
+        stream.write(b"spoilt bytes")
+    with pytest.raises(ValueError, match=r"Subject1.h5 \(BData\) is damaged: .*; get it again from the Kam"):
+        kamitani.load(path)
+
+
+def test_a_matlab_file_without_keys(tmp_path):
+    path = tmp_path / "Subject1.mat"
+    savemat(path, {"dataSet": np.ones((3, 2)), "metaData": np.ones((3, 2))})
+    with pytest.raises(
+        ValueError, match=r"metaData in .*Subject1.mat \(BData\) has no keys and values: .*; get"
+    ):
+        kamitani.load(path)
+
+
+def test_numbers_that_are_no_picture(tmp_path):
+    path = trees.deeprecon(tmp_path, label="image_index").paths["train"]
+    columns = ["VoxelData"] * 20 + ["Session", "Run", "Block", "event_type", "image_index"]
+    rewrite(path, lambda file: file["dataset"].__setitem__((2, columns.index("image_index")), 1.5))
+    with pytest.raises(
+        ValueError, match=r"'image_index' in .*h5 must hold whole numbers, but has 1.5; name an"
+    ):
+        kamitani.load(path)
+    table = tmp_path / "stimulus_ImageNetTest.tsv"
+    table.write_text("\n\n")
+    with pytest.raises(
+        ValueError, match=r"stimulus_ImageNetTest.tsv names no picture; give the table that came"
+    ):
+        kamitani.table(table)
+    table.write_text("n00000000_22563\t0.022563\t1\t1\n")
+    with pytest.raises(ValueError, match="line 1 of .* is not name, id, ..., index: 'n00000000_22563"):
+        kamitani.table(table)
+    with pytest.raises(ValueError, match="0.022563 is no WordNet id; expected n and eight digits"):
+        identity(0.022563)
+
+
+def test_masks_of_regions_that_were_not_loaded(tmp_path):
+    path = trees.god(tmp_path).paths[""]
+    responses = kamitani.load(path, regions="V1")
+    with pytest.raises(ValueError, match="no voxel of the responses lies in a region of 'PPA'; name regions"):
+        kamitani.masks(path, responses, regions="PPA")
 
 
 # ---------------------------------------------------------------- on to the analysis

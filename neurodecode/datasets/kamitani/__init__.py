@@ -111,16 +111,16 @@ def load(
     for other in found[1:]:
         require_same_voxels(found[0], other)
     kept = [one.taken(one.labelled) for one in found]
+    if not any(one.samples.size for one in kept):
+        raise ValueError(
+            f"none of {sum(one.samples.size for one in found)} samples in {listed(str(p) for p, _ in given)} has a "
+            f"label in {listed(sorted({one.key for one in found}))}; name another by label=..."
+        )
     if part is not None:
         there = sorted({str(s) for one in kept for s in one.split})
         require_choice(part, there, what="part")
         kept = [one.taken(one.split == part) for one in kept]
     kept = [one for one in kept if one.samples.size]
-    if not kept:
-        raise ValueError(
-            f"none of {sum(one.samples.size for one in found)} samples in {listed(str(p) for p, _ in given)} has a "
-            f"label in {listed(sorted({one.key for one in found}))}; name another by label=..."
-        )
     array = _labelled(kept, who)
     return array.assign_attrs(
         label=", ".join(sorted({one.key for one in kept})),
@@ -166,8 +166,7 @@ def masks(
     inside = {name: row[chosen] for name, row in every.items() if row[chosen].any()}
     if not inside:
         raise ValueError(
-            f"no voxel of the responses lies in a region of {listed(every) or path}; give the "
-            "file that the responses came from"
+            f"no voxel of the responses lies in a region of {listed(every) or path}; name regions that were loaded"
         )
     coords = {k: v for k, v in responses.coords.items() if v.dims == ("voxel",)}
     return xr.DataArray(

@@ -165,7 +165,9 @@ def _from_mat(path: Path) -> BData:
         keys = [str(np.ravel(cell)[0]) for cell in np.ravel(meta["key"][0, 0])]
         value = np.asarray(meta["value"][0, 0])
     except (ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"metaData in {path} ({WHAT}) has no keys and values: {error}") from error
+        raise ValueError(
+            f"metaData in {path} ({WHAT}) has no keys and values: {error}; get it again from {SOURCE}"
+        ) from error
     return BData(path, np.asarray(data), tuple(keys), value, None)
 
 

@@ -179,7 +179,10 @@ def _from_indices(
 ) -> np.ndarray:
     wrong = known & (values != np.floor(values))
     if wrong.any():
-        raise ValueError(f"{key!r} in {found.path} must hold whole numbers, but has {listed(values[wrong])}")
+        raise ValueError(
+            f"{key!r} in {found.path} must hold whole numbers, but has {listed(values[wrong])}; name another by "
+            "label=..."
+        )
     names = []
     for value, there, split in zip(values.tolist(), known, splits, strict=True):
         if not there:
