@@ -414,15 +414,6 @@ def test_files_that_do_not_belong_together(tmp_path):
         kamitani.load([])
 
 
-def _damaged(file):
-    """Compress the data, so that spoilt bytes are noticed, and return where they lie."""
-    values = file["dataSet"][()]
-    del file["dataSet"]
-    file.create_dataset("dataSet", data=values, chunks=values.shape, compression="gzip")
-    chunk = file["dataSet"].id.get_chunk_info(0)
-    return chunk.byte_offset + chunk.size // 2
-
-
 def _replaced(name, change):
     def fault(file):
         values = change(file[name][()])
@@ -476,11 +467,7 @@ def test_a_file_with_one_fault(tmp_path, fault):
 
 def test_bytes_that_were_spoilt_on_their_way(tmp_path):
     path = trees.god(tmp_path).paths[""]
-    with h5py.File(path, "r+") as file:
-        where = _damaged(file)
-    with path.open("r+b") as stream:
-        stream.seek(where)
-        stream.write(b"spoilt bytes")
+    trees.spoilt_hdf5(path, "dataSet")
     with pytest.raises(ValueError, match=r"Subject1.h5 \(BData\) is damaged: .*; get it again from the Kam"):
         kamitani.load(path)
 

@@ -326,6 +326,79 @@ def test_what_is_missing_is_named_with_the_agreement(tmp_path):
         nsd.load(tmp_path, subject=1, regions="streams")
 
 
+def _zeros(planted, *, name="streams"):
+    """An atlas without a label."""
+    for side in ("", "lh.", "rh."):
+        trees.nsd_volume(planted.folder / f"roi/{side}{name}.nii.gz", np.zeros(trees.NSD_GRID, np.int16))
+
+
+def _no_valid_voxel(planted):
+    trees.nsd_volume(planted.folder / "valid_session01.nii.gz", np.zeros(trees.NSD_GRID, np.uint8))
+
+
+def _spoilt_betas(planted):
+    trees.spoilt_hdf5(planted.betas / "betas_session01.hdf5", "betas")
+
+
+def _betas_of_floats(planted):
+    (planted.betas / "betas_session01.hdf5").unlink()
+    values = planted.stored.astype(np.float32)
+    trees.nsd_session(planted.betas / "betas_session01.nii.gz", values)
+
+
+def _two_volumes(planted):
+    trees.nsd_volume(planted.folder / "brainmask.nii.gz", np.ones((*trees.NSD_GRID, 2), np.uint8))
+
+
+FAULTS = {
+    "no valid voxel": (
+        _no_valid_voxel,
+        r"none of \d+ voxels of 'streams' is valid in all 1 sessions of subj01; valid='nan' keeps them",
+    ),
+    "no label": (_zeros, "subj01 has no voxel of 'streams'; take other regions"),
+    "spoilt betas": (
+        _spoilt_betas,
+        r"betas_session01.hdf5 \(betas\) is damaged: .*; get it again from the Natural Scenes Dataset",
+    ),
+    "betas of floats": (
+        _betas_of_floats,
+        r"betas_session01.nii.gz \(betas\) has the shape \(6, 5, 4, 750\) of float32, expected .* of int16",
+    ),
+    "two volumes": (
+        _two_volumes,
+        r"brainmask.nii.gz \(brain mask of subj01\) must have three axes, it has the shape \(6, 5, 4, 2\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_folder_with_one_fault(tmp_path, fault):
+    spoil, words = FAULTS[fault]
+    spoil(trees.nsd(tmp_path, sessions=1))
+    with pytest.raises(ValueError, match=words):
+        nsd.load(tmp_path, subject=1, regions="streams").compute()
+
+
+def test_regions_that_are_none(tmp_path):
+    planted = trees.nsd(tmp_path, sessions=1)
+    responses = nsd.load(tmp_path, subject=1)
+    with pytest.raises(ValueError, match="regions is empty: name an atlas, or 'paper'"):
+        nsd.load(tmp_path, subject=1, regions=[])
+    _zeros(planted)
+    with pytest.raises(
+        ValueError, match="no voxel of the responses lies in a region of 'streams'; load them by"
+    ):
+        nsd.masks(tmp_path, responses, subject=1, atlases="streams")
+    trees.nsd_volume(planted.folder / "roi/VTC.nii.gz", np.ones(trees.NSD_GRID, np.int16))
+    table = tmp_path / "nsddata/freesurfer/subj01/label/VTC.mgz.ctab"
+    table.parent.mkdir(parents=True)
+    table.write_text("0 Unknown 0 0 0 0\nfirst VTC 0 0 0 0\n")
+    with pytest.raises(
+        ValueError, match="VTC.mgz.ctab must have lines of number and name, got 'first VTC 0 0"
+    ):
+        nsd.load(tmp_path, subject=1, regions="VTC")
+
+
 # ---------------------------------------------------------------- on to the analysis
 
 

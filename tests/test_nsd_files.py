@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import loadmat, savemat
 
 import neurodecode as nd
 from neurodecode import cli
@@ -125,6 +126,19 @@ def test_a_list_of_pictures_that_is_damaged(copied, change, message):
     _write(path, change)
     (path.parent / "nsd_expdesign.mat").unlink()
     with pytest.raises(ValueError, match=message):
+        nsd.pictures(root)
+
+
+def test_a_design_that_shows_a_picture_too_often(copied):
+    root, path = copied
+    design = path.parent / "nsd_expdesign.mat"
+    content = {k: v for k, v in loadmat(design).items() if not k.startswith("__")}
+    order = content["masterordering"][0]
+    order[np.flatnonzero(order != order[0])[0]] = order[0]
+    savemat(design, content)
+    with pytest.raises(
+        ValueError, match="nsd_expdesign.mat shows a picture to subject 1 4 times, expected 3; get"
+    ):
         nsd.pictures(root)
 
 

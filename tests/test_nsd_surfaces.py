@@ -211,6 +211,31 @@ def test_atlases_and_noise_ceilings_of_another_surface(tmp_path):
         nsd.surface(tmp_path, subject=1, space="nativesurface")
 
 
+def test_a_surface_with_one_fault(tmp_path):
+    import nibabel
+
+    trees.nsd_surfaces(tmp_path, sessions=1)
+    betas = tmp_path / "nsddata_betas/ppdata/subj01/nativesurface/betas_fithrf_GLMdenoise_RR"
+    trees.spoilt_hdf5(betas / "rh.betas_session01.hdf5", "betas")
+    message = (
+        r"rh.betas_session01.hdf5 \(betas\) is damaged: .*; get it again from the Natural Scenes Dataset"
+    )
+    with pytest.raises(ValueError, match=message):
+        nsd.surface(tmp_path, subject=1, space="nativesurface").compute()
+    labels = tmp_path / "nsddata/freesurfer/subj01/label"
+    for side, size in (("lh", 50), ("rh", 45)):
+        trees.nsd_overlay(labels / f"{side}.streams.mgz", np.zeros(size))
+    with pytest.raises(
+        ValueError, match="subj01 has no vertex of 'streams' on nativesurface; take other regions"
+    ):
+        nsd.surface(tmp_path, subject=1, space="nativesurface", regions="streams")
+    nibabel.save(nibabel.MGHImage(np.zeros((25, 2, 1), np.float32), np.eye(4)), labels / "lh.streams.mgz")
+    with pytest.raises(
+        ValueError, match=r"lh.streams.mgz .* has the shape \(25, 2, 1\), expected \(vertices, 1, 1, ...\)"
+    ):
+        nsd.surface(tmp_path, subject=1, space="nativesurface", regions="streams")
+
+
 # ---------------------------------------------------------------- from the volume to the surface
 
 

@@ -2,6 +2,7 @@
 
 from ._bdata import *  # noqa: F403
 from ._bids import *  # noqa: F403
+from ._faults import *  # noqa: F403
 from ._nsd import *  # noqa: F403
 from ._stimuli import *  # noqa: F403
 from ._things_eeg import *  # noqa: F403

@@ -118,15 +118,16 @@ def load(
     found = _regions(files, regions)
     _betas.require_whole(paths, found.grid, files)
     shown = trials(files, len(paths))
-    voxels = _inside(files, found)
+    names = [regions] if isinstance(regions, str) else list(regions)
+    voxels = _inside(files, found, names)
     invalid = 0
     if valid == "all":
         good = _betas.valid(files, paths, voxels, found.grid)
         voxels, invalid = voxels[good], int((~good).sum())
         if not voxels.size:
             raise ValueError(
-                f"none of {invalid} voxels of {listed([regions] if isinstance(regions, str) else regions)} is valid "
-                f"in all {len(paths)} sessions of {files.who}; valid='nan' keeps them"
+                f"none of {invalid} voxels of {listed(names)} is valid in all {len(paths)} sessions of {files.who}; "
+                "valid='nan' keeps them"
             )
     values = _betas.responses(paths, voxels, found.grid)
     return _labelled(files, values, voxels, shown, found).assign_attrs(invalid=invalid)
@@ -227,7 +228,7 @@ def noise_ceiling(ncsnr: xr.DataArray, repeats: Any) -> xr.DataArray:
     return xr.DataArray(ceiling, dims=ncsnr.dims, coords=coords, name="noise_ceiling", attrs={"units": "r"})
 
 
-def _inside(files: Files, found: Regions) -> np.ndarray:
+def _inside(files: Files, found: Regions, names: Sequence[str]) -> np.ndarray:
     """Labelled voxels in the flattened volume; where the brain mask is there, those in it."""
     labelled = found.labels > 0
     if listed_at(files.brainmask):
@@ -235,7 +236,7 @@ def _inside(files: Files, found: Regions) -> np.ndarray:
         labelled &= mask > 0
     voxels = np.flatnonzero(labelled.ravel())
     if not voxels.size:
-        raise ValueError(f"{files.who} has no labelled voxel in these regions; take others")
+        raise ValueError(f"{files.who} has no voxel of {listed(names)}; take other regions")
     return voxels
 
 

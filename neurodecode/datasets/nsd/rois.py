@@ -170,11 +170,17 @@ def named(files: Files, name: str, labels: np.ndarray, path: Path) -> dict[int, 
 def _table(path: Path, atlas: str) -> dict[int, str]:
     """Read lines of number and name; whatever follows, such as colours, is passed over."""
     lines = read_text(path, what=f"names of the regions of {atlas!r}", source=SOURCE).splitlines()
-    fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    try:
-        return {int(field[0]): field[1] for field in fields if int(field[0]) > 0}
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"{path} must have lines of number and name: {error}") from error
+    names = {}
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            try:
+                number, name = line.split()[:2]
+                names[int(number)] = name
+            except ValueError as error:
+                raise ValueError(
+                    f"{path} must have lines of number and name, got {line!r}; get it again from {SOURCE}"
+                ) from error
+    return {number: name for number, name in names.items() if number > 0}
 
 
 def _over(below: L, above: L) -> L:

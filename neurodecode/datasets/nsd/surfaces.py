@@ -98,7 +98,11 @@ def surface(
         names = [regions] if isinstance(regions, str) else regions
         raise ValueError(
             f"{files.who} has no vertex of {listed(names)} on {space}"
-            + (f" with data in all {len(pairs)} sessions; valid='nan' keeps {invalid}" if invalid else "")
+            + (
+                f" with data in all {len(pairs)} sessions; valid='nan' keeps {invalid}"
+                if invalid
+                else "; take other regions"
+            )
         )
     values = rows(
         _session,
