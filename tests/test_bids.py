@@ -12,6 +12,7 @@ import pytest
 
 import neurodecode as nd
 from neurodecode.datasets import bids
+from neurodecode.datasets._sensors import shared
 from neurodecode.datasets.bids import layout, recordings
 from tests import trees
 
@@ -592,6 +593,29 @@ def test_recordings_that_are_not_whole(tmp_path):
     header.write_text("nothing")
     with pytest.raises(ValueError, match="mne-bids cannot read .*run-02_eeg.vhdr"):
         bids.meeg(tmp_path, **EPOCHS)
+
+
+def test_a_recording_that_is_cut_short_after_it_was_opened(tmp_path):
+    pytest.importorskip("dask")
+    trees.bids_meeg(tmp_path, runs=1)
+    found = bids.meeg(tmp_path, **EPOCHS)
+    data = tmp_path / "sub-01/eeg/sub-01_task-pictures_run-01_eeg.eeg"
+    whole = data.read_bytes()
+    data.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        ValueError, match=r"run-01_eeg.vhdr holds only \d of the 8 epochs that it held when it was"
+    ):
+        found.compute()
+
+
+def test_a_kind_of_channel_must_be_chosen_where_there_are_several():
+    import mne
+
+    info = mne.create_info(["Oz", "MEG0111", "EOG"], 100.0, ["eeg", "mag", "eog"])
+    message = "channels are of the kinds 'eeg', 'mag'; choose one, such as channels='eeg'"
+    with pytest.raises(ValueError, match=message):
+        shared([info], who=["run 1"], wanted=None)
+    assert shared([info], who=["run 1"], wanted="mag") == (["MEG0111"], [])
 
 
 def test_events_at_one_sample_and_beyond(tmp_path):

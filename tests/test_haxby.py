@@ -132,3 +132,33 @@ def test_what_is_missing_or_damaged(tmp_path):
     bold.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="bold.nii.gz .* is truncated or no NIfTI image"):
         haxby.load(tmp_path, subject=2)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            lambda text: text + "rest\n",
+            "two columns, category and number of the run, but has the line 'rest'; get",
+        ),
+        (lambda text: text.replace("rest 2", "rest two", 1), "but has the line 'rest two'; get it again"),
+        (
+            lambda text: text.replace("cat 1", "dog 1", 1),
+            "has unknown categories 'dog'; known: 'rest', 'face'",
+        ),
+    ],
+)
+def test_labels_with_one_fault(tmp_path, spoil, words):
+    planted = trees.haxby_nilearn(tmp_path)
+    labels = planted.folder / "labels.txt"
+    labels.write_text(spoil(labels.read_text()))
+    with pytest.raises(ValueError, match=words):
+        haxby.load(tmp_path, subject=2)
+
+
+def test_a_slice_without_its_volumes(tmp_path):
+    (tmp_path / "attributes.txt").write_text("rest 0\nface 0\n")
+    with pytest.raises(
+        FileNotFoundError, match="there is no file .*bold.nii.gz; the folder needs bold.nii.gz, mask"
+    ):
+        haxby.load(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import pickle
 import tracemalloc
 from pathlib import Path
@@ -57,6 +58,21 @@ def test_opening_a_large_array_takes_next_to_no_memory(tmp_path, protocol):
     finally:
         tracemalloc.stop()
     assert peak < 200_000
+
+
+class Encoded:
+    """Pickled as bytes are in protocols before 3, but in another encoding."""
+
+    def __reduce__(self) -> Any:
+        return codecs.encode, ("a", "utf-16")
+
+
+def test_bytes_of_an_encoding_that_no_protocol_writes(tmp_path):
+    path = _write(tmp_path / "a.npy", {"data": Encoded()}, protocol=2, bare=True)
+    with pytest.raises(
+        ValueError, match="damaged or of another kind: it encodes bytes as utf-16; get it again from"
+    ):
+        read_dict(path, ("data",), what="data", source=SOURCE)
 
 
 def test_memory_is_asked_for_where_an_old_protocol_must_be_read(tmp_path, monkeypatch):

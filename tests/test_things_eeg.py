@@ -207,6 +207,52 @@ def test_pictures_of_another_release(tmp_path):
         things_eeg.load(tmp_path, subject=1)
 
 
+def _with(path, **changes):
+    """The same dictionary with other values."""
+    content = np.load(path, allow_pickle=True).item()  # of our own making
+    np.save(path, np.array({**content, **changes}, dtype=object), allow_pickle=True)
+
+
+PATH = "preprocessed_data/sub-01/preprocessed_eeg_training.npy"
+FAULTS = {
+    "epochs of three axes": (
+        lambda root: _with(root / PATH, preprocessed_eeg_data=np.ones((6, 17, 20))),
+        r"training.npy holds data \(6, 17, 20\) for 17 channels; expected \(picture, repeat, channel, time\)",
+    ),
+    "a time too few": (
+        lambda root: _with(root / PATH, times=np.arange(19) / 100),
+        "training.npy holds 20 time samples but 19 times; get the file again",
+    ),
+    "a picture without a concept": (
+        lambda root: _with(root / "image_set/image_metadata.npy", train_img_concepts=["00001_aardvark"]),
+        "image_metadata.npy names 6 train pictures but 1 concepts; get it again from",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_folder_with_one_fault(tmp_path, fault):
+    spoil, words = FAULTS[fault]
+    trees.things_eeg(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(ValueError, match=words):
+        things_eeg.load(tmp_path, subject=1)
+
+
+def test_plain_arrays_that_do_not_fit_together(tmp_path):
+    values, conditions = trees.things_eeg_plain(tmp_path)
+    folder = tmp_path / "processed/sub-01"
+    np.save(folder / "img_conditions_training_sub-01.npy", conditions[:3])
+    message = (
+        r"training_sub-01.npy \(4, 3, 2, 17, 31\) does not fit \(3, 3\) pictures, 17 channels and 31 times"
+    )
+    with pytest.raises(ValueError, match=message):
+        things_eeg.load(tmp_path, subject=1)
+    np.save(folder / "preprocessed_eeg_training_sub-01.npy", values[0])
+    with pytest.raises(ValueError, match=r"\(the preprocessed train EEG of sub-01\) has 4 axes, expected 5"):
+        things_eeg.load(tmp_path, subject=1)
+
+
 # ---------------------------------------------------------------- pickles
 
 

@@ -394,6 +394,16 @@ def test_source_files_that_do_not_fit_their_lists(tmp_path):
         things_eeg.raw(tmp_path, subject=1)
 
 
+def test_a_list_of_pictures_without_numbers(tmp_path):
+    trees.things_eeg_raw(tmp_path, channels=FEW, brainvision=True, showings=(6, 6), sessions=1)
+    path = next((tmp_path / "source_data").rglob("*train*part-01_beh.mat"))
+    savemat(path, {"data": {"subject": 1.0}})
+    with pytest.raises(
+        ValueError, match=r"part-01_beh.mat .* has no data.images.tot_img_number: .*; get it again"
+    ):
+        things_eeg.raw(tmp_path, subject=1)
+
+
 # ---------------------------------------------------------------- inventory
 
 

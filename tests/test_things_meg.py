@@ -655,6 +655,22 @@ def test_a_filter_that_is_longer_than_the_run(written):
         found.compute()
 
 
+def test_tables_that_are_none(tmp_path, recorded):
+    events, table = recorded[1, 1].events, tmp_path / "sourcedata/sample_attributes_P1.csv"
+    text = events.read_text()
+    events.write_bytes(b"trial_type\tvalue\tsample\nexp\t1\t\xff\n")
+    with pytest.raises(
+        ValueError, match=r"events.tsv \(events of .*\) is no table: .*; get it again from THINGS"
+    ):
+        load_raw(tmp_path)
+    events.write_text(text)
+    table.write_text("trial_type,image_path\nexp,a,b,c\nexp\n'\nexp,a,b,c,d,e\n")
+    with pytest.raises(
+        ValueError, match=r"sample_attributes_P1.csv is no table of trials: .*; get it again from TH"
+    ):
+        load_raw(tmp_path)
+
+
 def test_events_that_are_not_as_published(tmp_path, recorded):
     path = recorded[1, 1].events
     table = pd.read_csv(path, sep="\t")

@@ -292,12 +292,16 @@ def _image(path: Path) -> Any:
 
 def _attributes(path: Path, *, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Category and run of every volume."""
-    try:
-        table = np.loadtxt(path, dtype=str, ndmin=2, skiprows=skip)
-        run = table[:, 1].astype(int)
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"{path} must have two columns, category and run: {error}") from error
-    names = np.array([CATEGORIES.get(v, v) for v in table[:, 0].tolist()])
+    lines = read_text(path, what="labels of every volume", source=SOURCE).splitlines()
+    rows = [line.split() for line in lines[skip:] if line.strip()]
+    for row in rows:
+        if len(row) < 2 or not row[1].isdecimal():
+            raise ValueError(
+                f"{path} must have two columns, category and number of the run, but has the line {' '.join(row)!r}; "
+                f"get it again from {SOURCE}"
+            )
+    run = np.array([int(row[1]) for row in rows], dtype=int)
+    names = np.array([CATEGORIES.get(row[0], row[0]) for row in rows])
     unknown = sorted(set(names.tolist()) - set(CATEGORIES.values()))
     if unknown:
         raise ValueError(

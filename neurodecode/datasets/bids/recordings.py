@@ -165,11 +165,11 @@ def epochs(root: Path, path: Path, samples: np.ndarray, names: list[str], steps:
         raw.load_data(verbose="error")
         if steps.band is not None:
             raw.filter(*steps.band, verbose="error")
-        found = _cut(raw, samples, steps)
+        found = _cut(raw, samples, steps, path)
         return np.asarray(found.get_data(picks=names, verbose="error"), dtype=np.float32)
 
 
-def _cut(raw: Any, samples: np.ndarray, steps: Steps) -> Any:
+def _cut(raw: Any, samples: np.ndarray, steps: Steps, path: Path) -> Any:
     import mne
 
     events = np.column_stack([samples + raw.first_samp, np.zeros_like(samples), np.ones_like(samples)])
@@ -186,7 +186,8 @@ def _cut(raw: Any, samples: np.ndarray, steps: Steps) -> Any:
     )
     if len(found) != len(samples):
         raise ValueError(
-            f"mne cut {len(found)} epochs at {len(samples)} events; is {raw.filenames[0]} truncated?"
+            f"{path} holds only {len(found)} of the {len(samples)} epochs that it held when it was opened: it was cut "
+            "short since; get it again, and load it anew"
         )
     return found if steps.rate is None else found.resample(steps.rate, verbose="error")
 

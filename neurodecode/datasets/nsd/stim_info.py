@@ -89,7 +89,7 @@ def _read(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, index_col=0, low_memory=False)
     except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise ValueError(
-            f"{path} ({WHAT}) is no table, or damaged: {error}; get it again from {SOURCE}"
+            f"{path} ({WHAT}) is no table, or damaged: {str(error).strip()}; get it again from {SOURCE}"
         ) from error
     reps = [f"subject{s}_rep{n}" for s in SUBJECTS for n in range(SHOWINGS)]
     numbers = ["nsdId", "cocoId", *reps]

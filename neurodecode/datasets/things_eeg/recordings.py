@@ -198,7 +198,9 @@ def _listed_pictures(path: Path, what: str) -> np.ndarray:
         images = data[0, 0]["images"].ravel()
         number = np.array([int(np.ravel(one)[0]) for one in images["tot_img_number"]])
     except (IndexError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} ({what}) has no data.images.tot_img_number: {error}") from error
+        raise ValueError(
+            f"{path} ({what}) has no data.images.tot_img_number: {error}; get it again from {SOURCE}"
+        ) from error
     if (number < 0).any():
         raise ValueError(
             f"{path} ({what}) must number pictures from 1, and targets 0, but has {int((number < 0).sum())} below "

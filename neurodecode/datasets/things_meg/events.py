@@ -60,7 +60,9 @@ def read(path: Path, *, what: str) -> Events:
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} ({what}) is no table: {error}; get it again from {SOURCE}") from error
+        raise ValueError(
+            f"{path} ({what}) is no table: {str(error).strip()}; get it again from {SOURCE}"
+        ) from error
     now = {"trial_type", "value", "sample"} <= set(table.columns)
     if not now and not {"trial_type", "things_image_nr", "file_path"} <= set(table.columns):
         raise ValueError(

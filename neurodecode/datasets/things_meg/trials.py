@@ -79,7 +79,9 @@ def attributes(files: Files) -> Any:
     try:
         return pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no table of trials: {error}; get it again from {SOURCE}") from error
+        raise ValueError(
+            f"{path} is no table of trials: {str(error).strip()}; get it again from {SOURCE}"
+        ) from error
 
 
 def from_table(table: Any, *, where: str | Path) -> Trials:
