@@ -326,7 +326,7 @@ def _ordered(responses: xr.DataArray) -> tuple[xr.DataArray, str]:
     if len(others) != 1:
         raise ValueError(
             "responses need one dimension of predictors beside 'sample' and 'time', got "
-            f"{tuple(map(str, responses.dims))}"
+            f"{tuple(map(str, responses.dims))}; select one of them, or stack them"
         )
     if not responses.size:
         raise ValueError(f"responses are empty: {dict(responses.sizes)}; give at least one of each")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import warnings
 
@@ -137,6 +138,26 @@ def test_a_second_run_at_the_same_time_is_refused_and_the_first_one_finishes(tmp
     assert not folders.damaged(out)
     np.testing.assert_array_equal(folders.open_blocks(out).values, VALUES)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_what_another_process_makes_meanwhile_is_left_as_it_is(tmp_path):
+    target = tmp_path / "a.zarr"
+
+    def compute(start: int, stop: int) -> np.ndarray:
+        target.mkdir(exist_ok=True)
+        (target / "theirs").touch()
+        return VALUES[start:stop]
+
+    one = dataclasses.replace(work(), compute=compute)
+    with pytest.raises(
+        FileExistsError, match=r"a.zarr was made by somebody else meanwhile; .* or remove it and run"
+    ):
+        blocks.make(one, target, [(0, 7)], progress=False)
+    assert [path.name for path in target.iterdir()] == ["theirs"]
+    (target / "theirs").unlink()
+    target.rmdir()
+    blocks.make(work(fail_at=0), target, [(0, 7)], progress=False)  # nothing is computed again
+    np.testing.assert_array_equal(folders.open_blocks(target).values, VALUES)
 
 
 def test_an_error_before_the_first_block_is_done_leaves_nothing(tmp_path):

@@ -106,6 +106,30 @@ def bootstrap(**settings: Any) -> Any:
     return nd.spatial.map_bootstrap(fitted(), responses(), features(), **settings)
 
 
+def epochs(**labels: Any) -> xr.DataArray:
+    values = np.random.default_rng(3).standard_normal((6, 2, 3))
+    xyz = np.array([[0.0, -0.1, 0.05], [0.03, -0.09, 0.05]])
+    return nd.brain.meeg(
+        values, sample=names(6), stimulus=names(6), channel=["Oz", "O2"], time=[0.0, 0.1, 0.2], kind="eeg",
+        xyz=xyz, **labels,
+    )  # fmt: skip
+
+
+def encoding(first: xr.DataArray, second: xr.DataArray, *, folds: Any = 2, moved: bool = False) -> Any:
+    second = second.assign_coords(x=second["x"] + 0.01) if moved else second
+    return nd.encoding.score({"1": first, "2": second}, features(), nd.RidgeEncoder(), folds=folds)
+
+
+def placed(x: float) -> xr.DataArray:
+    coords = {"voxel": names(3), "x": ("voxel", [x, x + 1, x + 2])}
+    return xr.DataArray(np.zeros(3), dims="voxel", coords=coords)
+
+
+def true_features() -> xr.DataArray:
+    return features().rename(stimulus="sample").assign_coords(stimulus=("sample", names(6)))
+
+
+TWICE = ("sample", ["s0", "s0", "s2", "s3", "s4", "s5"])
 FACES = np.array([[0, 1, 2]])
 CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "an attribute": (lambda: nd.decode, "has no attribute 'decode'; it has RidgeDecoder"),
@@ -250,6 +274,42 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "a slice of two maps": (
         lambda: nd.plot.slice_map(xr.DataArray(np.zeros((2, 3)), dims=("layer", "voxel"))),
         "values must be \\(voxel\\) but has \\('layer', 'voxel'\\)",
+    ),
+    "subjects of turned axes": (
+        lambda: encoding(epochs(), epochs().transpose("sample", "time", "channel")),
+        r"'1' and '2' have other dimensions: .*'channel', 'time'\) and .*; .transpose them alike",
+    ),
+    "subjects of other folds": (
+        lambda: encoding(epochs(run=list("aaabbb")), epochs(run=list("aaaccc")), folds="run"),
+        "'1' and '2' have other folds, 'run=a', 'run=b' and 'run=a', 'run=c'; give folds that all subjects have",
+    ),
+    "subjects of other places": (
+        lambda: encoding(epochs(), epochs(), moved=True),
+        r"'1' and '2' have equal labels at other places \('x' differs\): call once each, or average",
+    ),
+    "maps of other places": (
+        lambda: nd.inference.common({"1": placed(0.0), "2": placed(5.0)}),
+        r"the maps of '1' and '2' have 3 of 3 voxels of the same label in other places \('x'\); bring them to one",
+    ),
+    "values of 1e-200": (
+        lambda: nd.RidgeDecoder().fit(responses() * 1e-200, features()),
+        "responses are at most .*e-200 in size: their squares vanish in float64; change the units",
+    ),
+    "the noise of one sample": (
+        lambda: nd.prepare.MVNN(condition=None).fit(epochs()[:1]),
+        "MVNN needs at least 2 samples to know a covariance, but got 1",
+    ),
+    "conditions of channels": (
+        lambda: nd.prepare.MVNN(condition="kind").fit(epochs()),
+        r"the condition 'kind' of the training data of MVNN lies on \('channel',\), not on 'sample'; name a coord",
+    ),
+    "dissimilarities of two dimensions": (
+        lambda: nd.rsa.rdm(responses().expand_dims(layer=2, axis=2)),
+        r"one dimension of predictors beside 'sample' and 'time', got \('sample', 'voxel', 'layer'\); select one",
+    ),
+    "a stimulus of two rows": (
+        lambda: nd.score.against(None, k=1)(true_features(), true_features().assign_coords(stimulus=TWICE)),
+        "1 of 6 samples have other true features than the first sample .* stimulus 's0' has feature 0 = .* at sample 1",
     ),
     # settings of any function
     "a number": (lambda: checks.require_numbers(alpha="1"), "alpha must be one number, got '1' \\(str\\)"),
@@ -407,6 +467,15 @@ def test_a_coarse_permutation_is_called_so() -> None:
         nd.spatial.map_permutation(
             nd.RidgeDecoder(), responses(4), features(4), n_permutations=49, n_pilot=20
         )
+
+
+def test_scores_of_blocks_of_other_sizes() -> None:
+    pytest.importorskip("dask")
+    predicted, true = true_features().chunk(), true_features().chunk()
+    with pytest.raises(
+        ValueError, match=r"predictions have .*'feature': 3} but true features .*'feature': 4}; give"
+    ):
+        nd.score.profile(predicted[:, :3], true)
 
 
 def test_labels_that_are_lists() -> None:

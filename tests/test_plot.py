@@ -215,6 +215,22 @@ def test_regions_refuses_other_things_and_names_what_it_needs(by_region, by_wind
         nd_plot.regions(by_region, ceiling=by_region["mean"].sel(layer=["c", "structure"]))
 
 
+def test_what_is_drawn_beside_the_bars_must_be_of_them(by_region, profile, by_window):
+    with pytest.raises(
+        ValueError,
+        match=r"ceiling must be \(region, layer\) but has \('subject', 'region', 'layer'\); average the",
+    ):
+        nd_plot.regions(by_region, ceiling=by_region["mean"].expand_dims(subject=2))
+    p = xr.DataArray([0.4, 0.03], dims="layer", coords={"layer": LAYERS[:2]})
+    with pytest.raises(
+        ValueError, match="contrast lacks 1 of the 3 layer labels, first 'z'; compute both from the"
+    ):
+        nd_plot.profile(profile, contrast=p)
+    significant = xr.zeros_like(by_window["mean"], dtype=bool).isel(layer=[0, 1])
+    with pytest.raises(ValueError, match="clusters lack 1 of 3 layers, first 'z'; compute both of one score"):
+        nd_plot.time_course(by_window, clusters=xr.Dataset({"significant": significant}))
+
+
 def test_marks_of_a_test_say_which_test(by_region):
     marks = by_region["mean"] > 0.3
     assert "above chance" not in words(nd_plot.regions(by_region, marks=marks))
@@ -761,6 +777,12 @@ def test_topographies_refuse_what_they_cannot_place(eeg):
         nd_plot.topographies(eeg, times=[200])
     with pytest.raises(ValueError, match="metres"):
         nd_plot.topographies(eeg.assign_coords({k: eeg[k] * 1000 for k in "xyz"}))
+    with pytest.raises(
+        ValueError, match="NaN or infinite values in the windows shown; see where they were computed"
+    ):
+        nd_plot.topographies(eeg.where(eeg.channel != "Oz"))
+    with pytest.raises(ValueError, match=r"only 3 of 64 channels have a position; give xyz=... \(metres\)"):
+        nd_plot.topographies(eeg.assign_coords(x=eeg["x"].where(np.arange(64) < 3)))
     mixed = eeg.assign_coords(kind=("channel", ["eeg"] * 32 + ["mag"] * 32))
     with pytest.raises(ValueError, match="2 kinds"):
         nd_plot.topographies(mixed)
@@ -899,6 +921,18 @@ def test_cortex_paints_values_where_they_are_and_curvature_elsewhere(weights, tw
     assert bar.get_xlim() == (0.0, float(weights.max()))
     names = [t.get_text() for ax in figure.axes if ax.get_label().startswith("flat") for t in ax.texts]
     assert sorted(names) == sorted(["V1", "LO", "left", "V1", "LO", "right"])
+
+
+def test_cortex_refuses_regions_of_other_voxels_and_maps_of_nothing(weights, two_regions):
+    fewer = two_regions.drop_vars("voxel").isel(voxel=slice(0, 799))
+    with pytest.raises(
+        ValueError, match="regions have 799 voxels and values 800; make them from the same array"
+    ):
+        nd_plot.cortex(weights, regions=fewer)
+    with pytest.raises(
+        ValueError, match="values has no finite value to draw; look at where the map was made"
+    ):
+        nd_plot.cortex(weights * np.nan)
 
 
 def test_vmax_sets_the_scale_and_negative_maps_diverge(weights):

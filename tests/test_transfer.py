@@ -12,6 +12,8 @@ from sklearn.linear_model import Ridge
 import neurodecode as nd
 
 STIMULI = [f"img_{i:02d}" for i in range(40)]
+# Two values that are written alike.
+RUNS = np.array([1, "1"] * 40, dtype=object)
 TRUTH = np.random.default_rng(0).normal(size=(40, 3))
 
 
@@ -258,6 +260,17 @@ def test_errors_come_before_any_fit(monkeypatch):
         (
             lambda: transfer(responses.assign_coords(run=("sample", [1] * 20 + [2] * 20 + [1] * 40)), folds="run"),
             "session='b' lacks 1 of 2 values of 'run': 2",
+        ),
+        (lambda: transfer(responses[:41], folds=2), "session='b' has 0 training and 1 test .* 'fold 1'; lower folds=2"),
+        (
+            lambda: transfer(responses.assign_coords(run=("sample", RUNS)), folds="run", shared="stimulus"),
+            "2 folds have 1 different names: 'run=1'; name them apart",
+        ),
+        (
+            lambda: nd.spatial.transfer_across(
+                {n: responses.assign_coords(cell=("sample", [1] * 80)) for n in "xy"}, features(), nd.RidgeDecoder()
+            ),
+            "responses have a coordinate 'cell', which is made here; rename it",
         ),
         (lambda: transfer(responses, decoder=nd.RidgeDecoder(n_voxels=50)), "selects n_voxels=50"),
         (lambda: nd.spatial.transfer_across({"x": responses}, features(), nd.RidgeDecoder()), "at least two names"),

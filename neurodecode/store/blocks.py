@@ -174,7 +174,10 @@ def _publish(part: Path, target: Path) -> None:
         os.replace(part / ARRAY, target)
     except OSError as error:
         if target.exists():
-            raise FileExistsError(f"{target} was made by somebody else meanwhile; {part} was left") from error
+            raise FileExistsError(
+                f"{target} was made by somebody else meanwhile; take that, or remove it and run again, which goes on "
+                f"from {part}"
+            ) from error
         raise cannot_write(target, error, kept=f"all of it is kept in {part}") from error
     shutil.rmtree(part, ignore_errors=True)
 
