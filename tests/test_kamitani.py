@@ -476,7 +476,8 @@ def test_a_matlab_file_without_keys(tmp_path):
     path = tmp_path / "Subject1.mat"
     savemat(path, {"dataSet": np.ones((3, 2)), "metaData": np.ones((3, 2))})
     with pytest.raises(
-        ValueError, match=r"metaData in .*Subject1.mat \(BData\) has no keys and values: .*; get"
+        ValueError,
+        match=r"metaData in .* must be one structure with 'key' and 'value', but is \(3, 2\) of float64; get",
     ):
         kamitani.load(path)
 
@@ -493,6 +494,11 @@ def test_numbers_that_are_no_picture(tmp_path):
     table.write_text("\n\n")
     with pytest.raises(
         ValueError, match=r"stimulus_ImageNetTest.tsv names no picture; give the table that came"
+    ):
+        kamitani.table(table)
+    table.write_bytes(b"n01443537_22563\t\xff")
+    with pytest.raises(
+        ValueError, match=r"\(the table of pictures\) is no text in UTF-8, or damaged: .*; get it"
     ):
         kamitani.table(table)
     table.write_text("n00000000_22563\t0.022563\t1\t1\n")

@@ -261,7 +261,7 @@ def test_errors_come_before_any_fit(monkeypatch):
             lambda: transfer(responses.assign_coords(run=("sample", [1] * 20 + [2] * 20 + [1] * 40)), folds="run"),
             "session='b' lacks 1 of 2 values of 'run': 2",
         ),
-        (lambda: transfer(responses[:41], folds=2), "session='b' has 0 training and 1 test .* 'fold 1'; lower folds=2"),
+        (lambda: transfer(responses[:41], folds=2), "1 test samples in .fold 1. of folds=2, and needs 2"),
         (
             lambda: transfer(responses.assign_coords(run=("sample", RUNS)), folds="run", shared="stimulus"),
             "2 folds have 1 different names: 'run=1'; name them apart",

@@ -305,7 +305,7 @@ def _attributes(path: Path, *, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
     unknown = sorted(set(names.tolist()) - set(CATEGORIES.values()))
     if unknown:
         raise ValueError(
-            f"{path} has unknown categories {listed(unknown)}; known: {listed(CATEGORIES.values())}"
+            f"{path} has unknown categories {listed(unknown)}; known: {listed(CATEGORIES.values(), most=40)}"
         )
     return names, run
 

@@ -188,8 +188,8 @@ def _cut(array: xr.DataArray, *, by: str, folds: int | str, shared: Sequence[str
         for c, name in enumerate(names):
             if not len(test[c]) or len(train[c]) < 2:
                 raise ValueError(
-                    f"{by}={quoted(name)} has {len(train[c])} training and {len(test[c])} test samples in {label!r}; "
-                    f"lower folds={folds!r}, or leave it out"
+                    f"{by}={quoted(name)} has {len(train[c])} training and {len(test[c])} test samples in {label!r} of "
+                    f"folds={folds!r}, and needs 2 and 1; give other folds, or leave it out of the responses"
                 )
             random = np.random.default_rng([seed, i, c])
             rows = np.sort(random.choice(train[c], least, replace=False))

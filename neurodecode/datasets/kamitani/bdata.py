@@ -166,7 +166,8 @@ def _from_mat(path: Path) -> BData:
         value = np.asarray(meta["value"][0, 0])
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError(
-            f"metaData in {path} ({WHAT}) has no keys and values: {error}; get it again from {SOURCE}"
+            f"metaData in {path} ({WHAT}) must be one structure with 'key' and 'value', but is {np.shape(meta)} of "
+            f"{meta.dtype}; get it again from {SOURCE}"
         ) from error
     return BData(path, np.asarray(data), tuple(keys), value, None)
 
