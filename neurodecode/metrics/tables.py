@@ -94,8 +94,8 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
 def _warn_of_missing(both: xr.DataArray, over: str) -> None:
     names = both[METRIC].values[~both.all([d for d in both.dims if d != METRIC]).values]
     warnings.warn(
-        f"{int((~both).sum())} of {both.size} pairs of values lack one or both, in {listed(names)}: the {over}s without "
-        "are left out of these, before and after",
+        f"{int((~both).sum())} of {both.size} pairs of values lack one or both, in {listed(names)}: the {over}s "
+        "without are left out of these, before and after",
         UserWarning,
         stacklevel=3,
     )
