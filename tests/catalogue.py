@@ -6,7 +6,7 @@
 
 A place is known by its words (f-strings' values cut out), so code may move; new words have to be noted once.
 As a pytest plugin (``-p tests.catalogue``) the file marks every ``raise`` and ``warn`` of the package while it is
-imported and writes what was reached, by which test and with which message, to the file $NEURODECODE_REACHED.
+imported and writes what was reached, by which test and with which message, to a file in the folder $NEURODECODE_REACHED.
 """
 
 from __future__ import annotations
@@ -175,10 +175,10 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_logfinish() -> None:
-    """Write what was reached so far, so that a run that is cut short is not lost."""
+    """Write what this process has reached so far, so that a run that is cut short is not lost."""
     to = os.environ.get("NEURODECODE_REACHED")
     if to:
-        Path(to).write_text(json.dumps(REACHED), encoding="utf-8")
+        Path(to, f"{os.getpid()}.json").write_text(json.dumps(REACHED), encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------- what is noted
@@ -198,17 +198,16 @@ def note(found: dict[tuple[str, str], str]) -> None:
 def run(tests: Sequence[str]) -> dict[tuple[str, str], str]:
     """Run tests and return what they reach."""
     with tempfile.TemporaryDirectory() as folder:
-        to = Path(folder) / "reached.json"
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "tests.catalogue", *tests],
+            [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.catalogue", *tests],
             cwd=ROOT,
-            env={**os.environ, "NEURODECODE_REACHED": str(to), "PYTHONPATH": path},
+            env={**os.environ, "NEURODECODE_REACHED": folder, "PYTHONPATH": path},
             check=False,
         )
-        reached_here = json.loads(to.read_text(encoding="utf-8"))
+        found = [json.loads(one.read_text(encoding="utf-8")) for one in sorted(Path(folder).glob("*.json"))]
     keys = {f"{s.file}:{s.line}": s.key for s in sites()}
-    return {keys[place]: what["test"] for place, what in reached_here.items()}
+    return {keys[place]: what["test"] for reached_here in found for place, what in reached_here.items()}
 
 
 def main(arguments: Sequence[str]) -> None:
