@@ -275,9 +275,9 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: nd.plot.slice_map(xr.DataArray(np.zeros((2, 3)), dims=("layer", "voxel"))),
         "values must be \\(voxel\\) but has \\('layer', 'voxel'\\)",
     ),
-    "subjects of turned axes": (
-        lambda: encoding(epochs(), epochs().transpose("sample", "time", "channel")),
-        r"'1' and '2' have other dimensions: .*'channel', 'time'\) and .*; .transpose them alike",
+    "subjects of other axes": (
+        lambda: encoding(epochs(), responses()),
+        r"'1' and '2' have other dimensions: .*'channel', 'time'\) and .*'voxel'\); call once for those of each kind",
     ),
     "subjects of other folds": (
         lambda: encoding(epochs(run=list("aaabbb")), epochs(run=list("aaaccc")), folds="run"),

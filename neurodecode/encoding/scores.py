@@ -154,7 +154,7 @@ def _require_same_axes(todo: Sequence[Plan]) -> None:
         if plan.responses.dims != first.responses.dims:
             raise ValueError(
                 f"subjects {first.subject!r} and {plan.subject!r} have other dimensions: {first.responses.dims} and "
-                f"{plan.responses.dims}; .transpose them alike"
+                f"{plan.responses.dims}; call once for those of each kind"
             )
         own, theirs = ([f.name for f in p.folds] for p in (first, plan))
         if own != theirs:
