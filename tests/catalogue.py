@@ -6,7 +6,7 @@
 
 A place is known by its words (f-strings' values cut out), so code may move; new words have to be noted once.
 As a pytest plugin (``-p tests.catalogue``) the file marks every ``raise`` and ``warn`` of the package while it is
-imported and writes what was reached, by which test and with which message, to a file in the folder $NEURODECODE_REACHED.
+imported and writes what was reached, by which test and with which message, into the folder $NEURODECODE_REACHED.
 """
 
 from __future__ import annotations

@@ -160,25 +160,20 @@ def clusters(
     require_choice(tail, (1, 0, -1), what="tail")
     require_share(alpha=alpha, such=".05")
     require_counts(n_permutations=n_permutations, seed=seed)
+    names: dict[str, str] = {}
     if against is None:
         values, level = _above(scores, over, chance)
-        names: dict[str, str] = {}
     else:
-        values, names = _difference(scores, against, over, chance)
-        level = xr.DataArray(0.0)
+        (values, names), level = _difference(scores, against, over, chance), xr.DataArray(0.0)
     n = values.sizes[over]
     _require_enough(n, over, alpha=alpha, n_permutations=n_permutations, two_sided=tail == 0)
     time, space = _neighbourly(values, scores, over, adjacency)
     ordered = values.transpose(..., over, *time, *space)
     stacked = ordered if LAYER in ordered.dims else ordered.expand_dims(LAYER)
     test = _Test(_threshold(threshold, n, two_sided=tail == 0), tail, n_permutations, seed)
-    found = _tested(
-        stacked.values.astype(np.float64),
-        test,
-        n_time=len(time),
-        adjacency=adjacency,
-        together=family == "all",
-    )
+    together = family == "all"
+    array = stacked.values.astype(np.float64)
+    found = _tested(array, test, n_time=len(time), adjacency=adjacency, together=together)
     like = stacked.isel({over: 0}, drop=True).drop_attrs(deep=False)
     data = {name: like.copy(data=array) for name, array in found.items()}
     data["significant"] = data["p"] <= alpha

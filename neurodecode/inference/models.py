@@ -232,22 +232,7 @@ def _trials(
     for name, label in labels.items():
         spread = xr.DataArray(label.variable).broadcast_like(like).transpose(*scores.dims).values.ravel()
         numbers[name], names[name] = pd.factorize(spread)
-        unlabelled = int((numbers[name][there] < 0).sum())
-        if unlabelled:
-            raise ValueError(
-                f"{unlabelled} of {int(there.sum())} trials with a score have no label {name!r}; label them, or make "
-                "their scores NaN to leave them out"
-            )
-        seen = np.unique(numbers[name][there])
-        if seen.size < len(names[name]):
-            lacking = [v for i, v in enumerate(names[name]) if i not in seen]
-            raise ValueError(
-                f"{len(lacking)} of {len(names[name])} {name!r} have no score: {listed(lacking)}; drop them"
-            )
-        if seen.size < 2:
-            raise ValueError(
-                f"a mixed model needs at least 2 {name!r}, got {seen.size}: {listed(names[name])}"
-            )
+        _require_seen(numbers[name][there], names[name], name)
     conditions = list(names[fixed])
     if reference is not None:
         require_choice(reference, conditions, what=f"reference among {fixed!r}")
@@ -267,6 +252,24 @@ def _trials(
     )
     table.attrs = {"mean": mean, "sd": sd}
     return table, [conditions[i] for i in order], int((~there).sum())
+
+
+def _require_seen(numbers: np.ndarray, names: np.ndarray, name: str) -> None:
+    """Refuse trials without a label, labels without a trial, and a single label."""
+    unlabelled = int((numbers < 0).sum())
+    if unlabelled:
+        raise ValueError(
+            f"{unlabelled} of {numbers.size} trials with a score have no label {name!r}; label them, or make their "
+            "scores NaN to leave them out"
+        )
+    seen = np.unique(numbers)
+    if seen.size < len(names):
+        lacking = [v for i, v in enumerate(names) if i not in seen]
+        raise ValueError(
+            f"{len(lacking)} of {len(names)} {name!r} have no score: {listed(lacking)}; drop them"
+        )
+    if seen.size < 2:
+        raise ValueError(f"a mixed model needs at least 2 {name!r}, got {seen.size}: {listed(names)}")
 
 
 def _slopes(
