@@ -681,6 +681,17 @@ def test_nan_in_a_mask_is_outside():
     assert made.sizes["voxel"] == INSIDE.sum()
 
 
+def test_a_mask_whose_affine_differs_by_rounding_is_taken():
+    values, made = volume()
+    rounded = brain.fmri(
+        nifti(values, AFFINE + np.diag([5e-4, 0, 0, 0])),
+        sample=range(5),
+        stimulus=range(5),
+        mask=nifti(INSIDE),
+    )
+    np.testing.assert_array_equal(rounded, made)
+
+
 def test_nan_in_an_image_is_no_zero():
     values, _ = volume()
     values[1, 0, 0, 3] = np.nan

@@ -22,7 +22,7 @@ def from_image(
 
     Voxel ids are positions in the flattened volume, so arrays of different masks never match by accident.
     """
-    from nilearn.image import load_img
+    from nilearn.image import load_img, new_img_like
     from nilearn.masking import apply_mask
 
     image = load_img(_there(image, who="values"))
@@ -33,7 +33,8 @@ def from_image(
     inside = _nonzero(volume(mask, grid, who="the mask"))
     if not inside.any():
         raise ValueError("the mask is empty: no voxel is non-zero; give another mask")
-    binary = load_img(_like(mask, inside))
+    # On the image's own grid: apply_mask takes no affine that differs by rounding.
+    binary = new_img_like(image, inside.astype(np.int8), affine=image.affine)
     # NaN is refused, with its place, by whatever computes; a NiftiMasker would make it 0.
     values = apply_mask(image, binary, ensure_finite=False)
     indices = np.argwhere(inside)
@@ -53,12 +54,6 @@ def _there(image: Any, *, who: str) -> Any:
             f"{who} is text, so the path of a NIfTI image, but there is no file {str(image)!r}"
         )
     return image
-
-
-def _like(image: Any, values: np.ndarray) -> Any:
-    from nilearn.image import new_img_like
-
-    return new_img_like(image, values.astype(np.int8), affine=image.affine)
 
 
 def _names(roi: Any, inside: np.ndarray, grid: Grid) -> Any:
