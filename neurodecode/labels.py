@@ -343,7 +343,7 @@ def require_same(
 
 
 def as_mask(mask: Any, array: xr.DataArray, dim: str, *, who: str) -> np.ndarray:
-    """A boolean mask along ``dim`` of an array, plain; labels that it bears must be those of the array, in its order.
+    """A boolean mask along ``dim`` of an array, plain; labels that both bear must be the same, in the same order.
 
     An index of pandas that counts from 0 says nothing.
 
@@ -360,8 +360,11 @@ def as_mask(mask: Any, array: xr.DataArray, dim: str, *, who: str) -> np.ndarray
             raise ValueError(
                 f"{who} lies along {listed(other)}, not {dim!r}; take what it says of each, .sel({other[0]}=...)"
             )
-        if dim in mask.coords:
-            require_same(array, mask, dim, who=("responses", who))
+        if dim in mask.coords and dim in array.coords:
+            try:
+                require_same(array, mask, dim, who=("responses", who))
+            except ValueError as error:
+                raise ValueError(f"{error}; or, if it goes by position, give its .values") from error
     values = np.asarray(mask)
     if values.shape != (array.sizes[dim],):
         raise ValueError(

@@ -833,6 +833,8 @@ def test_masks_that_bear_labels_do_not_slip_against_the_voxels(made):
         ValueError, match="responses and a region's mask disagree on 6 of 6 'voxel'.*another order"
     ):
         brain.regions(array, {"mine": made(mask[::-1])})
+    # Voxels without ids, as of a plain array, have nothing to compare.
+    assert chosen(brain.regions(array.drop_vars("voxel"), {"mine": made(mask)})) == {"mine": ["V1"]}
 
 
 def test_an_unknown_region_names_the_known_ones_and_the_groups():

@@ -84,6 +84,10 @@ def test_a_labelled_mask_of_shuffled_samples_is_refused():
     assert folds.select(array, column, who="test").tolist() == [0, 3]
     with pytest.raises(ValueError, match="responses and the mask for test disagree on 4 of 4.*another order"):
         folds.select(array, column[::-1], who="test")
+    with pytest.raises(
+        ValueError, match=r"not the same labels.*; or, if it goes by position, give its \.values"
+    ):
+        folds.select(array, pd.Series(ROWS, index=[2, 3, 5, 7]), who="test")
     of_stimuli = mask.rename(sample="stimulus")
     with pytest.raises(ValueError, match="mask for test lies along 'stimulus', not 'sample'"):
         folds.select(array, of_stimuli, who="test")
