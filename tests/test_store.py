@@ -584,6 +584,27 @@ def test_functions_that_compute_otherwise_have_other_fingerprints(change):
     assert python("\n".join(lines), PYTHONHASHSEED="7").stdout.strip() == found(script)
 
 
+def test_what_scipy_draws_with_does_not_count():
+    from scipy.stats import norm
+
+    told = fingerprint(lambda x: norm.cdf(x))
+    norm.rvs()
+    assert fingerprint(lambda x: norm.cdf(x)) == told
+
+
+def test_models_of_short_floats_are_told_by_their_weights():
+    torch = pytest.importorskip("torch")
+
+    def told(value: float, dtype: object) -> str:
+        weights = torch.full((2, 3), value, dtype=dtype)
+        return fingerprint(lambda x: x * weights)
+
+    assert told(1.0, torch.bfloat16) == told(1.0, torch.bfloat16)
+    assert told(1.0, torch.bfloat16) != told(1.5, torch.bfloat16)
+    assert told(1.0, torch.bfloat16) != told(1.0, torch.float32)
+    assert len(told(1.0, torch.bfloat16)) == 16
+
+
 def test_functions_whose_contents_cannot_be_told_begin_no_pieces(tmp_path):
     with open(tmp_path / "text", "w") as stream:
         key = {"alpha": 1.0, "scoring": fingerprint(lambda x: stream.write(x)), "file": stream}

@@ -102,7 +102,11 @@ class _Walk:
             and hasattr(value, "dtype")
             and hasattr(value, "shape")
         ):
-            return data_hash(value.detach().cpu() if hasattr(value, "detach") else value)
+            return self._tensor(value) if hasattr(value, "detach") else data_hash(value)
+        if (
+            value is np.random.mtrand._rand
+        ):  # whose state is another in every process; SciPy's distributions hold it
+            return "numpy.random"
         return self._object(value)
 
     def _ways(self) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
@@ -128,6 +132,13 @@ class _Walk:
         if dtype.hasobject and dtype.kind != "T":
             return [str(dtype), array.shape, self.told(array.ravel().tolist())]
         return [str(dtype), data_hash(array)]
+
+    def _tensor(self, value: Any) -> Any:
+        plain = value.detach().cpu()
+        try:
+            return data_hash(plain)
+        except TypeError:  # NumPy has no such type: bfloat16 and shorter ones, which float32 holds exactly
+            return [str(plain.dtype), data_hash(plain.float())]
 
     def _partial(self, value: functools.partial[Any]) -> Any:
         return [self.told(v) for v in (value.func, value.args, dict(sorted(value.keywords.items())))]
