@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -584,12 +585,37 @@ def test_functions_that_compute_otherwise_have_other_fingerprints(change):
     assert python("\n".join(lines), PYTHONHASHSEED="7").stdout.strip() == found(script)
 
 
-def test_what_scipy_draws_with_does_not_count():
+def test_generators_of_the_process_do_not_count():
     from scipy.stats import norm
 
-    told = fingerprint(lambda x: norm.cdf(x))
+    def score(x):
+        return norm.cdf(x) + draw()
+
+    draw = random.random
+    told = fingerprint(score)
     norm.rvs()
-    assert fingerprint(lambda x: norm.cdf(x)) == told
+    draw()
+    assert fingerprint(score) == told
+
+
+def test_a_look_into_a_table_does_not_change_it():
+    day = pd.to_datetime(["2020-01-01", "2020-01-02"])
+    table = pd.DataFrame({"a": ["s0", "s1"], "b": day, "c": pd.Categorical(["x", "y"])}).set_index("a")
+    told = fingerprint(lambda x: table.loc[x])
+    table.loc["s0"], table.index.is_unique
+    assert fingerprint(lambda x: table.loc[x]) == told
+    kept = table
+    table = table.rename(columns={"c": "d"})
+    assert fingerprint(lambda x: table.loc[x]) != told
+    table = kept.assign(c=pd.Categorical(["x", "z"]))
+    assert fingerprint(lambda x: table.loc[x]) != told
+
+
+def test_globals_of_a_package_that_wraps_a_function_do_not_count():
+    # Among those of NumPy's decorator is a variable of the context, which cannot be pickled.
+    names: dict[str, object] = {"__name__": "__main__", "np": np}
+    exec("@np.errstate(all='ignore')\ndef score(x):\n    return x / 0", names)
+    assert len(fingerprint(names["score"])) == 16
 
 
 def test_models_of_short_floats_are_told_by_their_weights():

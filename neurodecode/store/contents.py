@@ -12,12 +12,14 @@ import functools
 import hashlib
 import json
 import pathlib
+import random
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from neurodecode.store.hashes import data_hash
@@ -27,6 +29,8 @@ PLAIN = (bytes, bytearray, float, complex)
 ARRAYS = ("dask", "h5py", "nibabel", "torch", "zarr")
 # Instructions that look a name up among the globals.
 LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+# Generators that a process has of its own, whose state is another in each; SciPy's distributions hold NumPy's.
+SHARED = (np.random.mtrand._rand, random._inst)
 # What says nothing of how a class computes, or cannot be read.
 ASIDE = ("__doc__", "__module__", "__dict__", "__weakref__", "_abc_impl")
 
@@ -103,16 +107,15 @@ class _Walk:
             and hasattr(value, "shape")
         ):
             return self._tensor(value) if hasattr(value, "detach") else data_hash(value)
-        if (
-            value is np.random.mtrand._rand
-        ):  # whose state is another in every process; SciPy's distributions hold it
-            return "numpy.random"
+        if any(value is one for one in SHARED):
+            return "of the process"
         return self._object(value)
 
     def _ways(self) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
         return (
             (np.ndarray | np.generic, self._array),
             (xr.DataArray | xr.Dataset, data_hash),
+            (pd.DataFrame, self._table),
             (types.FunctionType, self._function),
             (types.CodeType, self._code),
             (types.MethodType, lambda m: [self.told(m.__func__), self.told(m.__self__)]),
@@ -133,6 +136,11 @@ class _Walk:
             return [str(dtype), array.shape, self.told(array.ravel().tolist())]
         return [str(dtype), data_hash(array)]
 
+    def _table(self, value: pd.DataFrame) -> Any:
+        """By columns: what pickling tells of a table may be another once somebody has looked into it."""
+        columns = [value.iloc[:, i].array for i in range(value.shape[1])]
+        return [self.told(v) for v in (value.index, value.columns, columns)]
+
     def _tensor(self, value: Any) -> Any:
         plain = value.detach().cpu()
         try:
@@ -147,7 +155,8 @@ class _Walk:
         taken = [*_cells(value), value.__defaults__, value.__kwdefaults__, value.__dict__]
         said = [value.__module__, value.__qualname__, _version(value.__module__)]
         used: Mapping[str, Any] = {}
-        if is_own(value.__module__):
+        # Not by __module__, which functools.wraps takes from the function inside.
+        if is_own(value.__globals__.get("__name__")):
             names = _global_names(value.__code__)
             used = {name: value.__globals__[name] for name in names if name in value.__globals__}
         return [*said, self._code(value.__code__), *map(self.told, taken), self.told(used)]
