@@ -340,6 +340,9 @@ def test_the_signal_itself_comes_to_the_whole_ceiling_in_folds_of_few():
     of_all = nd.ceilings.normalise(found["r2"].sel(union="a + b"), ceiling)
     np.testing.assert_allclose(of_all["normalised"], 1, atol=0.05)
     np.testing.assert_allclose(of_all["ceiling"], 1 - (1 - reliability) * 8 / 7)
+    # A part that was selected leaves its coordinates on the unions.
+    one = nd.ceilings.normalise(found.sel(part="a")["r2"].sel(union="a + b"), ceiling)
+    np.testing.assert_array_equal(one["normalised"], of_all["normalised"])
     parts = nd.ceilings.normalise(found["share"], ceiling)["normalised"]
     for name, w in weights.items():
         np.testing.assert_allclose(parts.sel(part=name), w**2 / power, atol=0.05)

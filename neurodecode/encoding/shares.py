@@ -385,6 +385,9 @@ def _labelled(
         dims = (first, "region", *outer[1:]) if of_region else (first, *outer)
         # Limits are about the true mean.
         about = {} if name.endswith(("_low", "_high")) else {"test_samples": n}
+        if about and "r2" in name:
+            # The parts' coordinate says nothing of unions, but is there once a part was selected.
+            about["mean_alone"] = -1 / (n - 1)
         data[name] = (dims, values, {"units": "r2", **about})
     attrs = {k: v for k, v in plan.responses.attrs.items() if k in KEPT}
     return xr.Dataset(
