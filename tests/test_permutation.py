@@ -117,6 +117,10 @@ def test_what_neither_trains_nor_tests_makes_no_orders():
         found = inference.shuffles(one, n=40, train=[0, 1, 2], test=[3, 4])
     assert (found.attrs["distinct"], found.sizes["permutation"]) == (12, 11)
     assert found.stimulus.values.tolist() == [*"abcde"]
+    # Nor need it have a block, or be on one side only: of "a" some samples are left out.
+    runs = labelled([*"abcdea"]).assign_coords(run=("sample", [1.0, 1, 1, 2, 2, np.nan]))
+    within = quiet(inference.shuffles, runs, blocks="run", train=[0, 1, 2], test=[3, 4])
+    assert (within.attrs["distinct"], within.stimulus.values.tolist()) == (12, [*"abcde"])
 
 
 def test_a_sample_is_not_on_both_sides():

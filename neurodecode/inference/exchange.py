@@ -111,10 +111,13 @@ def shuffles(
     keys: dict[Any, list[Any]] = {}
     for i, (subject, array) in enumerate(arrays.items()):
         sides = sides_of(array, train=train, test=test, folds=folds)
-        for stimulus, key in places(array, names, sides, who=f"responses of subject {subject!r}").items():
+        # Orders of stimuli that nobody trains or tests with are one order to the analysis, and would count as several.
+        used = sides != REST
+        found = places(
+            array.isel({SAMPLE: used}), names, sides[used], who=f"responses of subject {subject!r}"
+        )
+        for stimulus, key in found.items():
             keys.setdefault(stimulus, [None] * len(arrays))[i] = key
-    # Orders of stimuli that nobody trains or tests with are the same order to the analysis, and would count as others.
-    keys = {s: key for s, key in keys.items() if any(k is not None and k[0] != REST for k in key)}
     stimuli = list(keys)
     among = members(keys.values())
     orders = distinct(among)
@@ -128,7 +131,7 @@ def shuffles(
         remedy="take fewer permutations (n=...)",
     )
     rows = np.array(list(_all(among)) if every else [drawn(among, random) for _ in range(n)])
-    found = xr.DataArray(
+    result = xr.DataArray(
         labels[rows],
         dims=(PERMUTATION, STIMULUS),
         coords={PERMUTATION: np.arange(len(rows)), STIMULUS: labels},
@@ -142,7 +145,7 @@ def shuffles(
         "all": every,
     }
     data = {"orders": rows, "stimuli": labels}
-    return store.stamp(found, what="inference.shuffles", parameters=parameters, seed=seed, data=data)
+    return store.stamp(result, what="inference.shuffles", parameters=parameters, seed=seed, data=data)
 
 
 def by_block(responses: xr.DataArray, features: Given, *, blocks: str) -> tuple[xr.DataArray, Given]:
