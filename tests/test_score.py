@@ -406,3 +406,6 @@ def test_one_stimulus_has_one_row_of_true_features():
     for function in (score.pairwise, score.against(k=1)):
         with pytest.raises(ValueError, match=words):
             function(true, true)
+    # A model's rounding, in batches of other sizes, makes no other row.
+    rounded = true.copy(data=np.where(np.arange(16).reshape(4, 4) % 2, 1e-7, 0.0) + np.eye(4)[[0, 1, 1, 3]])
+    assert score.pairwise(rounded, rounded).mean() == 1
