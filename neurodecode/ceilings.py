@@ -373,8 +373,8 @@ def _reached(scores: xr.DataArray, ceiling: xr.DataArray) -> tuple[xr.DataArray,
     n = scores.attrs.get("test_samples")
     if n is None:
         return ceiling, 0.0
-    said = scores.attrs.get("mean_alone", -1 / (n - 1))
-    return ceiling * n / (n - 1), scores.coords.get("mean_alone", said)
+    alone = scores.attrs.get("mean_alone")
+    return ceiling * n / (n - 1), scores.coords.get("mean_alone", -1 / (n - 1)) if alone is None else alone
 
 
 # --------------------------------------------------------------------------------------------- what is asked
@@ -448,9 +448,11 @@ def _require_settings(level: float, n_bootstrap: int, seed: int) -> None:
 def _require_matching(scores: xr.DataArray, ceiling: xr.DataArray) -> None:
     require_array(scores, who="scores")
     require_dims(scores, list(map(str, require_array(ceiling, who="ceiling").dims)), who="scores")
-    if "decoders" in _settings(scores) and "decoders" not in _settings(ceiling):
+    made = _made(scores), _made(ceiling)
+    # Means may lose what their ceilings were made by.
+    if "decoders" in (made[0].get("parameters") or ()) and str(made[1].get("what")).startswith("ceilings."):
         raise ValueError(
-            f"scores were made by {store.provenance(scores)['what']!r}: ceilings of responses bound encoders, and no "
+            f"scores were made by {made[0].get('what')!r}: ceilings of responses bound encoders, and no "
             "decoder's score of features; its own ceiling is that of neurodecode.spatial.ceiling"
         )
     for dim in map(str, ceiling.dims):
@@ -477,9 +479,12 @@ def _require_matching(scores: xr.DataArray, ceiling: xr.DataArray) -> None:
         )
 
 
-def _settings(result: xr.DataArray) -> dict[str, Any]:
-    """With what a result was made, as far as it says so."""
-    return dict(store.provenance(result).get("parameters", {})) if "provenance" in result.attrs else {}
+def _made(result: xr.DataArray) -> dict[str, Any]:
+    """How a result was made, as far as it says so; others' words under that name say nothing."""
+    try:
+        return dict(store.provenance(result))
+    except ValueError:
+        return {}
 
 
 # ------------------------------------------------------------------------------------------------- arithmetic

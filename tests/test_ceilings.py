@@ -380,6 +380,9 @@ def test_scores_stand_beside_their_share_of_the_ceiling() -> None:
         ceilings.normalise(scores.rename(voxel="feature"), ceiling)
     with pytest.raises(ValueError, match="least is a ceiling between 0 and 1"):
         ceilings.normalise(scores, ceiling, least=0)
+    for other in ("by hand", "[1]", '{"parameters": null}'):
+        noted = ceilings.normalise(scores[:2].assign_attrs(provenance=other), ceiling[:2])
+        np.testing.assert_array_equal(noted["normalised"], found["normalised"][:2])
 
 
 def test_results_survive_netcdf_and_say_how_they_were_made(tmp_path) -> None:

@@ -151,6 +151,9 @@ def test_a_decoder_that_knows_the_truth_reaches_its_ceiling(noise):
     assert nd.ceilings.normalise(score, bound)["normalised"].item() == pytest.approx(
         score.item() / bound.item()
     )
+    # A mean that kept units alone.
+    bare = bound.drop_attrs().assign_attrs(units=bound.attrs["units"])
+    assert nd.ceilings.normalise(score, bare)["normalised"].item() == score.item() / bound.item()
     of_responses = nd.ceilings.by_region(nd.ceilings.ncsnr(single, samples="test")["ceiling"], regions=["V1"])
     with pytest.raises(ValueError, match="made by 'spatial.decode': ceilings of responses bound encoders"):
         nd.ceilings.normalise(score, of_responses)
