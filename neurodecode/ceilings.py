@@ -298,7 +298,7 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     scores : (..., voxel, ...)
         Correlations with responses, of the samples and the number of trials that the ceilings are for. R2 about the
         mean of its own samples says so by the attribute ``test_samples`` (n, one a stimulus), as this package's does;
-        without it, R2 is taken to be about the true mean.
+        without it, or infinite, R2 is taken to be about the true mean.
     ceiling : (voxel), (region), (channel, time) ...
         ``ceiling`` of :func:`ncsnr` or :func:`split_half`; for r2, ``reliability``; for a decoder's scores,
         :func:`neurodecode.spatial.ceiling`.
@@ -321,7 +321,7 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     Warns
     -----
     UserWarning
-        How many ceilings are too low or NaN.
+        How many ceilings are too low or NaN; for R2 without ``test_samples``.
 
     Examples
     --------
@@ -372,9 +372,17 @@ def _reached(scores: xr.DataArray, ceiling: xr.DataArray) -> tuple[xr.DataArray,
     """How far above what the true mean alone scores the signal itself comes, and that score; see :func:`normalise`."""
     n = scores.attrs.get("test_samples")
     if n is None:
+        if "r2" in (scores.attrs.get("units"), ceiling.attrs.get("units")):
+            warnings.warn(
+                "R2 does not say about which mean it is (attribute 'test_samples', which means and arithmetic may "
+                "drop), and is taken to be about the true one; give .assign_attrs(test_samples=n) of the n samples "
+                "about whose mean it is, numpy.inf for the true one",
+                UserWarning,
+                stacklevel=3,
+            )
         return ceiling, 0.0
     alone = scores.attrs.get("mean_alone")
-    return ceiling * n / (n - 1), scores.coords.get("mean_alone", -1 / (n - 1)) if alone is None else alone
+    return ceiling / (1 - 1 / n), scores.coords.get("mean_alone", -1 / (n - 1)) if alone is None else alone
 
 
 # --------------------------------------------------------------------------------------------- what is asked

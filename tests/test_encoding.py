@@ -343,6 +343,15 @@ def test_the_signal_itself_comes_to_the_whole_ceiling_in_folds_of_few():
     # A part that was selected leaves its coordinates on the unions.
     one = nd.ceilings.normalise(found.sel(part="a")["r2"].sel(union="a + b"), ceiling)
     np.testing.assert_array_equal(one["normalised"], of_all["normalised"])
+    # A mean may drop what R2 is about: that is said, where another number would follow.
+    bare = found["r2"].sel(union="a + b").drop_attrs().assign_attrs(units="r2")
+    with pytest.warns(UserWarning, match=r"R2 does not say .* give .assign_attrs\(test_samples=n\)"):
+        about_true = nd.ceilings.normalise(bare, ceiling)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        told = nd.ceilings.normalise(bare.assign_attrs(test_samples=np.inf), ceiling)
+    np.testing.assert_array_equal(told["normalised"], about_true["normalised"])
+    np.testing.assert_array_equal(told["ceiling"], reliability)
     parts = nd.ceilings.normalise(found["share"], ceiling)["normalised"]
     for name, w in weights.items():
         np.testing.assert_allclose(parts.sel(part=name), w**2 / power, atol=0.05)
