@@ -241,9 +241,9 @@ def training(responses: xr.DataArray | None, decoder: Any, *, kind: str) -> Any:
 
 def require_one_split(responses: xr.DataArray) -> None:
     """Refuse training samples together with test samples, where a fit has no other word for which it means."""
-    if "split" not in responses.coords:
-        return
-    labels = require_coord(responses, "split", who="responses", dim=SAMPLE).values
+    if "split" not in responses.coords or responses["split"].dims != (SAMPLE,):
+        return  # of one split, or of none
+    labels = responses["split"].values
     _, first = groups(labels)
     if first.size > 1:
         raise ValueError(

@@ -277,6 +277,16 @@ def test_filters_and_other_units_have_plain_limits():
     np.testing.assert_allclose(found["high"] - found["value"], found["value"] - found["low"], rtol=1e-9)
 
 
+def test_one_split_of_all_samples_is_no_second_one():
+    responses, features = recording()
+    whole = responses.assign_coords(split="train")  # as a selection leaves it
+    for call in (nd.spatial.map_permutation, nd.spatial.map_bootstrap):
+        options = {"n_permutations": 2} if call is nd.spatial.map_permutation else {"n_bootstrap": 2}
+        found = call(nd.RidgeDecoder(), whole, features, **options)
+        expected = call(nd.RidgeDecoder(), responses, features, **options)
+        xr.testing.assert_equal(found.drop_vars("split", errors="ignore"), expected)
+
+
 # ---------------------------------------------------------------- errors
 
 
