@@ -23,6 +23,7 @@ from .labels import (
     LAYER,
     SAMPLE,
     STIMULUS,
+    differing,
     groups,
     listed,
     match,
@@ -362,7 +363,7 @@ def _require_one_space(predictions: xr.DataArray, candidates: xr.DataArray) -> N
         both = [a.coords[name] for a in (predictions, candidates) if name in a.coords]
         if len(both) < 2 or any(c.dims != (FEATURE,) for c in both) or both[0].size != both[1].size:
             continue
-        differ = np.flatnonzero(both[0].values != both[1].values)
+        differ = np.flatnonzero(differing(both[0].values, both[1].values))
         if differ.size:
             here, there = (quoted(c.values[differ[0]]) for c in both)
             raise ValueError(

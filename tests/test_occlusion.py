@@ -471,6 +471,9 @@ def test_what_cannot_be_hidden_is_refused(case) -> None:
             call(fitted(epochs, early), epochs, late)
     with pytest.raises(ValueError, match="features lack 1 of the 40 stimuli"):
         occluded(features=features[:-1])
+    # A unit that is missing on both sides is the same.
+    some = one.assign_coords(unit=("feature", np.array(["u0", None, *"abcdef"], dtype=object)))
+    assert temporal.occlusion(fitted(epochs, some), epochs, some).dims == ("channel", "layer")
 
 
 def test_gradients_that_are_none_are_refused(case) -> None:

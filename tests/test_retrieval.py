@@ -448,6 +448,13 @@ def test_features_of_another_space_or_order_are_refused(name, call) -> None:
         ValueError, match=f"differ in the '{name}' of 2 of 8 features, first at position 0: '1' against"
     ):
         call(one.isel(feature=[1, 0, *range(2, 8)]), two)
+    # What is missing on both sides is the same.
+    call(
+        *(
+            a.assign_coords({name: ("feature", np.array([None, *labels[1:]], dtype=object))})
+            for a in (one, two)
+        )
+    )
 
 
 def test_what_has_no_centre_is_refused() -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 
-from ..labels import listed, require_array, require_choice, require_coord, require_dims, require_unique
+from ..labels import (
+    differing,
+    listed,
+    require_array,
+    require_choice,
+    require_coord,
+    require_dims,
+    require_unique,
+)
 
 # Voxels that share a face, an edge or a corner: how far apart their indices are at most.
 SHARED = {"face": 1.0, "edge": 2.0**0.5, "corner": 3.0**0.5}
@@ -126,7 +134,7 @@ def common(maps: Mapping[str, xr.DataArray]) -> xr.DataArray:
     chosen = {s: one.sel(voxel=shared) for s, one in maps.items()}
     for subject, one in chosen.items():
         for name in {"hemi", "vertex"} & set(first.coords) & set(one.coords):
-            differ = one[name].values != next(iter(chosen.values()))[name].values
+            differ = differing(one[name].values, next(iter(chosen.values()))[name].values)
             if differ.any():
                 raise ValueError(
                     f"the maps of {next(iter(maps))!r} and {subject!r} disagree in the {name!r} of "

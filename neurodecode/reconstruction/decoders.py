@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import xarray as xr
 
-from ..labels import FEATURE, SAMPLE, STIMULUS, match, require_dims
+from ..labels import FEATURE, SAMPLE, STIMULUS, differing, match, require_dims
 
 # A dimension that is decoded better than this counts as if it were decoded so well: weights stay finite.
 BEST = 0.99
@@ -161,7 +161,7 @@ def require_same_features(one: xr.DataArray, other: xr.DataArray, *, who: str) -
             f"{who} have {one.sizes[FEATURE]} and {other.sizes[FEATURE]} dimensions; make both from the same features"
         )
     if "unit" in one.coords and "unit" in other.coords:
-        differ = int((one["unit"].values != other["unit"].values).sum())
+        differ = int(differing(one["unit"].values, other["unit"].values).sum())
         if differ:
             raise ValueError(
                 f"{who} disagree on {differ} of {one.sizes[FEATURE]} 'unit' labels; make both from the same features"

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import brain
-from ..labels import FEATURE, LAYER, SAMPLE, match, require_array, require_coord, require_dims
+from ..labels import FEATURE, LAYER, SAMPLE, differing, match, require_array, require_coord, require_dims
 from .windows import windows
 
 AXES = ("channel", "time")
@@ -142,7 +142,7 @@ def columns_of(predicted: xr.DataArray, truths: Mapping[str, xr.DataArray]) -> d
         there = predicted.isel({FEATURE: found[name]})
         told = [k for k in (LAYER, "unit") if k in there.coords and k in true.coords]
         same = there.sizes[FEATURE] == true.sizes[FEATURE]
-        others = [k for k in told if same and (there[k].values != true[k].values).any()]
+        others = [k for k in told if same and differing(there[k].values, true[k].values).any()]
         if not same or others:
             raise ValueError(
                 f"the decoder predicts {there.sizes[FEATURE]} features of {name!r} where {true.sizes[FEATURE]} are "
