@@ -293,6 +293,7 @@ def test_one_split_of_all_samples_is_no_second_one():
 def test_errors_come_before_any_fit(monkeypatch):
     responses, features = recording()
     split = responses.assign_coords(split=("sample", ["train", "test"] * 24))
+    unknown = responses.assign_coords(day=("sample", [np.nan, *range(47)]))
     monkeypatch.setattr(nd.RidgeDecoder, "fit", lambda *_: pytest.fail("fitted before the check"))
     decoder = nd.RidgeDecoder()
     for call, words in (
@@ -310,6 +311,7 @@ def test_errors_come_before_any_fit(monkeypatch):
         (lambda: nd.spatial.map_bootstrap(decoder, responses, features, n_bootstrap=1), "at least 2"),
         (lambda: nd.spatial.map_bootstrap(decoder, responses, features, level=95), "share between 0 and 1"),
         (lambda: nd.spatial.map_bootstrap(decoder, responses, features, over="day"), "no coordinate 'day'"),
+        (lambda: nd.spatial.map_bootstrap(decoder, unknown, features, over="day"), "1 of 48 labels 'day' .* missing"),
         (lambda: nd.spatial.map_bootstrap(decoder, responses, features, over="session"), "at least 3"),
         (
             lambda: nd.spatial.map_bootstrap(decoder, responses, features, kind="filter", refit=False),

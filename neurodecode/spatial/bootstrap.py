@@ -23,6 +23,7 @@ from ..labels import (
     require_copy,
     require_dims,
     require_finite,
+    require_known,
 )
 from ..maps import FORWARD, mapped, reduced, require_one_split, require_options, training
 from ..solve import Streamed
@@ -108,6 +109,7 @@ def map_bootstrap(
     require_finite(responses, who="responses")
     require_finite(match(features, responses), who="features")
     labels = require_coord(responses, over, who="responses", dim=SAMPLE).values
+    require_known(labels, over, who="responses")
     rank, first = groups(labels)
     if first.size < 3:
         raise ValueError(f"a bootstrap over {over!r} needs at least 3 of them, got {first.size}")
