@@ -16,7 +16,7 @@ from mne.stats import (
 )
 from scipy import ndimage, sparse, stats
 
-from neurodecode import inference, store
+from neurodecode import inference, spatial, store
 
 SIDE = 12  # of the square mesh
 CHANCE = 0.2
@@ -338,6 +338,22 @@ def test_neighbours_in_a_volume(share, most):
         inference.neighbours(one.assign_coords(x=one["x"] + (np.arange(60) == 7)))
     with pytest.raises(ValueError, match="2 voxels of the volume are there twice; keep one voxel each"):
         inference.neighbours(one.isel(voxel=[*range(60), 7, 8]))
+
+
+def test_results_over_subjects_are_drawn_in_the_volume_of_their_maps():
+    index = np.argwhere(np.ones((3, 3, 3), dtype=bool)).astype(float)
+    grid = {"affine": np.eye(4).ravel().tolist(), "shape": [3, 3, 3]}
+    maps = xr.DataArray(
+        np.random.default_rng(0).normal(1, 1, size=(6, 27)), dims=("subject", "voxel"),
+        coords={"subject": [*"abcdef"], "voxel": range(27), **{k: ("voxel", index[:, i]) for i, k in enumerate("xyz")}},
+        attrs={"units": "Pearson r", "chance": 0.0, **grid},
+    )  # fmt: skip
+    found = inference.clusters(maps, threshold=0.05, adjacency=inference.neighbours(maps), n_permutations=50)
+    with xr.set_options(keep_attrs=False):
+        pair = inference.compare(maps, maps + maps.values[::-1])
+    for one in (found["statistic"], found["p"], found["significant"], pair["difference"], pair["p"]):
+        assert {k: v for k, v in one.attrs.items() if k != "units"} == grid
+        assert spatial.to_volume(one).shape == (3, 3, 3)
 
 
 def test_what_has_no_neighbours():

@@ -15,7 +15,7 @@ from .. import store
 from ..checks import as_numbers, require_counts, require_numbers, require_share, shown
 from ..labels import LAYER, listed, require_array, require_choice, require_finite
 from .groups import by_subject, chance_of
-from .pairs import made_of, paired, told_apart
+from .pairs import drawn_by, made_of, paired, told_apart
 
 WINDOWS = ("window", "train_window", "test_window", "time")
 # Steps of threshold-free cluster enhancement, as mne's examples take them.
@@ -174,9 +174,9 @@ def clusters(
     together = family == "all"
     array = stacked.values.astype(np.float64)
     found = _tested(array, test, n_time=len(time), adjacency=adjacency, together=together)
-    like = stacked.isel({over: 0}, drop=True).drop_attrs(deep=False)
+    like = stacked.isel({over: 0}, drop=True).drop_attrs(deep=False).assign_attrs(drawn_by(scores))
     data = {name: like.copy(data=array) for name, array in found.items()}
-    data["significant"] = data["p"] <= alpha
+    data["significant"] = like.copy(data=found["p"] <= alpha)
     result = xr.Dataset(data).drop_vars("chance", errors="ignore")
     result = result if LAYER in ordered.dims else result.isel({LAYER: 0}, drop=LAYER not in scores.coords)
     said = str(dict(threshold)) if isinstance(threshold, Mapping) else threshold

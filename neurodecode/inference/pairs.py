@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import store
 from ..checks import require_counts, require_share
-from ..labels import listed, require_array, require_choice, require_draws, require_real, require_same
+from ..labels import KEPT, listed, require_array, require_choice, require_draws, require_real, require_same
 from ..solve.intervals import expanded, reach_by_t
 from .groups import by_subject
 
@@ -123,7 +123,7 @@ def compare(
         statistics[f"{test}_corrected"] = _corrected(statistics[test], correction)
     statistics["significant"] = statistics["p_flip_corrected"] <= 1 - level
     # Whether arithmetic keeps the scores' attrs is an option of xarray: p has no units.
-    values = (first - second).drop_attrs(deep=False)
+    values = (first - second).drop_attrs(deep=False).assign_attrs(drawn_by(a))
     like = values.isel({over: 0}, drop=True)
     arrays = {k: like.copy(data=v.reshape(like.shape)) for k, v in statistics.items()} | {"values": values}
     for name in IN_UNITS:
@@ -170,6 +170,11 @@ def made_of(a: xr.DataArray, b: xr.DataArray | None) -> Any:
     return {
         name: v.attrs["provenance"] for name, v in (("a", a), ("b", b)) if "provenance" in v.attrs
     } or None
+
+
+def drawn_by(scores: xr.DataArray) -> dict[str, Any]:
+    """Attributes by which maps over subjects are drawn: the grid or mesh that all of them share."""
+    return {k: scores.attrs[k] for k in KEPT if k in scores.attrs and k != "subject"}
 
 
 def paired(
