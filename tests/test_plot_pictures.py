@@ -41,9 +41,18 @@ def test_pictures_are_matched_by_their_stimulus() -> None:
     other = shown.assign_coords(stimulus=list("cad"))
     with pytest.raises(ValueError, match=r"'made' by 'stimulus': 1 of 3 are only in 'made' \('b'\); sel"):
         nd.plot.reconstructions({"made": made, "shown": other})
-    twice = made.assign_coords(stimulus=("sample", list("abb")))
+    twice = made.drop_vars("sample").assign_coords(stimulus=("sample", list("abb")))
     with pytest.raises(ValueError, match="'twice' cannot be .* some are there more than once; select"):
         nd.plot.reconstructions({"one": twice[[0, 2, 1]].isel(sample=[1, 0, 2]), "twice": twice})
+
+
+def test_pictures_of_a_stimulus_that_is_there_twice_are_matched_by_their_sample() -> None:
+    first = pictures().assign_coords(sample=["t1", "t2", "t3"], stimulus=("sample", list("aab")))
+    second = pictures(seed=1).assign_coords(first.coords)
+    figure = nd.plot.reconstructions({"first": first, "second": second[[2, 0, 1]]})
+    axes = np.array(figure.axes).reshape(3, 2)
+    for row in range(3):
+        np.testing.assert_allclose(axes[row, 1].images[0].get_array(), second[row])
 
 
 def test_pictures_that_do_not_belong_together_are_refused() -> None:

@@ -41,7 +41,8 @@ def reconstructions(
     ----------
     columns : title -> (sample, row, column, colour), values 0-1
         The same samples in each, such as {"shown": ..., "stage 1": ..., "stage 2": ...}: in the order of the first
-        column, matched by the coordinate `stimulus`, else `sample`; by position where one has neither.
+        column, matched by the coordinate `stimulus`, else `sample` (also where a stimulus is there more than once);
+        by position where one has neither.
     figure : optional
         A Figure or SubFigure to draw on; by default a new one.
     names : optional
@@ -136,6 +137,9 @@ def _rows(columns: Mapping[str, xr.DataArray], first: str, title: str) -> np.nda
     wanted, found = (c[names[0]].to_index() for c in both)
     if wanted.equals(found):
         return slice(None)
+    if names == [STIMULUS, SAMPLE] and not found.is_unique:
+        names = [SAMPLE]
+        wanted, found = (c[SAMPLE].to_index() for c in both)
     lacking = wanted[~wanted.isin(found)]
     if len(lacking) or not found.is_unique:
         only = f"{len(lacking)} of {len(wanted)} are only in {first!r} ({listed(lacking)})"
