@@ -841,6 +841,8 @@ def test_slices_of_a_map_of_names_have_a_colour_each(volume):
     assert [t.get_text() for t in bar.get_yticklabels()] == names
     with pytest.raises(ValueError, match=r"a map of levels has no vmax, got 2; leave it out"):
         nd_plot.slice_map(values, vmax=2)
+    with pytest.raises(ValueError, match="no finite value to draw"):
+        nd_plot.slice_map(values.copy(data=np.full(values.size, np.nan)))
     # Where there is no way to draw names, they are not drawn as amounts.
     with pytest.raises(
         ValueError, match="numbers of 3 names .*, not amounts; draw them with cortex or slice_map"

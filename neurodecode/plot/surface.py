@@ -208,6 +208,14 @@ def region_vertices(regions: xr.DataArray | None, values: xr.DataArray) -> dict[
     return out
 
 
+def finite_of(values: xr.DataArray) -> np.ndarray:
+    """Return the values that can be drawn, and refuse a map without any."""
+    finite: np.ndarray = values.values[np.isfinite(values.values)]
+    if not finite.size:
+        raise ValueError("values has no finite value to draw; look at where the map was made")
+    return finite
+
+
 def scale_of(values: xr.DataArray, vmax: float | None) -> Scale:
     """Limits and colours for ``values``: from 0 if none is negative, else symmetric about 0."""
     if "levels" in values.attrs:
@@ -216,9 +224,7 @@ def scale_of(values: xr.DataArray, vmax: float | None) -> Scale:
             f"({listed(np.atleast_1d(values.attrs['levels']))}), not amounts; draw them with cortex or slice_map, or "
             "drop attrs['levels']"
         )
-    finite = values.values[np.isfinite(values.values)]
-    if not finite.size:
-        raise ValueError("values has no finite value to draw; look at where the map was made")
+    finite = finite_of(values)
     high = float(np.abs(finite).max()) if vmax is None else float(vmax)
     if vmax is not None and not high > 0:
         raise ValueError(f"vmax must be positive, got {vmax}; leave it out to take the largest value")

@@ -10,7 +10,7 @@ import xarray as xr
 from ..labels import listed, require_coord, require_dims
 from .levels import Levels, levels_of
 from .look import COLUMN, PAGE, figure_or_new, slim_colour_bar, style
-from .surface import Scale, label_of, scale_of
+from .surface import Scale, finite_of, label_of, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,7 @@ def slice_map(
         raise ValueError(
             f"values must be (voxel) but has {tuple(map(str, values.dims))}; select one entry of the others first"
         )
+    finite_of(values)
     grid, affine = _grid(values)
     filled = np.flatnonzero(np.isfinite(grid).any(axis=(0, 1)))
     chosen = _chosen(filled, slices)
