@@ -754,6 +754,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
             ValueError, match=rf"diverged >= 1, scale > 0, a latent or more in move.*; got .*{name}="
         ):
             Settings(**wrong)
+    # One name alone is no sequence of letters.
+    assert Settings(move="image").move == ("image",)
     with pytest.raises(TypeError, match="scale must be one number, got 'large'"):
         Settings(scale="large")
     with pytest.raises(ValueError, match="1 <= denoise <= noise_to <= steps, got denoise=6, noise_to=5"):

@@ -37,7 +37,7 @@ class Settings:
     steps : of Adam (Kingma & Ba 2015).
     rate : its step size, or a mapping of latent to step size (for latents of different spread); ``decay``: what it is
         multiplied with after every step.
-    move : names of the latents that are moved; None: all that the generator has.
+    move : name or names of the latents that are moved; None: all that the generator has.
     noise : "fixed", drawn once a picture, or "redrawn" at every step (the curves fluctuate then).
     starts : how many first pictures are made of each brain response, each with its own noise; the one of the lowest
         loss is refined. Where an object lies follows from the noise as well, and gradients hardly carry it far.
@@ -65,6 +65,9 @@ class Settings:
         tolerance = 0.0 if self.tolerance is None else self.tolerance
         for rate in rates:
             require_numbers(rate=rate)
+        if self.move is not None:
+            # One name in its own is no sequence of letters.
+            object.__setattr__(self, "move", tuple(names_in(self.move, what="move")))
         require_numbers(decay=self.decay, tolerance=tolerance, diverged=self.diverged, scale=self.scale)
         sound = (
             all(0 < rate < inf for rate in rates),
@@ -72,7 +75,7 @@ class Settings:
             0 <= tolerance < 1,
             self.diverged >= 1,
             0 < self.scale < inf,
-            self.move is None or names_in(self.move, what="move"),
+            self.move is None or len(self.move) > 0,
             self.patience >= 1,
             self.starts >= 1,
         )
