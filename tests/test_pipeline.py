@@ -250,6 +250,9 @@ def test_features_of_another_reading_or_encoder_meet_no_encoder(data, folders, g
     mixed = dataclasses.replace(data, features={**data.features, "Linear-4": other})
     with pytest.raises(ValueError, match="'Linear-4'.* by 'a stranger' with weights '0123'.*; load that enc"):
         pipeline.run(mixed, generator, encoder, plan())
+    # An attr of this name in features of one's own is another thing.
+    for foreign in ({"weights": "IMAGENET1K_V1"}, {"weights": np.ones(2), "reading": "mine", "model": "m"}):
+        code.require_own({"Linear-4": other.drop_attrs().assign_attrs(foreign)})
     stage = reconstruction.TwoStage(
         generator,
         code,

@@ -169,8 +169,8 @@ class Encoder(_files.Frozen):
 
         Parameters
         ----------
-        features : mapping of layer to features with attrs `weights` and `reading`
-            As :func:`extract_features` gives them; what does not say so passes.
+        features : mapping of layer to features with attrs `model`, `weights` and `reading`
+            As :func:`extract_features` gives them; what has other attrs, or none, passes.
 
         Raises
         ------
@@ -178,16 +178,18 @@ class Encoder(_files.Frozen):
             Naming the layers, what their features say, and what this encoder is.
         """
         remedies = {"weights": "load that encoder", "reading": "load it with that reading (--reading)"}
-        for key, remedy in remedies.items():
+        # Others may have an attr `weights` too, and mean something else by it.
+        told = {k: v.attrs for k, v in features.items() if _tells(v.attrs)}
+        for key, remedy in remedies.items() if told else ():
             own = getattr(self, key)
             # The reading is about the names Linear-k alone.
-            named = [k for k in features if key == "weights" or k.startswith("Linear-")]
-            other = [k for k in named if features[k].attrs.get(key, own) != own]
+            named = [k for k in told if key == "weights" or k.startswith("Linear-")]
+            other = [k for k in named if told[k][key] != own]
             if other:
-                said = features[other[0]].attrs
+                said = told[other[0]]
                 raise ValueError(
                     f"the features of {len(other)} of {len(features)} layers ({listed(other)}) were extracted by "
-                    f"{said.get('model', 'unnamed')!r} with {key} {said[key]!r}, but the encoder {self.name!r} has "
+                    f"{said['model']!r} with {key} {said[key]!r}, but the encoder {self.name!r} has "
                     f"{key} {own!r}; {remedy}, or extract the features again"
                 )
 
@@ -273,6 +275,14 @@ class Encoder(_files.Frozen):
             return caught[name]
         tokens = caught[self._numbers[name]]
         return tokens if self.module.transformer.batch_first else tokens.transpose(0, 1)
+
+
+def _tells(attrs: Mapping[Any, Any]) -> bool:
+    """Say whether the attrs of features are those that ``extract_features`` writes."""
+    return (
+        all(isinstance(attrs.get(k), str) for k in ("model", "weights", "reading"))
+        and attrs["reading"] in READINGS
+    )
 
 
 class _Enough(Exception):
