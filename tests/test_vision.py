@@ -362,6 +362,12 @@ def test_text_features_are_the_mean_over_captions_without_the_first_token(diffus
     )
     with pytest.raises(ValueError, match="2 of 4 captions are no text, first nan of stimulus 'p1'; drop"):
         vision.text_features(missing, text)
+    # As a column of a table becomes one.
+    for hole in (np.nan, None, ["a dog", np.nan]):
+        with pytest.raises(
+            ValueError, match="1 of . captions are no text, first (nan|None) of stimulus 'p2'"
+        ):
+            vision.text_features({"p1": "a cat", "p2": hole}, text)
     with pytest.raises(ValueError, match="1 of 2 stimuli have no caption"):
         vision.text_features({"a": "x", "b": []}, text)
     with pytest.raises(ValueError, match=r"\(n, 224 = 14 x 16\), got shape \(1, 5\)"):

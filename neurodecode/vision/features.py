@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -283,26 +283,29 @@ def _by_stimulus(
         require_dims(captions, [STIMULUS], who="captions")
         require_unique(captions, STIMULUS, who="captions")
         rows = captions.transpose(STIMULUS, ...).values.reshape(captions.sizes[STIMULUS], -1)
-        _require_texts(rows, captions[STIMULUS].values)
+        _require_texts(rows.tolist(), captions[STIMULUS].values)
         return captions[STIMULUS].values, [[str(c) for c in row] for row in rows]
     if not isinstance(captions, Mapping):
         raise TypeError(
             f"captions must be {{stimulus: captions}} or labelled text, not {type(captions).__name__}"
         )
-    written = [[c] if isinstance(c, str) else list(c) for c in captions.values()]
+    written = [
+        list(c) if isinstance(c, Iterable) and not isinstance(c, str) else [c] for c in captions.values()
+    ]
     without = [k for k, c in zip(captions, written, strict=True) if not c]
     if without or not written:
         raise ValueError(
             f"{len(without)} of {len(written)} stimuli have no caption, first {without[:1]}; give each one or more"
         )
+    _require_texts(written, list(captions))
     return np.asarray(list(captions)), written
 
 
-def _require_texts(rows: np.ndarray, stimulus: np.ndarray) -> None:
-    """Refuse labelled captions that are none: a NaN would be encoded as the word "nan"."""
+def _require_texts(rows: Sequence[Sequence[object]], stimulus: Iterable[object]) -> None:
+    """Refuse captions that are none, of which a table has NaN: it would be encoded as the word "nan"."""
     wrong = [(s, c) for s, row in zip(stimulus, rows, strict=True) for c in row if not isinstance(c, str)]
     if wrong:
         raise ValueError(
-            f"{len(wrong)} of {rows.size} captions are no text, first {shown(wrong[0][1])} of stimulus "
+            f"{len(wrong)} of {sum(map(len, rows))} captions are no text, first {shown(wrong[0][1])} of stimulus "
             f"{quoted(wrong[0][0])}; drop these stimuli, or give {{stimulus: captions}} where some have fewer"
         )
