@@ -154,6 +154,11 @@ def test_every_latent_of_a_plan_has_a_rate() -> None:
     rate = plan(settings=Settings(rate={"z": 0.1, "c": 0.2})).descent(["z", "c", "w"]).rate
     assert rate == {"z": 0.1, "c": 0.2, "w": 0.1}
     assert plan(settings=Settings(rate={"w": 0.3})).descent(["w"]).rate == {"w": 0.3}
+    short = plan(settings=Settings(rate={"c": 0.2}))
+    with pytest.raises(ValueError, match="rate names 'c', but the latent 'z' is moved too; name each"):
+        short.descent(["z", "c"])
+    still = dataclasses.replace(short, settings=Settings(rate={"c": 0.2}, move=("c",)))
+    assert still.descent(["z", "c"]).rate == {"c": 0.2}
 
 
 def test_fits_of_other_data_are_refused(data, generator, encoder) -> None:

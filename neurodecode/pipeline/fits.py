@@ -165,10 +165,10 @@ def two_stage(
     Raises
     ------
     ValueError
-        If a feature space that is needed is not there, if layers were extracted with another encoder or reading, or
-        if the fits are of other regions.
+        If a feature space that is needed is not there, if rates name neither a latent nor z, if layers were extracted
+        with another encoder or reading, or if the fits are of other regions.
     """
-    given = dict(decoders or {})
+    given, settings = dict(decoders or {}), plan.descent(generator.latents)
     fits.require(plan, [name for name in generator.latents if name not in given], generator.free)
     encoder.require_own({name: fits.data.features[name] for name in plan.judged})
     kept = {} if plan.oracle else _kept(fits, plan)
@@ -195,7 +195,7 @@ def two_stage(
         masks=_weights(fits, kept, plan) or None,
         meaning=(plan.meaning, layer(plan.meaning)) if plan.gamma > 0 else None,
         gamma=plan.gamma,
-        settings=plan.descent(generator.latents),
+        settings=settings,
         batch=plan.batch,
         seed=plan.seed,
     )

@@ -67,12 +67,21 @@ class Plan:
         require_choice(self.trust, TRUST, what="trust")
 
     def descent(self, latents: Iterable[str]) -> reconstruction.Settings:
-        """Return the settings of stage 2 with a rate for every latent."""
-        rate = self.settings.rate
+        """Return the settings of stage 2 with a rate for every latent: that of z for those that have none.
+
+        Raises
+        ------
+        ValueError
+            If there is none of z either, and the latent is moved.
+        """
+        rate, names = self.settings.rate, tuple(latents)
         if not isinstance(rate, Mapping):
             return self.settings
-        named = [k for k in latents if k in rate or "z" in rate]
-        return replace(self.settings, rate={k: rate[k if k in rate else "z"] for k in named})
+        told = {k: rate[k if k in rate else "z"] for k in names if k in rate or "z" in rate}
+        for name in names:
+            if name not in told and name in (self.settings.move or names):
+                self.settings.rate_of(name)
+        return replace(self.settings, rate=told)
 
     @property
     def judged(self) -> tuple[str, ...]:
