@@ -173,6 +173,8 @@ def test_fits_of_other_data_are_refused(data, generator, encoder) -> None:
         pipeline.run(doubled, generator, encoder, plan(), fits=pipeline.Fits(data))
     # The same, loaded twice, are the same.
     pipeline.Fits(data).require_data(dataclasses.replace(data, responses=data.responses.copy()))
+    again = data.features["c"].assign_attrs(provenance="the same features, extracted on another day")
+    pipeline.Fits(data).require_data(dataclasses.replace(data, features={**data.features, "c": again}))
 
 
 def test_each_dimension_is_decoded_from_the_voxels_that_tell_of_it(data) -> None:

@@ -116,13 +116,16 @@ class Fits:
         return selection.keep_share(self._judged[name], share)
 
     def require_data(self, data: Data) -> None:
-        """Refuse other data than those that were fitted: what is made would bear the wrong subject's name."""
+        """Refuse other data than those that were fitted: what is made would bear the wrong subject's name.
+
+        Values and labels count; attrs, such as the date on which the same features were extracted again, do not.
+        """
         if data is self.data:
             return
-        differ = [] if data.responses.identical(self.data.responses) else ["the responses"]
+        differ = [] if data.responses.equals(self.data.responses) else ["the responses"]
         for name in dict.fromkeys([*self.data.features, *data.features]):
             ours, theirs = (d.features.get(name) for d in (self.data, data))
-            if ours is None or theirs is None or not ours.identical(theirs):
+            if ours is None or theirs is None or not ours.equals(theirs):
                 differ.append(f"the features {name!r}")
         if differ:
             raise ValueError(
