@@ -90,6 +90,13 @@ def test_all_orders_are_there_once_where_fewer_exist_than_asked_for():
     )
 
 
+def test_stimuli_are_in_orders_as_they_are_named():
+    mixed = np.array([1, "1", 2, "b"], dtype=object)
+    found = quiet(inference.shuffles, labelled(range(4)).assign_coords(stimulus=("sample", mixed)), n=99)
+    assert found.stimulus.values.tolist() == mixed.tolist()
+    assert all(set(order) == set(mixed) for order in found.values.tolist())
+
+
 def test_subjects_share_orders_and_blocks_of_each_are_kept():
     people = {
         "a": labelled([*"uvwxyz"], run=[1, 1, 1, 2, 2, 2]),

@@ -83,6 +83,7 @@ def test_windows_of_the_paper_at_100_hz():
     assert single["size"].values.tolist() == [1] * 50
     whole = windows(np.arange(50) / 250, width=0.2, step=0.025)
     assert whole.sizes["window"] == 1
+    assert windows(np.arange(50) / 250, width=0.1, step=10**30).sizes["window"] == 1
 
 
 def test_growing_windows_share_a_start_and_shrinking_ones_an_end():

@@ -70,8 +70,8 @@ def windows(
     _samples(step, dt, None, "step")
     # One more than whole steps fit: its start may be rounded down into the data.
     count = int(np.floor((end - begin - size) * dt / step)) + 2
-    offsets = np.rint(np.arange(count) * step / dt + 1e-9).astype(int)
-    offsets = offsets[offsets + size <= end - begin]
+    offsets = np.rint(np.arange(count) * step / dt + 1e-9)
+    offsets = offsets[offsets + size <= end - begin].astype(int)
     first = np.full(offsets.size, begin) if scheme == "growing" else begin + offsets
     last = np.full(offsets.size, end) if scheme == "shrinking" else begin + offsets + size
     start, stop = t[first], t[last - 1]
