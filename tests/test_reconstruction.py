@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -705,6 +706,34 @@ def test_decoders_that_do_not_fit_the_generator_are_refused(generator, autoencod
         TwoStage(autoencoder, encoder, latent=given["latent"], gamma=0.1)
     with pytest.raises(ValueError, match="move names 'w', but the latents are 'z'"):
         TwoStage(autoencoder, encoder, latent=given["latent"], settings=Settings(move=("w",)))
+    with pytest.raises(ValueError, match="batch must be at least 1 picture, got 0"):
+        TwoStage(autoencoder, encoder, latent=given["latent"], batch=0)
+    with pytest.raises(
+        ValueError, match=r"free latents \['w'\] are not among the latents \['z'\]; name some"
+    ):
+        Module(torch.tanh, latents={"z": (2,)}, free=("w",))
+
+
+@pytest.mark.parametrize("move", [None, "w"])
+def test_a_latent_that_makes_no_difference_is_not_moved(encoder, move) -> None:
+    """Beside one that does, and alone, where torch would have nothing to go back through."""
+
+    def paint(z, w):
+        return torch.sigmoid(z).reshape(-1, 3, 1, 1).expand(-1, 3, 32, 32)
+
+    generator = Module(paint, latents={"z": (3,), "w": (2,)}, values=(0.0, 1.0), name="paint")
+    stage = TwoStage(
+        generator,
+        encoder,
+        latent=known(np.zeros((5, 3), np.float32), "z"),
+        others={"w": known(np.zeros((5, 2), np.float32), "w")},
+        structure=decoders(encoder)["structure"],
+        settings=Settings(steps=2, move=move),
+    )
+    with pytest.raises(
+        ValueError, match=r"no gradient reaches the latent 'w'.*other latents in Settings\(move="
+    ):
+        stage.refine(responses(), progress=False)
 
 
 def test_layers_and_masks_that_do_not_fit_are_refused_before_any_picture(
@@ -738,6 +767,18 @@ def test_layers_and_masks_that_do_not_fit_are_refused_before_any_picture(
     spoiled[:540] = 1.0
     with pytest.raises(ValueError, match="4 of 544 weights of 'Linear-2' are negative or not finite"):
         stage(structure={"Linear-2": given["structure"]["Linear-2"]}, masks={"Linear-2": spoiled})
+    with pytest.raises(
+        ValueError, match="mask of 'Linear-2' keeps none of its 544 dimensions; leave the layer"
+    ):
+        stage(
+            structure=given["structure"],
+            masks=dict.fromkeys(LAYERS, xr.DataArray(np.zeros(544, bool), dims="feature")),
+        )
+    for show in ([], [0, 61]):
+        with pytest.raises(
+            ValueError, match="at least one iteration from 0 to 60, got " + re.escape(str(show))
+        ):
+            two_stage(autoencoder, encoder, steps=60).refine(responses(), show=show, progress=False)
     with pytest.raises(ValueError, match="without 'layer'"):
         stage(structure=Known(given["latent"].features.drop_vars("layer")))
 
@@ -762,6 +803,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Schedule(steps=10, noise_to=5, denoise=6)
     with pytest.raises(ValueError, match="unknown precision 'float8'"):
         Memory(precision="float8")
+    with pytest.raises(ValueError, match="through must be at least 1 step, or None for all; got 0"):
+        Memory(through=0)
 
 
 # ------------------------------------------------------------------------------------------ long runs

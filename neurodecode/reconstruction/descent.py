@@ -199,7 +199,8 @@ def descend(
             break
         before = {k: latents[k].detach().clone() for k in moved}
         optimiser.zero_grad()
-        (total * state.scale)[ok & state.running].sum().backward()
+        if total.requires_grad:  # else no latent is reached: gradients() says which
+            (total * state.scale)[ok & state.running].sum().backward()
         going = state.gradients(step, latents)
         optimiser.step()
         falling.step()
@@ -291,7 +292,10 @@ class _State:
         for name in self.path.gradient:
             grad = latents[name].grad
             if grad is None:
-                raise ValueError(f"no gradient reaches the latent {name!r}; leave it out of move=...")
+                raise ValueError(
+                    f"no gradient reaches the latent {name!r}: the generator makes its pictures without it, or does "
+                    "not pass gradients on; name only other latents in Settings(move=...)"
+                )
             grads[name] = grad
         for name, grad in grads.items():
             grad /= self.scale

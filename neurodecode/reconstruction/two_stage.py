@@ -307,9 +307,7 @@ class TwoStage:
 
     @property
     def _encoder(self) -> Encoder:
-        if self.vision is None:
-            raise ValueError("stage 2 needs vision=...: the encoder whose layers were decoded")
-        return self.vision
+        return cast(Encoder, self.vision)  # _layers refuses stage 2 without one
 
     def _masks(
         self, layers: Mapping[str, xr.DataArray], meaning: tuple[str, xr.DataArray] | None
