@@ -638,6 +638,13 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(tmp_path):
         NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs + 1, features)
     file = folder / "state.safetensors"
     tensors, record = checkpoints.Checkpoint(folder, key=json.loads((folder / "key.json").read_text())).load()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # one bit of a number: still a file of tensors
+    with pytest.raises(
+        ValueError,
+        match=r"state\.safetensors is damaged \(.*SHA-256 sums differ\); delete the folder .*state and",
+    ):
+        NetworkDecoder("mlp", **QUICK, checkpoint=folder).fit(epochs, features)
     safetensors.save_file(
         tensors, file, metadata={"record": json.dumps(record)}
     )  # as before states had a sum

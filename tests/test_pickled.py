@@ -172,6 +172,57 @@ def test_functions_extensions_and_loose_bytes_are_refused(tmp_path):
         read_dict(path, ("data",), what="data", source=SOURCE)
 
 
+MADE = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
+F8 = b"cnumpy\ndtype\nX\x02\x00\x00\x00f8\x85R"
+O8 = b"cnumpy\ndtype\nX\x01\x00\x00\x00O\x85R"
+ONE = b"K\x01\x85"  # the shape (1,)
+FILL = b"(K\x01" + ONE + F8 + b"\x89C\x08AAAAAAAAtb"
+# What no writer writes, and what NumPy might follow to memory that is not its own.
+UNWRITTEN = {
+    "a negative length": (
+        MADE + b"(K\x01J\xff\xff\xff\xff\x85" + F8 + b"\x89C\x08AAAAAAAAtb",
+        r"an array has the shape \(-1,\)",
+    ),
+    "numbers as wide as they like": (
+        F8 + b"(K\x03X\x01\x00\x00\x00<NNNK\x10K\x08K\x00tb",
+        r"it gives float64 the state \(3, '<', None, None, None, 16, 8, 0\)",
+    ),
+    "an array filled twice": (MADE + FILL + FILL, "it fills an array a second time, or with no type"),
+    "an array of no type": (
+        MADE + b"(K\x01" + ONE + b"N\x89C\x08AAAAAAAAtb",
+        "it fills an array a second time, or with no type",
+    ),
+    "fewer bytes than numbers": (
+        MADE + b"(K\x01K\x02\x85" + F8 + b"\x89C\x08AAAAAAAAtb",
+        r"an array \(2,\) of float64 does not fit what fills it",
+    ),
+    "a list shorter than its array": (
+        MADE + b"(K\x01K\x02\x85" + O8 + b"\x89]tb",
+        r"an array \(2,\) of object does not fit what fills it",
+    ),
+    "an address as a single value": (
+        b"cnumpy.core.multiarray\nscalar\n" + O8 + b"C\x08AAAAAAAA\x86R",
+        "a single value is of object, not a number or text",
+    ),
+    "a structure": (
+        b"cnumpy\ndtype\nX\x05\x00\x00\x00f8,f8\x85R",
+        "it names the type 'f8,f8', which is no number or text",
+    ),
+    "addresses as an array of bytes": (
+        b"cnumpy.core.numeric\n_frombuffer\n(C\x08AAAAAAAA" + O8 + ONE + b"X\x01\x00\x00\x00CtR",
+        "an array of bytes is of object, not of numbers or texts",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(UNWRITTEN))
+def test_what_no_writer_writes_is_told(tmp_path, name):
+    content, message = UNWRITTEN[name]
+    (tmp_path / "a.npy").write_bytes(b"\x80\x03}X\x04\x00\x00\x00data" + content + b"s.")
+    with pytest.raises(ValueError, match=rf"a\.npy \(data, .*of another kind: {message}; get it again from"):
+        read_dict(tmp_path / "a.npy", ("data",), what="data", source=SOURCE)
+
+
 def test_a_dtype_of_the_process_cannot_be_changed(tmp_path):
     # dtype("f8") without a copy, then its bytes swapped.
     state = b"(K\x03X\x01\x00\x00\x00>NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"

@@ -15,6 +15,7 @@ import sys
 import textwrap
 import time
 
+import h5py
 import nibabel
 import numpy as np
 import pandas as pd
@@ -344,6 +345,25 @@ def test_truncated_files(tmp_path):
             load(cut)
     cut.write_bytes(whole)
     assert_identical(load(cut), scores())
+
+
+def test_a_file_that_declares_more_than_memory_holds_is_named(tmp_path, memory_left):
+    """By what is free before anything is read, and by what the machine gives where its word was too good."""
+    save(xr.DataArray(np.zeros(1000), dims="x"), tmp_path / "own.nc")
+    with h5py.File(tmp_path / "foreign.nc", "w") as file:
+        file.create_dataset("data", (2**47,), "f8", chunks=(2**17,))
+    memory_left(2000)
+    for name, size in (("own.nc", "0.0"), ("foreign.nc", "1048576.0")):
+        with pytest.raises(
+            MemoryError,
+            match=rf"{name} \(\d+ bytes\) declares {size} GiB, but only 0\.0 GiB .*limit: 80%.*use a machine with",
+        ):
+            load(tmp_path / name)
+    memory_left(2**60)
+    with pytest.raises(
+        MemoryError, match=r"foreign\.nc \(\d+ bytes\) declares more than memory holds: .*allocate"
+    ):
+        load(tmp_path / "foreign.nc")
 
 
 def test_damaged_files_are_noticed(tmp_path):
