@@ -126,6 +126,28 @@ def test_a_script_takes_files_of_ones_own(files):
     assert "n_voxels must be a whole number from 1 to 24" in done.stderr
 
 
+def test_a_figure_that_fails_is_said_in_one_line(files, capsys, monkeypatch):
+    """Whether its script ends with an error, or is not there at all."""
+    nd.save(xr.DataArray(np.zeros((1, 2)), dims=("layer", "voxel")), files / "map.nc")
+    words = ["figure", files / "map.nc", "--out", files / "figures"]
+    scripts = files / "installed" / "neurodecode"
+    monkeypatch.setattr("neurodecode.cli._common.__file__", str(scripts / "cli" / "_common.py"))
+    assert run(*words) == 2
+    assert "lacks the scripts of the demo (analyses/ and figures/); install again" in capsys.readouterr().err
+    (scripts / "analyses").mkdir(parents=True)
+    (scripts / "figures").mkdir()
+    (scripts / "figures" / "weight_map.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    assert run(*words) == 2
+    assert "weight_map.py ended with status 3; its message stands above" in capsys.readouterr().err
+
+
+def test_the_demo_says_first_what_is_not_installed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("neurodecode.cli.demo.find_spec", lambda name: None if name == "diffusers" else name)
+    assert run("demo", "--out", tmp_path / "demo") == 2
+    assert "diffusers not installed; install with: pip install" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
 def test_info_tells_kind_and_faults(files, capsys):
     assert run("info", files / "sub-01.nc", files / "features.nc", files / "epochs.nc") == 0
     said = capsys.readouterr().out
@@ -185,6 +207,15 @@ def test_info_reads_epochs_and_images(tmp_path, capsys):
         ("sweep --features {}/features.nc", "give --responses too, or leave --features out"),
         ("decode --responses {}/sub-01.nc {}/sub-01.nc --features {}/features.nc", "one file more than once"),
         ("decode --responses {}/sub-01.nc {}/./sub-01.nc --features {}/features.nc", "is that of 2 of 2"),
+        (
+            "weight-map --responses {}/sub-01.nc {}/sub-02.nc --features {}/features.nc",
+            "draws one subject at a time, got 2; run it once for each",
+        ),
+        (
+            "decode --responses {}/sub-01.nc --features {}/features.nc {}/features.nc",
+            "feature space(s) 'c', 'z' occur in more than one file; give each once",
+        ),
+        ("decode --subjects 0", "--subjects must be at least 1, got 0"),
         ("figure {}/features.nc", "no figure for a result over feature x stimulus"),
     ],
 )

@@ -322,6 +322,10 @@ def test_data_without_a_split_are_given_one(tmp_path, capsys):
     status, _, err = run(capsys, *said, *out)
     assert status == 2
     assert "split" in err
+    for half in (("--atlas", tmp_path / "atlas.nii.gz"), ("--region", 1, "V1")):
+        status, _, err = run(capsys, *said, *out, *half)
+        assert status == 2
+        assert "--atlas IMAGE and --region NUMBER NAME go together" in err
     status, _, err = run(capsys, *said, *out, "--test", "session", "ses-c")
     assert status == 2
     assert "--test session names 'ses-c'; there are 'ses-a', 'ses-b'" in err
