@@ -196,7 +196,12 @@ def require_coord(array: xr.DataArray, name: str, *, who: str, dim: str | None =
             f"{tuple(map(str, coord.dims))}"
         )
     if coord.dtype == object:
-        several = [v for v in coord.values.ravel() if isinstance(v, list | dict | set | np.ndarray)]
+        # A bare object() is equal to nothing, its own copy included.
+        several = [
+            v
+            for v in coord.values.ravel()
+            if type(v) is object or isinstance(v, list | dict | set | np.ndarray)
+        ]
         if several:
             raise ValueError(
                 f"{len(several)} of {coord.size} labels {name!r} of {who} are no single text or number, first "

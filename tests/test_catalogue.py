@@ -309,7 +309,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a stimulus of two rows": (
         lambda: nd.score.against(None, k=1)(true_features(), true_features().assign_coords(stimulus=TWICE)),
-        "1 of 6 samples have other true features than the first sample .* stimulus 's0' has feature 0 = .* at sample 1",
+        "1 of 6 samples have other true features than the first sample .* stimulus 's0' has feature 3 = .* at sample 1",
     ),
     # settings of any function
     "a number": (lambda: checks.require_numbers(alpha="1"), "alpha must be one number, got '1' \\(str\\)"),

@@ -329,6 +329,9 @@ def test_what_predict_would_refuse_is_refused_at_fit_and_an_empty_array_at_predi
         pair[odd] = features.assign_coords(unit=("feature", units))
         with pytest.raises(ValueError, match="5 of 5 labels 'unit' of features are no single text or number"):
             estimator.fit(*pair)
+        pair[odd] = features.assign_coords(unit=("feature", [object() for _ in range(5)]))
+        with pytest.raises(ValueError, match="5 of 5 labels 'unit' of features are no single text or number"):
+            estimator.fit(*pair)
     decoder = nd.RidgeDecoder(alpha=1.0).fit(responses, features)
     with pytest.raises(ValueError, match="responses are empty: .*'sample': 0.* give at least one sample"):
         decoder.predict(responses[:0])
