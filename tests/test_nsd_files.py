@@ -42,7 +42,8 @@ def test_the_pictures_come_back_with_where_they_were_cut(listed):
     assert found.stimulus.values[[0, 40, 72_999]].tolist() == ["nsd_00000", "nsd_00040", "nsd_72999"]
     np.testing.assert_array_equal(found.coco_id, planted["cocoId"])
     np.testing.assert_array_equal(found.coco_split, planted["cocoSplit"])
-    np.testing.assert_array_equal(found.loss, planted["loss"])
+    # Before pandas 3 the last bit of a text's number is not read.
+    np.testing.assert_allclose(found.loss, planted["loss"], rtol=1e-12)
     for old, new in (("flagged", "flagged"), ("BOLD5000", "bold5000"), ("shared1000", "shared1000")):
         assert found[new].dtype == bool
         np.testing.assert_array_equal(found[new], planted[old])
@@ -162,7 +163,7 @@ def test_answers_bear_the_labels_of_the_trials(tmp_path):
     found = nsd.behaviour(tmp_path, subject=5)
     assert list(found.data_vars) == trees.NSD_COLUMNS
     for name in trees.NSD_COLUMNS:
-        np.testing.assert_array_equal(found[name], planted[name])
+        np.testing.assert_allclose(found[name], planted[name], rtol=1e-12)
     assert np.isnan(found.RT).any()
     assert found["73KID"].dtype.kind == "i"
     assert found.RT.attrs["units"] == "ms"
