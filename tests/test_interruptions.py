@@ -270,10 +270,9 @@ def test_a_full_disk_is_told_with_what_is_free_and_what_was_kept(tmp_path):
 
 
 def test_a_file_without_room_is_not_begun(tmp_path, monkeypatch):
-    """HDF5 crashes (a segmentation fault) when a disk is full while it closes a file."""
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 8000 + places.MARGIN}))
     store.save(xr.DataArray(np.ones(1000)), tmp_path / "a.nc")
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", None)
+    monkeypatch.setattr("neurodecode.store.files.write_netcdf", None)
     with pytest.raises(
         OSError, match="cannot write .*b.nc: No space left on device; 0.3 MiB are free on its disk; noth"
     ):

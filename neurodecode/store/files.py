@@ -21,6 +21,7 @@ from neurodecode.store.atomic import (
 )
 from neurodecode.store.elsewhere import require_own_file
 from neurodecode.store.folders import is_blocks, open_blocks, require_undamaged
+from neurodecode.store.hdf5 import write_netcdf
 from neurodecode.store.netcdf import FORMAT, FORMAT_ATTR, RECORD_ATTR, decode, encode
 from neurodecode.store.places import cannot_write, require_room
 
@@ -95,9 +96,7 @@ def written(
     part = part_name(target)
     try:
         require_room(target, dataset.nbytes)
-        dataset.to_netcdf(
-            part, engine="h5netcdf", encoding={str(n): {"_FillValue": None} for n in dataset.variables}
-        )
+        write_netcdf(dataset, part, encoding={str(n): {"_FillValue": None} for n in dataset.variables})
         seal(part)
         publish(part, target, overwrite=overwrite)
     except FileExistsError:
