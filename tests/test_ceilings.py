@@ -423,3 +423,12 @@ def test_voxels_of_a_real_slice_have_ceilings_that_shuffled_categories_lack(shar
     assert (null["low"] > 0).mean() < 0.08
     halves = ceilings.split_half(blocks, n=1, splits=10, n_bootstrap=0)
     assert np.corrcoef(found["ceiling"], halves["ceiling"])[0, 1] > 0.95
+
+
+def test_no_voxels_have_no_ceiling():
+    responses = nd.brain.fmri(np.eye(4), sample=range(4), stimulus=[*"aabb"])[:, :0]
+    for ceiling in (nd.ceilings.ncsnr, nd.ceilings.split_half):
+        with pytest.raises(
+            ValueError, match=r"responses are empty: .*'voxel': 0.*; give at least one of each"
+        ):
+            ceiling(responses)
