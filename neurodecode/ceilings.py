@@ -37,6 +37,7 @@ from .labels import (
     require_copy,
     require_dims,
     require_draws,
+    require_filled,
     require_finite,
     require_known,
     require_real,
@@ -390,8 +391,7 @@ def _trials(responses: xr.DataArray, samples: Any, *, by: str, n: float | None) 
     """Chosen samples, sorted by stimulus and in their order within it, checked."""
     require_dims(require_array(responses, who="responses"), [SAMPLE], who="responses")
     require_real(responses, who="responses")
-    if not responses.size:
-        raise ValueError(f"responses are empty: {dict(responses.sizes)}; give at least one of each")
+    require_filled(responses, who="responses")
     if n is not None:
         require_numbers(n=n)
     if n is not None and not 1 <= n < np.inf:

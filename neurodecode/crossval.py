@@ -24,9 +24,7 @@ from .labels import (
     listed,
     match,
     require_dims,
-    require_finite,
-    require_real,
-    require_squares,
+    require_sound,
     require_unique,
 )
 from .score import Score, named
@@ -312,11 +310,7 @@ def checked(
     spaces = brain.spaces(features)
     for name, space in spaces.items():
         require_dims(space, [FEATURE], who=f"features {name!r}")
-        if not space.size:
-            raise ValueError(f"features {name!r} are empty: {dict(space.sizes)}; give at least one of each")
-        require_real(space, who=f"features {name!r}")
-        require_finite(space, who=f"features {name!r}")
-        require_squares(space, who=f"features {name!r}")
+        require_sound(space, who=f"features {name!r}")
     arrays = brain.by_subject(responses)
     for subject, array in arrays.items():
         who = f"responses of subject {subject!r}"
@@ -325,12 +319,8 @@ def checked(
             raise ValueError(
                 f"{who} have a coordinate 'feature', the name of the features' own axis; rename it"
             )
-        if not array.size:
-            raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
         require_unique(array, SAMPLE, who=who)
-        require_real(array, who=who)
-        require_finite(array, who=who)
-        require_squares(array, who=who)
+        require_sound(array, who=who)
         for name, space in spaces.items():
             match(space, array, who=(f"features {name!r}", who))
     return arrays, spaces

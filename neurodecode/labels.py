@@ -246,6 +246,26 @@ def require_unique(array: xr.DataArray, dim: str, *, who: str) -> None:
         )
 
 
+def require_filled(array: xr.DataArray, *, who: str, give: str = "at least one of each") -> None:
+    """Refuse an array without values.
+
+    Raises
+    ------
+    ValueError
+        With its sizes, and what to give.
+    """
+    if not array.size:
+        raise ValueError(f"{who} are empty: {dict(array.sizes)}; give {give}")
+
+
+def require_sound(array: xr.DataArray, *, who: str) -> None:
+    """Refuse values that cannot be fitted: none at all, no real or finite numbers, too large or too small ones."""
+    require_filled(array, who=who)
+    require_real(array, who=who)
+    require_finite(array, who=who)
+    require_squares(array, who=who)
+
+
 def require_real(array: xr.DataArray, *, who: str) -> None:
     """Refuse values that are no real numbers (complex, text, times).
 

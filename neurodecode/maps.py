@@ -25,6 +25,7 @@ from .labels import (
     require_choice,
     require_coord,
     require_dims,
+    require_filled,
     require_finite,
     require_memory,
     require_real,
@@ -228,8 +229,7 @@ def training(responses: xr.DataArray | None, decoder: Any, *, kind: str) -> Any:
     for dim in inner.dims:
         if dim in inner.coords:
             require_same(inner, responses, str(dim), who=("the decoder", "responses"))
-    if not responses.size:
-        raise ValueError(f"responses are empty: {dict(responses.sizes)}; give those of the fit")
+    require_filled(responses, who="responses", give="those of the fit")
     _require_fitted(require_coord(responses, SAMPLE, who="responses", dim=SAMPLE).values, decoder.samples_)
     require_real(responses, who="responses")
     require_finite(responses, who="responses")

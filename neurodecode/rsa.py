@@ -22,6 +22,7 @@ from .labels import (
     require_choice,
     require_coord,
     require_dims,
+    require_filled,
     require_finite,
     require_memory,
     require_real,
@@ -328,8 +329,7 @@ def _ordered(responses: xr.DataArray) -> tuple[xr.DataArray, str]:
             "responses need one dimension of predictors beside 'sample' and 'time', got "
             f"{tuple(map(str, responses.dims))}; select one of them, or stack them"
         )
-    if not responses.size:
-        raise ValueError(f"responses are empty: {dict(responses.sizes)}; give at least one of each")
+    require_filled(responses, who="responses")
     require_real(responses, who="responses")
     require_finite(responses, who="responses")
     return responses.transpose(SAMPLE, others[0], *((TIME,) if TIME in responses.dims else ())), others[0]

@@ -27,6 +27,7 @@ from .labels import (
     require_choice,
     require_coord,
     require_dims,
+    require_filled,
     require_finite,
     require_memory,
     require_real,
@@ -678,8 +679,7 @@ def _matrix(array: xr.DataArray, rows: str, *, who: str) -> np.ndarray:
             what=f"a score of {who} {dict(array.sizes)}",
             remedy="score fewer features or samples at a time; profile, r2 and auc take dask arrays in blocks",
         )
-    if not array.size:
-        raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
+    require_filled(array, who=who)
     require_real(array, who=who)
     array = array.compute()
     require_finite(array, who=who)

@@ -11,6 +11,7 @@ from ..checks import require_share, require_texts
 from ..labels import (
     require_array,
     require_choice,
+    require_filled,
     require_finite,
     require_real,
     require_squares,
@@ -179,12 +180,11 @@ def by_subject(scores: xr.DataArray, over: str) -> xr.DataArray:
     require_texts(over=over)
     if over not in scores.dims:
         raise ValueError(f"scores have no dimension {over!r}; there are {tuple(map(str, scores.dims))}")
-    if not scores.size:
-        raise ValueError(f"scores are empty: {dict(scores.sizes)}; give at least one {over}")
+    require_filled(scores, who="scores", give=f"at least one {over}")
     if over in scores.coords:
         # Who is there twice would count as two that were drawn independently.
         require_unique(scores, over, who="scores")
     require_squares(scores, who="scores")
     # Half precision is too coarse to average, and SciPy knows no long floats.
-    scores = scores.astype(np.float64)
+    scores = scores.astype(np.float64, copy=False)
     return scores.mean("fold", keep_attrs=True) if "fold" in scores.dims and over != "fold" else scores

@@ -9,9 +9,17 @@ import numpy as np
 import xarray as xr
 from sklearn.base import clone
 
-from ..labels import SAMPLE, require_axis, require_dims, require_finite, require_memory, require_same
+from ..labels import (
+    SAMPLE,
+    require_axis,
+    require_dims,
+    require_finite,
+    require_memory,
+    require_same,
+    require_sound,
+)
 from ..solve import Beside
-from .matrices import matrix_of, of_samples, require_side, samples_first
+from .matrices import matrix_of, of_samples, samples_first
 from .ridge import Ridge
 
 
@@ -154,10 +162,10 @@ class RidgeDecoder(Ridge):
         """
         self._check_settings()
         responses = samples_first(responses)
-        require_side(responses, who="responses")
+        require_sound(responses, who="responses")
         targets = {name: of_samples(space, responses) for name, space in spaces.items()}
         for name, space in targets.items():
-            require_side(space, who=f"features {name!r}")
+            require_sound(space, who=f"features {name!r}")
         x = matrix_of(responses)
         sides = [matrix_of(space).astype(x.dtype, copy=False) for space in targets.values()]
         together = self._solved(x, Beside(sides), self._pairs(responses))

@@ -17,10 +17,7 @@ from ..labels import (
     require_array,
     require_coord,
     require_dims,
-    require_finite,
-    require_real,
     require_same,
-    require_squares,
     require_unique,
 )
 
@@ -39,15 +36,6 @@ def of_samples(features: Any, responses: xr.DataArray) -> xr.DataArray:
         # Compared at every prediction.
         require_coord(features, name, who="features")
     return match(features, responses).transpose(SAMPLE, ...)
-
-
-def require_side(array: xr.DataArray, *, who: str) -> None:
-    """Refuse predictors or targets that cannot be fitted: none at all, no real or finite numbers, too large ones."""
-    if not array.size:
-        raise ValueError(f"{who} are empty: {dict(array.sizes)}; give at least one of each")
-    require_real(array, who=who)
-    require_finite(array, who=who)
-    require_squares(array, who=who)
 
 
 def same_rows(predicted: xr.DataArray, true: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,14 +27,16 @@ from ..labels import (
     listed,
     match,
     require_choice,
+    require_filled,
     require_finite,
     require_memory,
     require_real,
+    require_sound,
 )
 from ..solve import Fitted, Settings, fit_ridge
 from ..solve.fit import CENTRED_BYTES, TARGETS
 from ..solve.room import bytes_on_all, bytes_on_selected
-from .matrices import dense_of, labelled, matrix_of, require_side, same_rows
+from .matrices import dense_of, labelled, matrix_of, same_rows
 
 INTERCEPTS = ("centre", "penalised")
 UNITS = ("original", "standardised")
@@ -150,7 +152,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit_labelled(self, predictors: xr.DataArray, targets: xr.DataArray) -> Self:
         """Fit predictors (sample, ...) to targets (sample, ...) whose samples agree."""
         for array, who in zip((predictors, targets), self._who, strict=True):
-            require_side(array, who=who)
+            require_sound(array, who=who)
         self._where = None
         x, y = matrix_of(predictors), matrix_of(targets)
         by = predictors if SAMPLE in predictors.coords else targets
@@ -197,10 +199,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         inner, outer = self._axes
         predictors = as_fitted(predictors, inner, who=self._who[0])
         first = predictors.dims[0]
-        if not predictors.size:
-            raise ValueError(
-                f"{self._who[0]} are empty: {dict(predictors.sizes)}; give at least one {first} to predict from"
-            )
+        require_filled(predictors, who=self._who[0], give=f"at least one {first} to predict from")
         require_real(predictors, who=self._who[0])
         require_finite(predictors, who=self._who[0])
         coords = {k: v for k, v in predictors.coords.items() if v.dims == (first,)}
