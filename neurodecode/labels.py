@@ -79,6 +79,17 @@ def texts(values: Any) -> np.ndarray:
     return np.array([written(v) for v in array.ravel()], dtype=str).reshape(array.shape)
 
 
+def as_labels(values: Sequence[Any]) -> np.ndarray:
+    """Labels as an array, each as it is: NumPy alone makes texts of numbers beside texts, and rows of tuples."""
+    kinds = {type(v) for v in values}
+    numbers = all(issubclass(k, (int, float, np.number, np.bool_)) for k in kinds)
+    if tuple not in kinds and (len(kinds) == 1 or numbers):
+        return np.array(values)
+    labels = np.empty(len(values), dtype=object)
+    labels[:] = values
+    return labels
+
+
 def differing(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Where labels differ; two that are missing (NaN, None) are equal."""
     left, right = np.broadcast_arrays(left, right)

@@ -232,7 +232,7 @@ def test_constant_features_drive_nothing() -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -296,20 +296,20 @@ def test_a_damaged_cache_is_made_anew(damage: str, kept: Path) -> None:
 def test_an_unusable_cache_folder_costs_time_only(kept: Path) -> None:
     kept.write_text("a file where the folder should be")
     make = Maker()
-    with pytest.warns(UserWarning, match=f"cannot be kept in .*{cache.VARIABLE}"):
+    with pytest.warns(UserWarning, match=f"cannot be kept in .*{cache.CACHE}"):
         assert make.remembered()["c"].shape == (20, 7)
     assert make.calls == 1
 
 
 def test_cache_folder_is_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(cache.VARIABLE, raising=False)
+    monkeypatch.delenv(cache.CACHE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.folder() == tmp_path / "neurodecode"
+    assert cache.cache_folder() == tmp_path / "neurodecode"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.folder() == tmp_path / ".cache" / "neurodecode"
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "own"))
-    assert cache.folder() == tmp_path / "own"
+    assert cache.cache_folder() == tmp_path / ".cache" / "neurodecode"
+    monkeypatch.setenv(cache.CACHE, str(tmp_path / "own"))
+    assert cache.cache_folder() == tmp_path / "own"
 
 
 def test_key_changes_with_settings_and_with_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:

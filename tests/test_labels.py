@@ -69,6 +69,22 @@ def test_groups_number_labels_by_first_appearance(given_labels):
     assert [given_labels.index(x) for x in order] == first.tolist()
 
 
+kept = (
+    words | st.integers(-5, 5) | st.booleans() | st.none() | st.tuples(words, words) | st.binary(max_size=3)
+)
+
+
+@quick
+@given(st.lists(kept, max_size=8))
+def test_labels_become_an_array_each_as_it_is(values):
+    array = labels.as_labels(values)
+    assert array.shape == (len(values),)
+    # NumPy drops a NUL at the end of bytes, as of text.
+    assert [v.rstrip(b"\0") if isinstance(v, bytes) else v for v in values] == [
+        v.rstrip(b"\0") if isinstance(v, bytes) else v for v in array.tolist()
+    ]
+
+
 # ------------------------------------------------------------------------------------------ dims and coordinates
 @pytest.mark.parametrize("thing", [np.zeros((2, 2)), [[1.0]], pd.DataFrame({"a": [1]}), None])
 def test_require_dims_wants_a_labelled_array(thing):

@@ -282,10 +282,10 @@ def _averaged(responses: xr.DataArray, splits: tuple[str, ...] | str) -> xr.Data
     if "trials" not in single.coords:
         single = single.assign_coords(trials=(SAMPLE, np.ones(single.sizes[SAMPLE], np.int64)))
     gone = [name for name in single.coords if name not in means.coords]
-    texts = [name for name in gone if single.coords[name].dtype.kind == "U"]
+    textual = [name for name in gone if single.coords[name].dtype.kind == "U"]
     # Of several sessions or runs is none of them; a number has no such value.
-    means = means.assign_coords({name: (SAMPLE, np.full(means.sizes[SAMPLE], "")) for name in texts})
-    single = single.drop_vars([name for name in gone if name not in texts])
+    means = means.assign_coords({name: (SAMPLE, np.full(means.sizes[SAMPLE], "")) for name in textual})
+    single = single.drop_vars([name for name in gone if name not in textual])
     means = means.drop_vars([name for name in means.coords if name not in single.coords])
     return xr.concat([single, means], SAMPLE, combine_attrs="override")
 

@@ -17,8 +17,6 @@ from .plan import Plan, plans
 
 # What says where a voxel lies.
 PLACES = ("hemi", "vertex", "x", "y", "z")
-
-
 # Scores of every target, and the test samples that they need.
 LEAST = {"profile": 3, "r2": 2, "auc": 2}
 

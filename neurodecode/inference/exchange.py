@@ -23,6 +23,7 @@ from ..labels import (
     PERMUTATION,
     SAMPLE,
     STIMULUS,
+    as_labels,
     groups,
     listed,
     require_array,
@@ -123,7 +124,7 @@ def shuffles(
     orders = distinct(among)
     _require_enough(orders, among, names, alpha, n)
     every, random = orders - 1 <= n, np.random.default_rng(seed)
-    labels = _as_they_are(stimuli)
+    labels = as_labels(stimuli)
     require_memory(
         # Positions, first one by one and then as one array, and labels: text of so many characters.
         (16 + labels.itemsize) * min(orders, n) * len(stimuli),
@@ -221,16 +222,6 @@ def permuted(space: xr.DataArray, order: xr.DataArray, *, who: str = "features")
     rows = np.arange(labels.size)
     rows[to] = source
     return space.copy(data=space.data[rows])
-
-
-def _as_they_are(stimuli: list[Any]) -> np.ndarray:
-    """Labels as an array; NumPy alone makes texts of numbers beside texts, and rows of tuples."""
-    kinds = {type(s) for s in stimuli}
-    if len(kinds) == 1 and tuple not in kinds:
-        return np.array(stimuli)
-    labels = np.empty(len(stimuli), dtype=object)
-    labels[:] = stimuli
-    return labels
 
 
 def sides_of(responses: xr.DataArray, *, train: Any, test: Any, folds: Any) -> np.ndarray:

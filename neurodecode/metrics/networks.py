@@ -151,9 +151,8 @@ def _require_fits(found: dict[str, Any], wanted: dict[str, Any], file: Path, net
     """Refuse the weights of another network, which would leave some of this one's random."""
 
     def shape(weights: dict[str, Any], name: str) -> tuple[int, ...]:
-        return tuple(
-            getattr(weights.get(name), "shape", ())
-        )  # counts of batches, which old files lack, have none
+        # Counts of batches, which old files lack, have none.
+        return tuple(getattr(weights.get(name), "shape", ()))
 
     lacking = [k for k in wanted if shape(found, k) != shape(wanted, k)]
     others = [k for k in found if k not in wanted]

@@ -11,6 +11,7 @@ import xarray as xr
 
 from neurodecode.labels import (
     FEATURE,
+    as_labels,
     listed,
     require_array,
     require_coord,
@@ -137,11 +138,7 @@ def per_group(
     template = array.isel({array.dims[0]: 0}, drop=True)
     if by is None:
         return template.copy(data=values[0])
-    mixed = (
-        len({isinstance(name, str) for name in groups}) > 1
-    )  # as a plain list, 1 beside "a" would become "1"
-    names = np.array(list(groups), dtype=object if mixed else None)
-    return xr.concat([template.copy(data=v) for v in values], dim=xr.Variable(GROUP, names))
+    return xr.concat([template.copy(data=v) for v in values], dim=xr.Variable(GROUP, as_labels(list(groups))))
 
 
 def of_group(fitted: xr.DataArray, name: Any, by: str | None) -> np.ndarray:

@@ -180,7 +180,9 @@ class Encoder(_files.Frozen):
         remedies = {"weights": "load that encoder", "reading": "load it with that reading (--reading)"}
         # Others may have an attr `weights` too, and mean something else by it.
         told = {k: v.attrs for k, v in features.items() if _tells(v.attrs)}
-        for key, remedy in remedies.items() if told else ():
+        if not told:
+            return  # this encoder's own weights need not be read
+        for key, remedy in remedies.items():
             own = getattr(self, key)
             # The reading is about the names Linear-k alone.
             named = [k for k in told if key == "weights" or k.startswith("Linear-")]

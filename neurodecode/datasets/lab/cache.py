@@ -16,8 +16,7 @@ from pathlib import Path
 import xarray as xr
 
 from ... import store
-from ...store.places import CACHE as VARIABLE
-from ...store.places import cache_folder as folder
+from ...store.places import CACHE, cache_folder
 
 _MARK = "cache_key"
 # What the values of cached arrays follow from: code of this package, libraries, and the miniature models' weights.
@@ -77,7 +76,7 @@ def remembered(
     UserWarning
         If the folder cannot be written to; the arrays are returned all the same.
     """
-    entry = folder() / "lab" / f"{name}-{key}"
+    entry = cache_folder() / "lab" / f"{name}-{key}"
     try:
         return {array: _read(entry / f"{array}.nc", key) for array in arrays}
     except (OSError, ValueError):
@@ -89,8 +88,8 @@ def remembered(
             store.save(made[array].assign_attrs({_MARK: key}), entry / f"{array}.nc", overwrite=True)
     except OSError as error:
         warnings.warn(
-            f"the lab's pictures and features cannot be kept in {folder()} and will be computed anew each time "
-            f"({error}); name a writable folder in the environment variable {VARIABLE}",
+            f"the lab's pictures and features cannot be kept in {cache_folder()} and will be computed anew each time "
+            f"({error}); name a writable folder in the environment variable {CACHE}",
             stacklevel=2,
         )
     return {array: made[array] for array in arrays}
