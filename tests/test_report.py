@@ -199,6 +199,16 @@ def test_metrics_are_averaged_over_pictures_then_subjects(modality, tmp_path):
     assert f"{found[0, 0]:.3f} ± {sem[0, 0]:.3f}" in [t for r in rows for t, _ in r]
 
 
+def test_equal_values_differ_by_nothing(tmp_path):
+    labels = {"subject": list("abc"), "layer": ["rounded", "small", "none"]}
+    small = np.array([1.0, 1.1, 1.2]) * 1e-9
+    apart = np.column_stack([[0.591, 0.591 + 1e-16, 0.591], 0.5 + small, small])
+    result = xr.DataArray(apart, labels, ("subject", "layer"))
+    assert result.sel(layer="rounded").std() > 0
+    said = [t for r in read(nd.report.page(result, tmp_path / "run.html")).cells for t, _ in r if " ± " in t]
+    assert said == ["0.591 ± 0", "0.500 ± 5.77e-11", "1.1e-09 ± 5.77e-11"]
+
+
 def test_text_from_a_file_stays_text(score, tmp_path):
     told = score.assign_coords(subject=[EVIL, "b", "c"], layer=["c", EVIL]).assign_attrs(
         {"units": EVIL, "subject": EVIL, EVIL: "</style><script>", "score": EVIL}

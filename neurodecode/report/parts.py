@@ -153,9 +153,14 @@ def _scrolled(table: Html, caption: str) -> Html:
 def _cell(cell: str | Value) -> Html:
     if not isinstance(cell, Value):
         return element("td", cell, class_="label")
-    error = "" if cell.error is None else f" ± {short(cell.error)}"
+    error = "" if cell.error is None else f" ± {short(_without_rounding(cell.error, cell.number))}"
     said = f"{short(cell.number)}{error}{'*' if cell.marked else ''}"
     return element("td", said, class_="number", data_value=repr(cell.number))
+
+
+def _without_rounding(error: float, mean: float) -> float:
+    """Standard error, 0 where it is no more than the rounding of the mean: that of equal values."""
+    return 0.0 if error < 1e-14 * abs(mean) else error
 
 
 def _pairs(rows: Iterable[tuple[str, str]], caption: str) -> Html:
