@@ -663,6 +663,25 @@ def test_peak_time_of_a_flat_top_is_its_middle_and_of_no_rise_missing() -> None:
         truth.peak_time(flat.drop_attrs())
 
 
+def test_a_map_of_a_layer_that_was_not_planted_is_refused() -> None:
+    names, populations = ["mlp-2", "mlp-4", "c"], ["structure", "structure", "meaning"]
+    carries = xr.DataArray(
+        np.array([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 0]], bool), dims=("layer", "voxel"),
+        coords={"layer": names, "population": ("layer", populations), "voxel": list("abcde")},
+    )  # fmt: skip
+    planted = xr.Dataset({"carries": carries})
+    values = xr.DataArray(
+        [[5.0, 6.0, -7.0, 0.0, 0.1], [1.0, 2.0, 3.0, 4.0, 0.0]], dims=("layer", "voxel"),
+        coords={"layer": ["structure", "c"], "voxel": list("abcde")},
+    )  # fmt: skip
+    np.testing.assert_array_equal(truth.map_auc(values, planted), [1.0, 1.0])
+    with pytest.raises(
+        ValueError,
+        match="no layer 'z'; it has 'mlp-2', 'mlp-4', 'c' and the populations 'meaning', 'structure'$",
+    ):
+        truth.map_auc(values.assign_coords(layer=["structure", "z"]), planted)
+
+
 # ---------------------------------------------------------------------------------------------- load
 
 

@@ -567,6 +567,14 @@ def test_the_referee_takes_no_pictures_too():
     assert referee.judge(np.zeros((0, 64, 64, 3))).sizes["image"] == 0
 
 
+def test_the_referee_without_its_weights_says_so(tmp_path, monkeypatch):
+    """The package's data lie in another folder, which is empty."""
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
+    missing = tmp_path / "lab" / "referee" / "model.safetensors"
+    with pytest.raises(FileNotFoundError, match=f"weights are missing at {re.escape(str(missing))}; install"):
+        referee.judge(np.full((1, 64, 64, 3), 0.5))
+
+
 def test_the_referees_errors_are_against_what_was_shown():
     """Pictures that show what the truth says are judged right; turned about the middle, they are elsewhere."""
     from neurodecode.datasets.lab import stimuli

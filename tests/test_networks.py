@@ -288,6 +288,23 @@ def test_an_output_of_a_whole_layer_fits(monkeypatch):
         architectures.require_room(table, **options)
 
 
+def test_memory_of_a_gpu_is_looked_at_too(monkeypatch):
+    """The GPU's answer is made up: 8 GiB with another program's 6 in use."""
+    table = layers("nice", (63, 250), 38400)
+    asked = []
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda d: asked.append(d) or (2 * 2**30, 8 * 2**30))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=8 * 2**30))
+    options = {"keeps_best": False, "device": torch.device("cuda:1"), "what": "'nice'"}
+    with pytest.raises(
+        MemoryError,
+        match=r"batches of 256\) would need about 4\.0 GiB but only 2\.0 GiB of cuda:1 are free; ",
+    ) as refused:
+        architectures.require_room(table, batch=256, **options)
+    assert str(refused.value).endswith(architectures.REMEDY)
+    assert asked == [torch.device("cuda:1")]
+    architectures.require_room(layers("nice", (63, 250), 100), batch=2, **options)
+
+
 def test_memory_is_looked_at_before_a_network_is_built(monkeypatch):
     epochs, features = recording()
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**16))
@@ -1126,6 +1143,11 @@ def test_bad_data_are_refused():
         fitted.predict(epochs[:, :, :20])
     with pytest.raises(ValueError, match="features has 1 NaN"):
         decoder.fit(epochs, features.where(features != features.values[2, 1]))
+    with pytest.raises(
+        ValueError,
+        match=r"must be \(stimulus, feature\), got \('stimulus', 'feature', 'view'\); stack or select",
+    ):
+        decoder.fit(epochs, features.expand_dims(view=2, axis=2))
     with pytest.raises(ValueError, match="needs at least 2 samples to learn from, got 1"):
         NetworkDecoder("nice", validation=None).fit(epochs[:1], features)
     with pytest.raises(ValueError, match=r"not \(7,\); use 'mlp' or 'transformer'"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import xarray as xr
 import neurodecode as nd
 from neurodecode import vision
 from neurodecode.store import provenance
-from neurodecode.vision import _backends, _pictures, encoders
+from neurodecode.vision import _backends, _files, _pictures, encoders
 
 torch = pytest.importorskip("torch")
 from tests import small_models  # noqa: E402
@@ -204,6 +205,20 @@ def test_half_precision_on_disk_is_computed_in_single_precision(encoder, diffusi
     assert {p.dtype for m in modules for p in m.module.parameters()} == {torch.float32}
 
 
+def test_an_encoder_that_pads_takes_pictures_of_its_proportions_alone(clip_folder, tmp_path, images) -> None:
+    folder = shutil.copytree(clip_folder, tmp_path / "clip")
+    said = {"model_cfg": CLIP, "preprocess_cfg": {**NORMALISATION, "resize_mode": "longest"}}
+    (folder / "open_clip_config.json").write_text(json.dumps(said))
+    encoder = vision.load(folder)
+    assert encoder.preprocessing["resize_mode"] == "longest"
+    with pytest.raises(
+        ValueError, match=r"pads pictures to 32 x 32, and these are 20 x 32; pad them to these"
+    ):
+        encoder.encode(images[:, :20], "final")
+    half = images.values.reshape(7, 16, 2, 16, 2, 3).mean(axis=(2, 4))
+    assert encoder.encode(half, "final")["final"].shape == (7, 24)
+
+
 def test_a_field_is_where_the_patch_is(own, images) -> None:
     """Without attention a token sees its own patch alone: changing that patch changes just this token."""
     silent = _copy(own.visual)
@@ -260,6 +275,9 @@ def test_images_that_are_no_pictures_are_refused(encoder, images) -> None:
         encoder.encode(values[0], "final")
     with pytest.raises(ValueError, match="0 to 1, found nan"):
         encoder.encode(np.full_like(values, np.nan), "final")
+    for wrong in (values > 0.5, values.astype("U4"), values + 1j):
+        with pytest.raises(ValueError, match=f"real numbers, got dtype {wrong.dtype}; give uint8, or values"):
+            encoder.encode(wrong, "final")
     in_bytes = (values * 255).astype(np.uint8)
     torch.testing.assert_close(
         encoder.encode(in_bytes, "final")["final"],
@@ -282,6 +300,39 @@ def test_unknown_names_are_refused_with_those_there_are(encoder, clip_folder) ->
         vision.load("ViT-B-32")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         vision.load("./no/such/folder")
+
+
+def test_a_folder_that_is_no_models_says_what_it_has(clip_folder, diffusion_folder, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"clip.* has weights of its own; leave out pretrained='openai'"):
+        vision.load(clip_folder, pretrained="openai")
+    with pytest.raises(NotADirectoryError, match=r"open_clip_model\.safetensors is a file; give the folder"):
+        vision.load(clip_folder / "open_clip_model.safetensors")
+    with pytest.raises(
+        FileNotFoundError, match=r"no open_clip_config\.json in .*; it holds nothing; copy all"
+    ):
+        vision.load(tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match=r"no open_clip_config\.json in .*model; it holds .*'unet', 'vae'"
+    ):
+        vision.load(diffusion_folder)
+    # Not "it holds nothing" of a folder within that is not there either.
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no text_encoder/config\.json in .*clip\w*; it holds 'open_clip_config\.json', ",
+    ):
+        vision.load_text(clip_folder)
+    with pytest.raises(
+        ValueError, match=r"unet is of the kind 'UNet2DConditionModel'; 'AutoencoderKL', 'Auto"
+    ):
+        vision.load_latents(diffusion_folder / "unet")
+    for said, words in {
+        "{}": "but has only braces; copy it again",
+        '{"preprocess_cfg": {}}': "but has only 'preprocess_cfg'; copy",
+        '{"model_cfg": [1]}': "but has one of type list; copy",
+    }.items():
+        (tmp_path / "open_clip_config.json").write_text(said)
+        with pytest.raises(ValueError, match=rf"_config\.json needs an object 'model_cfg', .* {words}"):
+            vision.load(tmp_path)
 
 
 def test_pickled_weights_are_refused(clip_folder, diffusion_folder, tmp_path) -> None:
@@ -370,6 +421,12 @@ def test_text_features_are_the_mean_over_captions_without_the_first_token(diffus
             vision.text_features({"p1": "a cat", "p2": hole}, text)
     with pytest.raises(ValueError, match="1 of 2 stimuli have no caption"):
         vision.text_features({"a": "x", "b": []}, text)
+    with pytest.raises(TypeError, match=r"must be \{stimulus: captions\} or labelled text, not list"):
+        vision.text_features(["a cat", "a dog"], text)
+    with pytest.raises(ValueError, match="texts, one or more; got 3 at position 1"):
+        text.tokens(["a cat", 3])
+    with pytest.raises(ValueError, match="texts, one or more; got none"):
+        text.tokens([])
     with pytest.raises(ValueError, match=r"\(n, 224 = 14 x 16\), got shape \(1, 5\)"):
         text.restore(np.zeros((1, 5)))
 
@@ -655,3 +712,18 @@ def test_the_labs_models_load_by_one_name() -> None:
     z = latents.encode(grey)
     assert z.shape == (2, 4, 16, 16)
     assert latents.decode(z).shape == (2, 64, 64, 3)
+
+
+def test_an_installation_without_the_labs_models_says_so(tmp_path, monkeypatch) -> None:
+    """Packagers leave data out: the folder of the weights is another one, which is empty."""
+    monkeypatch.setattr(_files, "LAB", tmp_path)
+    for load, part in (
+        (vision.load, "clip"),
+        (vision.load_text, "diffusion"),
+        (vision.load_latents, "diffusion"),
+    ):
+        with pytest.raises(
+            FileNotFoundError,
+            match=rf"miniature model '{part}' is not .*{part} is missing\); install neurodecode-t",
+        ):
+            load("lab")

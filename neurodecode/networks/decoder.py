@@ -467,7 +467,10 @@ def _matched(
     match(features.isel({FEATURE: slice(0, 0)}), responses)
     rows = SAMPLE if SAMPLE in features.dims else STIMULUS
     if set(features.dims) != {rows, FEATURE}:
-        raise ValueError(f"features must be ({rows}, feature), got {tuple(map(str, features.dims))}")
+        raise ValueError(
+            f"features must be ({rows}, feature), got {tuple(map(str, features.dims))}; stack or select the "
+            "other dimensions first"
+        )
     features = features.transpose(rows, FEATURE)
     row = np.arange(len(features))
     if rows == STIMULUS:

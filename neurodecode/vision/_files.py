@@ -107,9 +107,12 @@ def read_json(file: Path) -> dict[str, Any]:
         If it is damaged, or names code or models elsewhere, which are neither fetched nor run.
     """
     if not file.is_file():
-        names = sorted(p.name for p in file.parent.iterdir()) if file.parent.is_dir() else []
+        # Of a part that is missing as a whole: the folder that is there, not "nothing".
+        folder = next(p for p in file.parents if p.is_dir())
+        wanted, names = file.relative_to(folder).as_posix(), sorted(p.name for p in folder.iterdir())
         raise FileNotFoundError(
-            f"there is no {file.name} in {file.parent}; it holds {listed(names) or 'nothing'}"
+            f"there is no {wanted} in {folder}; it holds {listed(names) or 'nothing'}; copy all of the model's files "
+            "there, or give the folder that has them"
         )
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

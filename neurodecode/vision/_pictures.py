@@ -50,7 +50,7 @@ def as_tensor(images: Any, *, device: Any) -> torch.Tensor:
 def _writable(images: Any) -> np.ndarray:
     array = np.asarray(images)
     if array.dtype.kind not in "uif":
-        raise ValueError(f"images must be real numbers, got dtype {array.dtype}")
+        raise ValueError(f"images must be real numbers, got dtype {array.dtype}; give uint8, or values 0-1")
     if array.dtype != np.uint8:
         array = array.astype(np.float32, copy=False)
     array = np.ascontiguousarray(array)
@@ -79,7 +79,8 @@ def fitted(
         return pictures
     if how == "longest" and rows * size[1] != columns * size[0]:
         raise ValueError(
-            f"this encoder pads pictures to {size[0]} x {size[1]}, and these are {rows} x {columns}; pad them before"
+            f"this encoder pads pictures to {size[0]} x {size[1]}, and these are {rows} x {columns}; pad them to these "
+            "proportions before"
         )
     target = size
     if how == "shortest":

@@ -110,8 +110,14 @@ def trained_with_quick_gelu(name: str, pretrained: str) -> bool:
 
 def _require_weights(folder: Path) -> None:
     config = _files.read_json(folder / CONFIG)
-    if not isinstance(config.get("model_cfg"), dict):
-        raise ValueError(f"{folder / CONFIG} has no 'model_cfg'; it has {listed(config)}")
+    made = config.get("model_cfg")
+    if not isinstance(made, dict):
+        what = (
+            f"one of type {type(made).__name__}" if made is not None else f"only {listed(config) or 'braces'}"
+        )
+        raise ValueError(
+            f"{folder / CONFIG} needs an object 'model_cfg', as open_clip writes it, but has {what}; copy it again"
+        )
     found = [p.name for p in _files.require_safetensors(folder)]
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _files.PICKLED)
     if pickles and not set(found) & set(PREFERRED):
