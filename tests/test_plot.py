@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib
 
@@ -17,6 +20,7 @@ import xarray as xr
 from matplotlib.collections import QuadMesh, TriMesh
 from matplotlib.colors import to_hex
 
+import neurodecode as nd
 import neurodecode.plot as nd_plot
 from neurodecode.plot import mesh as meshes
 from neurodecode.plot.look import layer_colours
@@ -1133,6 +1137,43 @@ def test_the_viewer_is_a_whole_site(weights, tmp_path, monkeypatch):
     assert index == tmp_path / "site" / "index.html"
     assert "simulated weights" in index.read_text()
     assert {p.suffix for p in index.parent.rglob("*")} >= {".ctm", ".json", ".png"}  # surfaces and data
+
+
+@pytest.mark.slow
+def test_pycortex_built_in_an_environment_that_is_gone_still_paints_and_views(tmp_path):
+    """As pip installs it from its cache: defaults.cfg names folders of the environment that it was built in."""
+    spec = importlib.util.find_spec("cortex")
+    if spec is None:
+        pytest.skip("pycortex is not installed (extra neurodecode-toolkit[cortex])")
+    installed, copy = Path(spec.origin).parent, tmp_path / "packages" / "cortex"
+    copy.mkdir(parents=True)
+    for part in installed.iterdir():
+        (copy / part.name).symlink_to(part)
+    (copy / "defaults.cfg").unlink()
+    named = (installed / "defaults.cfg").read_text()
+    gone = re.sub("(?m)^(filestore|colormaps) = .*", r"\1 = /gone", named)
+    assert gone.count("/gone") == 2
+    (copy / "defaults.cfg").write_text(gone)
+    code = """if True:
+        import numpy as np, xarray as xr, neurodecode as nd
+        where = {"hemi": ("voxel", ["left", "right"]), "vertex": ("voxel", [5, 7])}
+        map = xr.DataArray(np.array([0.0, 1.0]), dims="voxel", coords=where)
+        nd.plot.cortex(map, engine="pycortex")
+        nd.plot.cortex_viewer(map, "site")
+        import cortex
+        print(cortex.__file__, cortex.db.filestore, len(cortex.db.subjects))
+        """
+    home = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_CONFIG_HOME": str(tmp_path / "home")}
+    path = os.pathsep.join([str(copy.parent), str(Path(nd.__file__).parents[1])])
+    environment = {**os.environ, **home, "PYTHONPATH": path, "MPLBACKEND": "Agg"}
+    run = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    file, store, subjects = done.stdout.split()[-3:]
+    assert Path(file).parent == copy
+    assert Path(store).is_dir()
+    assert int(subjects) > 0
+    assert "RdBu_r" in (tmp_path / "site" / "index.html").read_text()  # the viewer has its colours
 
 
 def test_more_regions_than_colours_stay_apart():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +157,7 @@ def _import_pycortex() -> Any:
     """Import it without letting it write this environment's paths into the user's configuration."""
     before = os.environ.get("XDG_CONFIG_HOME")
     with tempfile.TemporaryDirectory() as own:
+        _configure(Path(own) / "pycortex")
         os.environ["XDG_CONFIG_HOME"] = own
         try:
             import cortex
@@ -168,6 +171,24 @@ def _import_pycortex() -> Any:
             else:
                 os.environ["XDG_CONFIG_HOME"] = before
     return cortex
+
+
+def _configure(folder: Path) -> None:
+    """Name the files of this environment: pip may have kept a wheel which names those of one that is gone."""
+    try:
+        files = metadata.files("pycortex") or []
+    except metadata.PackageNotFoundError:
+        return
+    colormaps = {Path(f.locate()).resolve().parent for f in files if f.match("pycortex/colormaps/*.png")}
+    if not colormaps:
+        return
+    share = colormaps.pop().parent
+    config = configparser.ConfigParser(interpolation=None)
+    config["basic"] = {"filestore": str(share / "db").replace("%", "%%")}
+    config["webgl"] = {"colormaps": str(share / "colormaps").replace("%", "%%")}
+    folder.mkdir()
+    with open(folder / "options.cfg", "w", encoding="utf-8") as file:
+        config.write(file)
 
 
 def _store() -> Path:
