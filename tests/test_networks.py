@@ -422,6 +422,20 @@ def test_what_is_fitted_can_be_sent_and_cloned():
     assert not hasattr(clone(decoder), "history_")
 
 
+def test_a_second_fit_that_fails_leaves_no_mixture_of_two():
+    epochs, features = recording()
+    decoder = NetworkDecoder("mlp", **QUICK).fit(epochs, features)
+    before = decoder.predict(epochs)
+    renamed = features.assign_coords(feature=[f"other_{i}" for i in range(features.sizes["feature"])])
+    with pytest.raises(ValueError, match="finite"):
+        decoder.fit(epochs * np.nan, renamed)
+    xr.testing.assert_identical(decoder.predict(epochs), before)  # refused before any work
+    with pytest.raises(ValueError, match="lower learning_rate"):
+        decoder.set_params(learning_rate=1e30).fit(epochs, renamed)
+    with pytest.raises(NotFittedError):
+        decoder.predict(epochs)
+
+
 def test_the_module_maps_units_to_units_and_has_gradients():
     epochs, features = recording()
     decoder = NetworkDecoder("atm", **QUICK).fit(epochs, features)

@@ -189,6 +189,8 @@ class NetworkDecoder(BaseEstimator):
                 f"'infonce' tells stimuli apart, but the validation part ({validation.size} of {row.size} samples) has "
                 f"{np.unique(row[validation]).size}; give a larger validation than {self.validation!r}, or None"
             )
+        # What fails from here on leaves no decoder of the new labels and an older fit's weights.
+        self.__dict__.pop("_weights", None)
         self._label(responses, inner, outer, features)
         design = self._design = self._designed(responses.isel({SAMPLE: training}), plan)
         table = design.table()
