@@ -68,10 +68,7 @@ def compared(before: xr.DataArray, after: xr.DataArray, systems) -> xr.Dataset:
         return values.sel(system=system, drop=True).dropna("picture", how="all")
 
     found = [nd.metrics.gains(one(before, s), one(after, s), over="picture") for s in systems]
-    counts = [int(f.attrs["n"]) for f in found]
-    several = xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="override")
-    said = "-".join(map(str, sorted(set(counts))))
-    return several.assign_coords(n=("system", counts)).assign_attrs(n=said)
+    return xr.concat(found, xr.Variable("system", list(systems)), combine_attrs="drop_conflicts")
 
 
 def gallery(result: xr.Dataset):

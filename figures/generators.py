@@ -30,9 +30,8 @@ def main() -> None:
         raise SystemExit(
             f"{len(args.results)} results share names: {', '.join(results)}; give each system once"
         )
-    table = xr.concat([gains(r) for r in results.values()], dim=xr.Variable("system", list(results)))
-    table = table.assign_coords(n=("system", [count(r) for r in results.values()]))
-    table.attrs = {"n": n_of(results), "over": "picture"}
+    found = [gains(r) for r in results.values()]
+    table = xr.concat(found, xr.Variable("system", list(results)), combine_attrs="drop_conflicts")
     title = inputs.titled("Stage 1, stage 2, gain", first)
     stem = args.out / args.name
     nd.plot.save(nd.plot.metric_table(table, title=title), stem.with_name(f"{stem.name}_gains"))
@@ -50,12 +49,6 @@ def name_of(result: xr.Dataset) -> str:
 def count(result: xr.Dataset) -> int:
     """Pictures of all subjects."""
     return result.sizes["sample"] * result.sizes["subject"]
-
-
-def n_of(results: dict[str, xr.Dataset]) -> str:
-    """From how many to how many pictures."""
-    counts = [count(r) for r in results.values()]
-    return "-".join(map(str, sorted({min(counts), max(counts)})))
 
 
 def gains(result: xr.Dataset) -> xr.Dataset:

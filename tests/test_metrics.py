@@ -185,7 +185,11 @@ def test_a_pair_with_a_missing_value_counts_on_neither_side() -> None:
     with pytest.warns(
         UserWarning, match="1 of 10 pairs of values lack one or both, in 'PixCorr': the subjects"
     ):
-        found = compared(before, after).sel(metric="PixCorr")
+        both = compared(before, after)
+    assert both["n"].values.tolist() == [4, 5]
+    assert "n = 4 to 5 subjects" in nd.metrics.written(both)
+    assert [line[-2:] for line in nd.metrics.written(both, form="csv").split()[1:]] == [",4", ",5"]
+    found = both.sel(metric="PixCorr")
     kept = [0, 2, 3, 4]
     one, two = before[0, kept], after[0, kept]
     assert found["before"] == pytest.approx(one.mean())

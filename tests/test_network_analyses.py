@@ -206,7 +206,7 @@ def test_tables_compare_stages_and_each_decoder_with_the_linear_one(tmp_path) ->
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     text = (tmp_path / "table_7_against_linear.md").read_text()
     assert "| EEG, MLP |" in text
-    assert "n = 3-5 pictures" in text
+    assert "n = 3 to 5 pictures" in text
     assert "linear |" not in text
     rows = (tmp_path / "table_7_against_linear.csv").read_text().splitlines()[1:]
     assert [row.split('"')[1] + row.rsplit(",", 1)[1] for row in rows[::2]] == ["fMRI, MLP5", "EEG, MLP3"]

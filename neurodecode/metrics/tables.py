@@ -35,7 +35,8 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
     Dataset (metric, ...)
         ``before``, ``after`` and their standard errors ``before_sem``, ``after_sem``; ``gain`` and ``gain_sem`` in %,
         NaN where the mean before is 0;
-        ``clear``: 1 (better) or -1 (worse) where the gain is above twice its standard error, else 0. Attrs: n, over.
+        ``clear``: 1 (better) or -1 (worse) where the gain is above twice its standard error, else 0. Coordinate
+        ``n``: how many units have both values; attrs: n (of all), over.
 
     Warns
     -----
@@ -87,6 +88,7 @@ def gains(before: xr.DataArray, after: xr.DataArray, *, over: str) -> xr.Dataset
             "gain_sem": error.assign_attrs(units="%"),
             "clear": clear,
         },
+        coords={"n": both.sum(over)},
         attrs={"n": n, "over": over},
     )
 
@@ -107,7 +109,6 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
     Parameters
     ----------
     table : Dataset from :func:`gains`, with the dimension ``rows`` (several comparisons, concatenated) or without
-        Where rows have numbers of units of their own, in a coordinate ``n`` (rows), CSV gives these.
     form : "markdown", "latex" or "csv"
         Means and standard errors; under a refined row its gains. LaTeX colours them by ``\better{}`` and ``\worse{}``,
         two commands that its first lines define. CSV has a line a value.
@@ -132,7 +133,8 @@ def written(table: xr.Dataset, *, form: str = "markdown", rows: str = "system") 
         return _csv(whole, rows)
     metrics = [str(m) for m in whole[METRIC].values]
     lines = [line for name in whole[rows].values for line in _lines(whole.sel({rows: name}), str(name), form)]
-    note = f"mean and standard error over n = {table.attrs['n']} {table.attrs['over']}s"
+    few, many = int(whole["n"].min()), int(whole["n"].max())
+    note = f"mean and standard error over n = {many if few == many else f'{few} to {many}'} {table.attrs['over']}s"
     head = [rows, "stage", *metrics]
     if form == "markdown":
         return tables.markdown(head, lines, note=note)
@@ -177,6 +179,5 @@ def _csv(whole: xr.Dataset, rows: str) -> str:
         for metric in whole[METRIC].values:
             here = whole.sel({rows: name, METRIC: metric})
             numbers = ",".join(f"{float(here[k]):.6g}" for k in names)
-            n = int(here["n"]) if "n" in here.coords else whole.attrs["n"]
-            lines.append(f'"{name}","{metric}",{numbers},{int(here["clear"])},{n}')
+            lines.append(f'"{name}","{metric}",{numbers},{int(here["clear"])},{int(here["n"])}')
     return "\n".join(lines) + "\n"

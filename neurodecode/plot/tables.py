@@ -66,8 +66,10 @@ def metric_table(
             for column, metric in enumerate(metrics):
                 _cell(ax, table.sel({rows: name, "metric": metric}), column + 0.45, row + 0.45)
         ax.set_title(title, loc="left")
+        few, many = int(table["n"].min()), int(table["n"].max())
+        n = many if few == many else f"{few} to {many}"
         said = (
-            f"after: ± SEM, n = {table.attrs['n']} {table.attrs['over']}s; gain: green better, red worse, by "
+            f"after: ± SEM, n = {n} {table.attrs['over']}s; gain: green better, red worse, by "
             "more than twice the standard error of the paired differences"
         )
         fig.supxlabel("\n".join(filter(None, [said, note_text])), x=0.01, ha="left", size=6, color=_PLAIN)
