@@ -8,6 +8,7 @@ import select
 import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -44,6 +45,17 @@ def examples(text: str) -> list[str]:
     """Lines of a help that show a command, those that go on over several lines joined."""
     joined = text.replace("\\\n", " ")
     return [line.strip() for line in joined.splitlines() if line.startswith("  neurodecode ")]
+
+
+def test_python_runs_the_command_where_its_folder_is_not_on_the_path(capsys, monkeypatch):
+    run = [sys.executable, "-m", "neurodecode", "decode", "--help"]
+    done = subprocess.run(
+        run, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"}
+    )
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main(["decode", "--help"])
+    assert done.stdout == capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)

@@ -442,6 +442,17 @@ def test_netcdf_of_another_origin(tmp_path, engine):
     xr.testing.assert_identical(load(tmp_path / "f.nc"), foreign)
 
 
+@pytest.mark.filterwarnings("error")
+def test_plain_hdf5_is_read_without_a_word_of_its_axes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "plain.h5", "w") as f:
+        f["a"], f["b"] = np.arange(12.0).reshape(3, 4), np.arange(4)
+    found = load(tmp_path / "plain.h5")
+    np.testing.assert_array_equal(found["a"], np.arange(12.0).reshape(3, 4))
+    assert found["a"].dims == ("phony_dim_0", "phony_dim_1")
+    assert found["b"].dims == ("phony_dim_1",)
+
+
 def test_a_newer_format_is_refused(tmp_path):
     scores().to_dataset().drop_vars(list(scores().coords)).assign_attrs(neurodecode_format=99).to_netcdf(
         tmp_path / "f.nc", engine="h5netcdf"

@@ -160,7 +160,9 @@ def load(path: str | os.PathLike[str]) -> xr.DataArray | xr.Dataset:
     try:
         if engine == "h5netcdf":
             require_own_file(file)
-        with xr.open_dataset(file, engine=engine, decode_cf=False, cache=False) as opened:
+        with xr.open_dataset(
+            file, engine=engine, decode_cf=False, cache=False, backend_kwargs=_unnamed(engine)
+        ) as opened:
             attrs = dict(opened.attrs)
             if FORMAT_ATTR not in attrs:
                 return _load_foreign(file, engine)
@@ -196,11 +198,16 @@ def _require_known_format(file: pathlib.Path, attrs: Mapping[str, Any]) -> None:
 
 
 def _load_foreign(file: pathlib.Path, engine: Any) -> xr.Dataset:
-    with xr.open_dataset(file, engine=engine, cache=False) as opened:
+    with xr.open_dataset(file, engine=engine, cache=False, backend_kwargs=_unnamed(engine)) as opened:
         if not opened.variables and not opened.attrs:
             raise ValueError("it holds no variable that xarray can read")
         _require_memory(file, opened)
         return opened.load()
+
+
+def _unnamed(engine: Any) -> dict[str, str]:
+    """Axes to which plain HDF5 gives no names become phony_dim_0, ..., as netCDF's own library calls them."""
+    return {"phony_dims": "sort"} if engine == "h5netcdf" else {}
 
 
 def _require_memory(file: pathlib.Path, opened: xr.Dataset) -> None:
