@@ -156,14 +156,16 @@ def stopped(monkeypatch, capsys, *words: str, name: str = "SIGTERM") -> tuple[in
 
 
 @pytest.fixture
-def _ctrl_c():
-    """A shell's jobs in the background ignore Ctrl-C, and so does what they begin."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _heard():
+    """A shell's jobs in the background ignore Ctrl-C, those under nohup SIGHUP, and so does what they begin."""
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.usefixtures("_heard")
 @pytest.mark.parametrize("name", STOPS)
 def test_a_command_that_is_told_to_stop_says_what_was_kept(tmp_path, monkeypatch, capsys, name):
     before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
