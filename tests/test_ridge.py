@@ -160,6 +160,33 @@ def test_one_alpha_per_feature_by_leave_one_out_and_by_runs():
         np.testing.assert_array_equal(found, grid[errors.argmin(axis=0)])
 
 
+@pytest.mark.parametrize(("n", "p"), [(20, 25), (20, 10), (60, 60), (80, 200)])
+def test_the_least_error_of_two_valleys_is_found(n, p):
+    """Where predictors are about as many as samples, leave-one-out errors often have two minima."""
+    rng = np.random.default_rng(714)
+    grid, x = np.logspace(-2, 6, 17), rng.normal(size=(n, p))
+    y = x[:, :1] * rng.uniform(0, 0.5, 1000) + rng.normal(size=(n, 1000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # alphas at the edge
+        found = nd.RidgeDecoder(grid, standardise=False).fit(x, y)
+    expected = RidgeCV(grid, alpha_per_target=True).fit(x, y)
+    assert (found.alpha_ == expected.alpha_).mean() > 0.998
+    np.testing.assert_allclose(found.errors_.min(axis=0), -expected.best_score_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_not_computed_has_no_less(dtype):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 320)).astype(dtype)
+    y = (x[:, :1] * rng.uniform(0, 0.5, 500) + rng.normal(size=(300, 500))).astype(dtype)
+    grid = np.logspace(-2, 6, 17)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        some, every = (nd.RidgeDecoder(grid, all_errors=a).fit(x, y) for a in (False, True))
+    assert 2 < np.isfinite(some.errors_).sum(axis=0).mean() < 8
+    np.testing.assert_allclose(some.errors_.min(axis=0), every.errors_.min(axis=0), rtol=1e-5)
+
+
 def test_folds_by_number_keep_repeats_of_a_stimulus_together():
     responses, features = brain(n=12)
     repeated = xr.concat([responses, responses], dim="sample").assign_coords(sample=np.arange(24))

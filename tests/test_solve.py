@@ -283,20 +283,9 @@ def test_a_search_around_the_least_error_finds_what_the_whole_grid_says(seed, sh
     whole = fit_ridge(x, y, Settings(**options, every=True))
     computed = np.isfinite(found.errors)
     np.testing.assert_allclose(found.errors[computed], whole.errors[computed], rtol=1e-4)
-    # A curve with two valleys may keep a search in the other one: then it is a minimum all the same.
-    at = np.searchsorted(grid, found.alpha)
-    padded = np.pad(whole.errors, ((1, 1), (0, 0)), constant_values=np.inf)
-    columns = np.arange(40)
-    here = padded[at + 1, columns]
-    assert (here <= padded[at, columns] * (1 + 1e-12)).all()
-    assert (here <= padded[at + 2, columns] * (1 + 1e-12)).all()
-    # With one valley it is the minimum.
-    steps = np.sign(np.diff(whole.errors, axis=0))
-    valley = (np.diff(steps, axis=0) >= 0).all(axis=0)
-    assert (here[valley] <= whole.errors.min(axis=0)[valley] * (1 + 1e-12)).all()
-    assert valley.mean() > 0.2
-    if count == 20:
-        assert computed.mean() < 0.6
+    # Curves with two valleys, too: those are common where predictors are as many as samples.
+    here = whole.errors[np.searchsorted(grid, found.alpha), np.arange(40)]
+    assert (here <= whole.errors.min(axis=0) * (1 + 1e-12)).all()
 
 
 @SHAPES

@@ -19,6 +19,9 @@ from .gram import cross, gram, outer_gram
 ROUNDING = 8e-6
 # Relative difference of two leave-one-out errors from which float32 says which is less.
 TIE = 1e-4
+# Up to so many samples a penalty's leave-one-out error is surely the least of its grid; with more, the least might be
+# smaller by this share, though that was not seen: to rule out less takes more products than it is worth.
+SURE, SLACK = 256, 0.05
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -160,7 +163,7 @@ class Smoother:
         intercept is left out too (Allen 1974); a column of ones in x has that leverage itself. ``every`` computes all;
         otherwise generalised cross-validation (Golub, Heath & Wahba 1979), which needs no product per alpha, says where
         every target's search begins, and exact errors are computed from there until the least of them has both
-        neighbours; the others are infinite.
+        neighbours and no other alpha can have less (see ``_at_least``); the others are infinite.
         """
         if not every:
             return self._bracketed(y, along)
@@ -192,10 +195,11 @@ class Smoother:
         start = np.argmin(left / self.left_out.mean(axis=1, keepdims=True) ** 2, axis=0)
         scale = np.abs(y).max(axis=0).astype(np.float64)
         scale[scale == 0] = 1.0
+        least = self._at_least(left / scale**2)
         errors = np.full(left.shape, np.inf)
         if outside is not None:
             outside = (outside / scale[:, None]).astype(np.float32)
-        self._descend(errors, outside, (along / scale[:, None]).astype(np.float32), start)
+        self._search(errors, outside, (along / scale[:, None]).astype(np.float32), start, least)
         errors *= scale**2
         close = np.isfinite(errors) & (errors <= (1 + TIE) * errors.min(axis=0))
         doubtful = np.flatnonzero(close.sum(axis=0) > 1)
@@ -204,22 +208,67 @@ class Smoother:
             first = np.argmin(errors[:, doubtful], axis=0)
             part = y[:, doubtful].astype(np.float64)
             along = self.factors.along(part)
-            self._descend(exact, self._outside(part, along), along, first)
+            self._search(exact, self._outside(part, along), along, first, (least * scale**2)[:, doubtful])
             errors[:, doubtful] = exact
         return errors
 
-    def _descend(
-        self, errors: np.ndarray, outside: np.ndarray | None, along: np.ndarray, start: np.ndarray
+    def _at_least(self, left: np.ndarray) -> np.ndarray:
+        """Bound the errors (a, q) from below without a product, given the squares ``left`` over (a, q).
+
+        sum_i e_i^2 = sum_i r_i^2 / (1 - H_ii)^2 is no less than |r|^2 over the largest (1 - H_ii)^2. Many samples have
+        about the same, and their mean tells as much as generalised cross-validation does.
+        """
+        n = len(self.factors.u)
+        largest = self.left_out.max(axis=1, keepdims=True) ** 2
+        if n > SURE:
+            mean = self.left_out.mean(axis=1, keepdims=True) ** 2
+            largest = np.maximum(largest * (1 - SLACK), mean)
+        return np.asarray(left / (n * largest))
+
+    def _search(
+        self,
+        errors: np.ndarray,
+        outside: np.ndarray | None,
+        along: np.ndarray,
+        start: np.ndarray,
+        least: np.ndarray,
     ) -> None:
-        """Fill ``errors`` (a, q) from ``start`` (q) on, until each target's least has both its neighbours."""
-        last, targets, best = len(errors) - 1, np.arange(len(along)), start
+        """Fill ``errors`` (a, q) until none that is not known can be the least: each is at least ``least`` (a, q)."""
+        self._descend(errors, outside, along, np.arange(len(along)), start)
+        found = errors.argmin(axis=0)
+        missing = np.isinf(errors) & (least <= errors.min(axis=0) * (1 + TIE))
+        self._fill(errors, outside, along, np.arange(len(along)), missing)
+        best = errors.argmin(axis=0)
+        moved = np.flatnonzero(best != found)
+        self._descend(errors, outside, along, moved, best[moved])
+
+    def _descend(
+        self,
+        errors: np.ndarray,
+        outside: np.ndarray | None,
+        along: np.ndarray,
+        targets: np.ndarray,
+        best: np.ndarray,
+    ) -> None:
+        """Fill ``errors`` (a, q) of ``targets`` from ``best`` on, until each one's least has both its neighbours."""
+        last = len(errors) - 1
         while targets.size:
             missing = np.zeros((len(errors), targets.size), bool)
             for step in (-1, 0, 1):
                 missing[np.clip(best + step, 0, last), np.arange(targets.size)] = True
-            missing &= np.isinf(errors[:, targets])
-            for i in np.flatnonzero(missing.any(axis=1)).tolist():
-                these = targets[missing[i]]
-                errors[i, these] = self._one(i, None if outside is None else outside[these], along[these])
+            self._fill(errors, outside, along, targets, missing & np.isinf(errors[:, targets]))
             moved = np.argmin(errors[:, targets], axis=0)
             targets, best = targets[moved != best], moved[moved != best]
+
+    def _fill(
+        self,
+        errors: np.ndarray,
+        outside: np.ndarray | None,
+        along: np.ndarray,
+        targets: np.ndarray,
+        missing: np.ndarray,
+    ) -> None:
+        """Compute those ``errors`` (a, q) of ``targets`` that are ``missing`` (a, targets)."""
+        for i in np.flatnonzero(missing.any(axis=1)).tolist():
+            these = targets[missing[i]]
+            errors[i, these] = self._one(i, None if outside is None else outside[these], along[these])
