@@ -400,7 +400,35 @@ def test_degrees_of_freedom_of_unbalanced_trials_equal_those_of_whole_matrices()
     step = 1e-5 * np.eye(4)
     slopes = np.array([(variance(every + e) - variance(every - e)) / 2e-5 for e in step])
     expected = 2 * np.diag(c) ** 2 / np.einsum("il,ij,jl->l", slopes, np.linalg.inv(information), slopes)
-    np.testing.assert_allclose(satterthwaite(x, levels, variances, residual), expected, rtol=1e-6)
+    se, df = satterthwaite(x, levels, variances, residual)
+    np.testing.assert_allclose(df, expected, rtol=1e-6)
+    np.testing.assert_allclose(se, np.sqrt(np.diag(c)), rtol=1e-10)
+
+
+def test_errors_of_unbalanced_trials_are_of_the_variance_that_their_freedom_is_of():
+    rng = np.random.default_rng(33)
+    n = 70
+    who, what, b = rng.integers(0, 6, n), rng.integers(0, 8, n), rng.random(n) < 0.25
+    noise = (
+        rng.normal(size=6)[who] + rng.normal(size=8)[what] + 0.8 * rng.normal(size=(6, 2))[who, b.astype(int)]
+    )
+    labels = {"subject": who, "stimulus": what, "condition": np.where(b, "B", "A")}
+    coords = {k: ("trial", v) for k, v in labels.items()}
+    scores = xr.DataArray(noise + 0.7 * rng.normal(size=n), coords, "trial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few subjects
+        found = inference.mixed(scores, fixed="condition", reference="A")
+    levels = [who, what, who * 100 + what, who * 10 + b, what * 10 + b]
+    every = dict(zip(found["component"].values.tolist(), found["variance"].values, strict=True))
+    *parts, residual = every.values()
+    v = residual * np.eye(n) + sum(s * (one[:, None] == one) for s, one in zip(parts, levels, strict=True))
+    x = np.column_stack([np.ones(n), b])
+    c = np.linalg.inv(x.T @ np.linalg.solve(v, x))
+    np.testing.assert_allclose(found["se"], np.sqrt(np.diag(c)), rtol=1e-6)
+    estimate = c @ x.T @ np.linalg.solve(v, scores.values)
+    np.testing.assert_allclose(found["estimate"], estimate, rtol=1e-4)
+    p = 2 * stats.t.sf(np.abs(estimate) / np.sqrt(np.diag(c)), found["df"])
+    np.testing.assert_allclose(found["p"], p, rtol=1e-3)
 
 
 def test_planted_effects_lie_within_their_intervals_and_without_slopes_too_few_do():

@@ -128,8 +128,9 @@ def mixed(
     words = _components(table, called, chosen, fixed, trials=trials)
     _require_told_apart(table, words)
     _require_room(table, words)
-    estimate, se, variances, converged = _fitted(table, list(words))
-    by_term = _freedom(table, variances) if df is None else np.full(len(estimate), float(df))
+    estimate, variances, converged = _fitted(table, list(words))
+    se, freedom = _precision(table, variances)
+    by_term = freedom if df is None else np.full(len(estimate), float(df))
     terms = _Terms(["intercept", *(f"{name} - {names[0]}" for name in names[1:])], estimate, se, by_term)
     _warn(converged, sizes, called, df)
     parameters = {
@@ -341,10 +342,8 @@ def _require_room(table: pd.DataFrame, words: dict[str, str]) -> None:
     )
 
 
-def _fitted(
-    table: pd.DataFrame, components: list[str]
-) -> tuple[np.ndarray, np.ndarray, dict[str, float], bool]:
-    """Fixed effects, their errors, the variances (the residual's last), and whether it converged; of scaled scores.
+def _fitted(table: pd.DataFrame, components: list[str]) -> tuple[np.ndarray, dict[str, float], bool]:
+    """Fixed effects, the variances (the residual's last), and whether it converged; of scaled scores.
 
     From its own start statsmodels' optimisers stop early where a variance is small, at times with their flag up. It
     begins at the optimum that is found here, without the components that are 0 there, which it cannot hold: its own
@@ -365,7 +364,7 @@ def _fitted(
     variances = dict.fromkeys(components, 0.0)
     if not kept:
         result = plain.fit()
-        return result.params.values, result.bse.values, variances | {"residual": float(result.scale)}, True
+        return result.params.values, variances | {"residual": float(result.scale)}, True
     # All rows are one group: crossed effects are components within it.
     parts = {name: f"0 + C({name})" for name in kept}
     model = formulas.mixedlm(fixed, table.assign(whole=1), groups="whole", vc_formula=parts)
@@ -378,19 +377,23 @@ def _fitted(
     if result.scale < EXACT:
         raise ValueError(NO_REST)
     variances |= dict(zip(kept, map(float, result.vcomp), strict=True))
-    se = result.bse_fe.values
-    converged = bool(result.converged) and bool(np.isfinite(se).all())
-    return result.fe_params.values, se, variances | {"residual": float(result.scale)}, converged
+    converged = bool(result.converged) and bool(np.isfinite(result.bse_fe).all())
+    return result.fe_params.values, variances | {"residual": float(result.scale)}, converged
 
 
-def _freedom(table: pd.DataFrame, variances: dict[str, float]) -> np.ndarray:
-    """Degrees of freedom of every term; components estimated as 0 have no part in them."""
+def _precision(table: pd.DataFrame, variances: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Standard error and degrees of freedom of every term; components estimated as 0 have no part in them.
+
+    Both are of one variance, inv(X' inv(V) X): statsmodels' own errors invert the information of effects and
+    variances together, whose parts are only apart where trials are balanced.
+    """
     condition = table["condition"].to_numpy()
     x = (condition[:, None] == np.arange(condition.max() + 1)).astype(float)
     x[:, 0] = 1.0
     kept = [k for k, v in variances.items() if v > 0 and k != "residual"]
     if not kept:
-        return np.full(x.shape[1], float(len(x) - x.shape[1]))
+        variance = variances["residual"] * np.diag(np.linalg.inv(x.T @ x))
+        return np.sqrt(variance), np.full(x.shape[1], float(len(x) - x.shape[1]))
     levels = [table[k].to_numpy() for k in kept]
     return satterthwaite(x, levels, np.array([variances[k] for k in kept]), variances["residual"])
 

@@ -61,8 +61,8 @@ def variance_ratios(y: np.ndarray, x: np.ndarray, levels: Sequence[np.ndarray]) 
 
 def satterthwaite(
     x: np.ndarray, levels: Sequence[np.ndarray], variances: np.ndarray, residual: float
-) -> np.ndarray:
-    """Degrees of freedom of every fixed effect's variance (Satterthwaite 1946; Giesbrecht & Burns 1985).
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors of fixed effects and their degrees of freedom (Satterthwaite 1946; Giesbrecht & Burns 1985).
 
     With C = inv(X' inv(V) X) and the variances' expected information I, I_ij = tr(P V_i P V_j) / 2 where V_i = z_i z_i'
     (the identity for the residual) and P = inv(V) - inv(V) X C X' inv(V): df = 2 C_ll^2 / (g' inv(I) g) with
@@ -77,7 +77,8 @@ def satterthwaite(
 
     Returns
     -------
-    (p,)
+    (p,), (p,)
+        sqrt(C_ll), and df.
     """
     n, p = x.shape
     sizes = [int(one.max()) + 1 for one in levels]
@@ -107,7 +108,7 @@ def satterthwaite(
     own = np.diag(c)
     slopes = np.vstack([slopes, (own - variances @ slopes) / residual])
     spread = (slopes * np.linalg.solve(information / 2, slopes)).sum(axis=0)
-    return 2 * own**2 / spread
+    return np.sqrt(own), 2 * own**2 / spread
 
 
 def _least(function: Callable[[np.ndarray], float], start: np.ndarray, bound: float) -> np.ndarray:
