@@ -50,6 +50,8 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 # Values of one temporary array; columns are taken so many at a time that none is larger.
 BUDGET = 2**20
 CEILING_UNITS = "Pearson r"
+# What an R2 says of the samples about whose mean it is.
+ABOUT = ("test_samples", "test_stimuli")
 
 
 @dataclass(frozen=True)
@@ -292,14 +294,15 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     R2 about the mean of the n samples themselves is less than R2 about the true mean: what knows nothing but that mean
     comes to -1 / (n - 1), the signal itself to 1 - (1 - reliability) n / (n - 1). From the one to the other is divided:
     R2 as it would be about the true mean, by the reliability. Of shares of R2 only the one that all sets have in common
-    holds the -1 / (n - 1).
+    holds the -1 / (n - 1). About the mean of N trials of n stimuli (1 - 1/n) of the signal's variance is left, and
+    (1 - 1/N) of the noise's: with the reliability r of a trial, D = r (1 - 1/n) + (1 - r) (1 - 1/N) stands for 1 - 1/n.
 
     Parameters
     ----------
     scores : (..., voxel, ...)
         Correlations with responses, of the samples and the number of trials that the ceilings are for. R2 about the
-        mean of its own samples says so by the attribute ``test_samples`` (n, one a stimulus), as this package's does;
-        without it, or infinite, R2 is taken to be about the true mean.
+        mean of its own samples says so by the attribute ``test_samples`` (and ``test_stimuli``, where some have
+        several), as this package's does; without it, or infinite, R2 is taken to be about the true mean.
     ceiling : (voxel), (region), (channel, time) ...
         ``ceiling`` of :func:`ncsnr` or :func:`split_half`; for r2, ``reliability``; for a decoder's scores,
         :func:`neurodecode.spatial.ceiling`.
@@ -349,7 +352,7 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
     reach, alone = _reached(scores, bare)
     normalised = (scores - alone) / reach.where(enough.drop_vars(enough.coords))
     attrs = {**scores.attrs, "units": "share of noise ceiling", "least": least}
-    for name in ("provenance", "test_samples"):
+    for name in ("provenance", *ABOUT):
         attrs.pop(name, None)
     data = {
         "score": scores,
@@ -361,7 +364,7 @@ def normalise(scores: xr.DataArray, ceiling: xr.DataArray, *, least: float = 0.1
         what="ceilings.normalise",
         parameters={
             "least": least,
-            "test_samples": scores.attrs.get("test_samples"),
+            **{name: scores.attrs.get(name) for name in ABOUT if name in scores.attrs},
             "scores": scores.attrs.get("provenance"),
             "ceilings": ceiling.attrs.get("provenance"),
         },
@@ -382,8 +385,10 @@ def _reached(scores: xr.DataArray, ceiling: xr.DataArray) -> tuple[xr.DataArray,
                 stacklevel=3,
             )
         return ceiling, 0.0
-    alone = scores.attrs.get("mean_alone")
-    return ceiling / (1 - 1 / n), scores.coords.get("mean_alone", -1 / (n - 1)) if alone is None else alone
+    stimuli = scores.attrs.get("test_stimuli", n)
+    kept = ceiling * (1 - 1 / stimuli) + (1 - ceiling) * (1 - 1 / n) if stimuli != n else 1 - 1 / n
+    alone = scores.attrs.get("mean_alone", scores.coords.get("mean_alone", -1 / (n - 1)))
+    return ceiling / kept, alone if stimuli == n else alone * (1 - n) * (1 - 1 / kept)
 
 
 # --------------------------------------------------------------------------------------------- what is asked

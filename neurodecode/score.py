@@ -7,7 +7,7 @@ over samples keep ``feature``; scores of a sample over features keep ``sample``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,7 +169,8 @@ def _pattern_of(true: xr.DataArray) -> Against:
 def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     """Coefficient of determination of every feature, 1 - SS_res / SS_tot over the samples scored; (feature).
 
-    SS_tot is about the mean of these samples, of which attrs test_samples says how many there are
+    SS_tot is about the mean of these samples, of which attrs test_samples says how many there are (and test_stimuli of
+    how many stimuli, where some have several)
     (:func:`neurodecode.ceilings.normalise` asks for it). NaN for a feature that is constant over the samples.
 
     Parameters
@@ -193,7 +194,39 @@ def r2(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
         return _by_feature(r2, predicted, true)
     p, _ = _checked(predicted, true, least_samples=2)
     values, chance = _r2_of(true)(p)
-    return _result(values, true, FEATURE, "r2", chance=chance).assign_attrs(test_samples=len(p))
+    return _result(values, true, FEATURE, "r2", chance=chance).assign_attrs(about_own_mean([true]))
+
+
+def about_own_mean(tested: Sequence[xr.DataArray]) -> dict[str, float]:
+    """Say about whose mean an R2 is that is about the mean of its own samples; see :func:`ceilings.normalise`.
+
+    Parameters
+    ----------
+    tested : (sample, ...) arrays, one a fold
+
+    Returns
+    -------
+    dict
+        ``test_samples`` n, such that n / (n - 1) is the mean over folds; where some stimuli have several samples
+        ``test_stimuli`` likewise, since a mean of trials moves with its stimuli and with its noise.
+
+    Examples
+    --------
+    >>> import neurodecode as nd, numpy as np
+    >>> trials = nd.brain.fmri(np.eye(4), sample=list("abcd"), stimulus=["cat", "cat", "dog", "dog"])
+    >>> nd.score.about_own_mean([trials])
+    {'test_samples': 4, 'test_stimuli': 2}
+    """
+    stimuli = [np.unique(f[STIMULUS]).size if STIMULUS in f.coords else f.sizes[SAMPLE] for f in tested]
+    samples = [f.sizes[SAMPLE] for f in tested]
+    found = {"test_samples": _of_folds(samples)}
+    return found if stimuli == samples else found | {"test_stimuli": _of_folds(stimuli)}
+
+
+def _of_folds(counts: Sequence[int]) -> float:
+    if len(set(counts)) == 1:
+        return counts[0]
+    return 1.0 if min(counts) == 1 else 1 + 1 / float(np.mean([1 / (n - 1) for n in counts]))
 
 
 def _r2_of(true: xr.DataArray) -> Against:

@@ -360,6 +360,33 @@ def test_the_signal_itself_comes_to_the_whole_ceiling_in_folds_of_few():
     assert scores.attrs["test_samples"] == pytest.approx(8)
 
 
+def test_the_signal_itself_comes_to_the_whole_ceiling_of_single_trials():
+    """R2 about the mean of 4 stimuli's 12 trials, which moves with the stimuli more than with the noise."""
+    rng, n = np.random.default_rng(1), 6000
+    x = {"a": rng.normal(size=(n, 1)), "b": rng.normal(size=(n, 1))}
+    weights = {"a": np.array([1.0, 0.5]), "b": np.array([0.0, 0.5])}
+    seen = np.repeat(np.arange(n), 3)
+    signal = sum(x[k] @ w[None] for k, w in weights.items())[seen]
+    power = sum(w**2 for w in weights.values())
+    values = signal + rng.normal(size=signal.shape)
+    responses = nd.brain.fmri(values, sample=range(3 * n), stimulus=seen, run=seen // 4)
+    spaces = {k: nd.brain.features(v, stimulus=range(n)) for k, v in x.items()}
+    found = nd.encoding.partition(responses, spaces, Known(weights), folds="run", n_bootstrap=0)
+    ceiling = xr.DataArray(power / (power + 1.0), dims="voxel", attrs={"units": "r2"})
+    of_all = nd.ceilings.normalise(found["r2"].sel(union="a + b"), ceiling)
+    np.testing.assert_allclose(of_all["normalised"], 1, atol=0.03)
+    np.testing.assert_allclose(of_all["ceiling"], found["r2"].sel(union="a + b"), atol=0.02)
+    parts = nd.ceilings.normalise(found["share"], ceiling)["normalised"]
+    for name, w in weights.items():
+        np.testing.assert_allclose(parts.sel(part=name), w**2 / power, atol=0.03)
+    np.testing.assert_allclose(parts.sel(part="a & b"), 0, atol=0.03)
+    space = {"a": spaces["a"]}
+    scores = nd.encoding.score(responses, space, Known(weights), folds="run", score="r2")
+    assert (scores.attrs["test_samples"], scores.attrs["test_stimuli"]) == (12, 4)
+    rows = responses.isel(sample=slice(12)).rename(voxel="feature")
+    assert nd.score.r2(rows, rows).attrs["test_stimuli"] == 4
+
+
 def test_channels_and_times_keep_their_places():
     responses, spaces = recording({"a": 3, "b": 3}, {"a": (1, 0, 1, 0, 2, 0), "b": (0, 1, 0, 1, 0, 2)})
     values = responses.values.reshape(-1, 2, 3)

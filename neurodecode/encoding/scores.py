@@ -12,7 +12,7 @@ from tqdm import tqdm
 from .. import store
 from ..crossval import Features, Responses, by_space
 from ..labels import FEATURE, KEPT, LAYER, SAMPLE, listed, require_same
-from ..score import Score, named
+from ..score import Score, about_own_mean, named
 from .plan import Plan, plans
 
 # What says where a voxel lies.
@@ -120,9 +120,8 @@ def _labelled(values: np.ndarray, todo: Sequence[Plan], encoders: Any, chosen: S
     units = {"profile": "Pearson r", "r2": "r2"}.get(chosen.name, "a.u.")
     known = {"chance": 0.0} if chosen.name in ("profile", "r2") else {}
     if chosen.name == "r2":
-        # Such that n / (n - 1) is the mean over folds; see ceilings.normalise.
-        less = [1 / (len(f.test) - 1) for plan in todo for f in plan.folds]
-        known["test_samples"] = 1 + 1 / float(np.mean(less))
+        tested = [plan.responses[SAMPLE].isel({SAMPLE: f.test}) for plan in todo for f in plan.folds]
+        known |= about_own_mean(tested)
     result = xr.DataArray(
         values,
         dims=(LAYER, *outer, "subject", "fold"),

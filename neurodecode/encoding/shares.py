@@ -26,6 +26,7 @@ from ..labels import (
     require_known,
     require_memory,
 )
+from ..score import about_own_mean
 from ..solve.intervals import expanded
 from .plan import Plan, joined, plans
 
@@ -377,14 +378,15 @@ def _labelled(
     own = plan.responses.coords
     coords = {k: v for k, v in own.items() if v.dims and set(map(str, v.dims)) <= set(outer)}
     axis = {"share": "part", "r2": "union"}
-    n = float(np.mean([len(f.test) for f in plan.folds]))
+    mean_of = about_own_mean([plan.responses[SAMPLE].isel({SAMPLE: f.test}) for f in plan.folds])
+    n = mean_of["test_samples"]
     data = {}
     for name, values in found.items():
         of_region = name.startswith("region_")
         first = axis[name.removeprefix("region_").split("_")[0]]
         dims = (first, "region", *outer[1:]) if of_region else (first, *outer)
         # Limits are about the true mean.
-        about = {} if name.endswith(("_low", "_high")) else {"test_samples": n}
+        about = {} if name.endswith(("_low", "_high")) else dict(mean_of)
         if about and "r2" in name:
             # The parts' coordinate says nothing of unions, but is there once a part was selected.
             about["mean_alone"] = -1 / (n - 1)

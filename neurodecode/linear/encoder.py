@@ -13,6 +13,7 @@ from .. import bands as banding
 from .. import brain
 from .. import folds as folding
 from ..labels import as_fitted, listed, require_finite, require_memory
+from ..score import about_own_mean
 from ..solve import Fitted
 from ..solve.banded import BandSettings, bytes_banded, fit_banded, require_himalaya
 from .matrices import matrix_of, of_samples, same_rows, samples_first
@@ -202,7 +203,7 @@ class RidgeEncoder(Ridge):
         for name in data:
             found[name].attrs["units"] = "r2"
         for name in ("share", "r2"):
-            found[name].attrs["test_samples"] = len(true)
+            found[name].attrs |= about_own_mean([responses])
         # What the mean alone scores is in the offset.
         found["share"].attrs["mean_alone"] = 0.0
         return found
