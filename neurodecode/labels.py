@@ -158,6 +158,12 @@ def require_array(array: object, *, who: str) -> xr.DataArray:
     TypeError
         If it is anything but an :class:`xarray.DataArray`.
     """
+    if isinstance(array, xr.Dataset):
+        names = [str(k) for k in array.data_vars]
+        raise TypeError(
+            f"{who} must be one labelled array, not the Dataset of {listed(names)}; take one out of it, such as "
+            f"[{names[0] if names else 'mean'!r}]"
+        )
     if not isinstance(array, xr.DataArray):
         raise TypeError(
             f"{who} must be a labelled xarray.DataArray, not {type(array).__name__}; "

@@ -259,6 +259,10 @@ def test_few_flips_are_warned_about():
 
 def test_bad_comparisons_are_refused_in_words():
     a, b = both(8)
+    with pytest.raises(
+        TypeError, match=r"a must be one labelled array, not the Dataset of 'mean'; .* \['mean'\]"
+    ):
+        inference.compare(xr.Dataset({"mean": xr.DataArray([1.0], dims="subject")}), np.zeros(3))
     with pytest.raises(TypeError, match="a must be a labelled xarray.DataArray, not ndarray"):
         inference.compare(a.values, b)
     with pytest.raises(

@@ -340,6 +340,10 @@ def test_profile_draws_means_intervals_and_stars(profile):
         assert said in words(ax)
     smooth = nd_plot.profile(profile.assign_attrs(profile.attrs, noise="smooth"))
     assert "95 % interval by the map's smoothness" in words(smooth)
+    assert "Student's t, uncorrected" in words(smooth)
+    held = nd_plot.profile(profile.assign(p_corrected=profile["p"].assign_attrs(test="Holm")))
+    assert "Holm" in words(held)
+    assert "uncorrected" not in words(held)
 
 
 def test_a_profile_of_several_subjects_shows_them(profile):
@@ -726,6 +730,21 @@ def test_topographies_have_a_panel_a_time_and_one_scale(eeg):
     for ax in heads:
         np.testing.assert_allclose(ax.images[0].get_clim(), (-reach, reach))
     assert "µV" in words(figure)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 7, 8, 10])
+def test_topographies_are_evenly_spread_and_fill_the_figure(eeg, count):
+    figure = nd_plot.topographies(eeg.isel(window=slice(count)))
+    heads = [ax for ax in figure.axes if ax.images]
+    shown = [int(ax.get_title().split()[0]) for ax in heads]
+    assert 1 <= len(shown) <= 6
+    assert len(set(np.diff(shown))) <= 1
+    assert count > 6 or len(shown) == count
+    figure.canvas.draw()
+    parts = [ax.get_position() for ax in figure.axes]
+    left, right = min(p.x0 for p in parts), max(p.x1 for p in parts)
+    assert figure.get_size_inches()[0] * left < 0.4
+    assert figure.get_size_inches()[0] * (1 - right) < 0.9  # the colour bar's numbers and label
 
 
 def test_unsigned_patterns_run_from_zero_and_vmax_is_kept(eeg):

@@ -214,7 +214,7 @@ def _bars(ax: Axes, data: xr.Dataset, spots: np.ndarray, over: str) -> None:
 def _profile_words(data: xr.Dataset) -> str:
     """What a star over a bar of a profile means."""
     smooth = data.attrs.get("noise") == "smooth"
-    plain = "Student's t" if smooth else "permuting voxels"
+    plain = ("Student's t" if smooth else "permuting voxels") + ", uncorrected"
     test = str(data["p_corrected"].attrs.get("test", "corrected")) if "p_corrected" in data else plain
     stars = "* p\u00a0<\u00a0.05, ** p\u00a0<\u00a0.01, *** p\u00a0<\u00a0.001"
     than = "the mean" if smooth else "as many voxels"

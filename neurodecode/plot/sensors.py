@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure, SubFigure
 
-_PANELS = 6  # without times: so many, evenly spread
+_PANELS = 6  # without times: at most so many, evenly spread
+# Inches: of a panel, and of the colour bar with its label.
+_PANEL, _BAR = 1.05, 0.95
 _READABLE = {"T": ("fT", 1e15), "T/m": ("fT/cm", 1e13), "V": ("µV", 1e6)}
 _CTF_SPHERE = (0.0, 0.0, 0.0, 0.095)
 
@@ -38,9 +41,9 @@ def topographies(
         `over`; attrs `units`. Magnetometers or gradiometers (`kind`) of a CTF helmet are laid out as its flat map, for
         positions in a helmet look distorted.
     figure : optional
-        A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide.
+        A Figure or SubFigure to draw on; by default a new one, 17.5 cm wide, or less for few panels.
     times : optional
-        Window centres to show, in seconds: the nearest windows are taken. Default: six, evenly spread.
+        Window centres to show, in seconds: the nearest windows are taken. Default: at most six, evenly spread.
     vmax : optional
         The value at the strongest colour, such as one for several figures; by default the largest shown. Patterns with
         negative values get a diverging scale from -vmax to vmax, the others yellow to red from 0.
@@ -79,7 +82,8 @@ def topographies(
             "patterns have NaN or infinite values in the windows shown; see where they were computed"
         )
     with style():
-        fig = figure_or_new(figure, width=PAGE, height=4.2 / 2.54)
+        width = min(PAGE, _PANEL * len(rows) + _BAR)
+        fig = figure_or_new(figure, width=width, height=4.2 / 2.54)
         scale = scale_of(shown, vmax)
         axes = fig.subplots(1, len(rows), squeeze=False)[0]
         for ax, one in zip(axes, shown, strict=True):
@@ -112,7 +116,8 @@ def _label(attrs: dict[str, Any]) -> tuple[str, float]:
 
 def _rows(windows: np.ndarray, times: Sequence[float] | None) -> np.ndarray:
     if times is None:
-        return np.unique(np.linspace(0, len(windows) - 1, min(_PANELS, len(windows))).round().astype(int))
+        apart = max(1, math.ceil((len(windows) - 1) / (_PANELS - 1)))
+        return np.arange((len(windows) - 1) % apart // 2, len(windows), apart)
     step = float(np.diff(windows).max()) if len(windows) > 1 else 0.0
     for time in times:
         if not windows.min() - step <= time <= windows.max() + step:

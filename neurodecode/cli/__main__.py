@@ -1,7 +1,0 @@
-"""``python -m neurodecode.cli``."""
-
-import sys
-
-from . import main
-
-sys.exit(main())
