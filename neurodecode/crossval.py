@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from . import brain, lazy, store
 from .brain.subjects import Features, Responses
+from .checks import require_labelled
 from .folds import Fold, splits
 from .labels import (
     FEATURE,
@@ -426,6 +427,8 @@ def _loaded(pieces: store.Pieces | None, name: str) -> Any:
 
 def by_space(decoder: Any, spaces: list[str]) -> dict[str, Any]:
     """Give every feature space its decoder; one estimator serves all."""
+    for one in decoder.values() if isinstance(decoder, Mapping) else [decoder]:
+        require_labelled(one)
     if not isinstance(decoder, Mapping):
         return dict.fromkeys(spaces, decoder)
     missing = [s for s in spaces if s not in decoder]

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import xarray as xr
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import BaggingRegressor
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import neurodecode as nd
 
@@ -177,6 +183,73 @@ def test_classes_that_were_never_trained_are_refused():
         nd.spatial.decode(responses, one_hot, Untouched(), folds=4, score="accuracy")
     found = nd.spatial.decode(responses, one_hot, RIDGE, folds="run", score="accuracy", shared="stimulus")
     assert found.attrs["chance"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "bare",
+    [
+        Ridge(),
+        RidgeCV(),
+        make_pipeline(nd.prepare.ZScore(), Ridge()),
+        GridSearchCV(make_pipeline(Ridge()), {}),
+        MultiOutputRegressor(Ridge()),
+        BaggingRegressor(),
+        {"features": Ridge()},
+        type("KernelRidge", (BaseEstimator,), {"__module__": "himalaya.kernel_ridge._sklearn_api"})(),
+    ],
+    ids=str,
+)
+def test_estimators_of_bare_arrays_are_refused_before_any_work(bare, monkeypatch):
+    def untouched(*_, **__):
+        raise AssertionError("a fit began")
+
+    monkeypatch.setattr(Ridge, "fit", untouched)
+    monkeypatch.setattr(RidgeCV, "fit", untouched)
+    words = r"^\w+ of (sklearn|himalaya) cannot be fitted here: .*RidgeDecoder or RidgeEncoder"
+    responses = noise()
+    epochs = responses.drop_vars("roi").rename(voxel="channel").expand_dims(time=np.arange(20) / 100, axis=2)
+    epochs = epochs.assign_coords(channel=[f"E{k}" for k in range(12)])
+    one = bare["features"] if isinstance(bare, dict) else bare
+    for call in (
+        lambda: nd.spatial.decode(responses, embedding(), bare, folds=3),
+        lambda: nd.temporal.sweep(epochs, embedding(), bare, folds=3),
+        lambda: nd.temporal.patterns(epochs, embedding(), bare, train=np.arange(60)),
+        lambda: nd.encoding.score(responses, embedding(), bare, folds=3),
+        lambda: nd.encoding.partition(responses, {"a": embedding(), "b": embedding()}, one, folds=3),
+        lambda: nd.spatial.map_bootstrap(one, responses, embedding()),
+        lambda: nd.spatial.map_permutation(one, responses, embedding()),
+        lambda: nd.selection.best_features(responses, embedding(), bare, train=np.arange(60)),
+    ):
+        with pytest.raises(TypeError, match=words):
+            call()
+
+
+def test_a_search_a_pipeline_and_a_class_around_such_an_estimator_are_fitted():
+    class Labelled(BaseEstimator):
+        """A scikit-learn model taught labels, as docs/extend.md does it."""
+
+        def __init__(self, estimator):
+            self.estimator = estimator
+
+        def fit(self, responses, features):
+            self.known_ = nd.labels.match(features, responses)
+            self.fitted_ = clone(self.estimator).fit(responses.values, self.known_.values)
+            return self
+
+        def predict(self, responses):
+            samples = {k: v for k, v in responses.coords.items() if v.dims == ("sample",)}
+            return xr.DataArray(self.fitted_.predict(responses.values), samples, ("sample", "feature"))
+
+    expected = nd.spatial.decode(noise(), embedding(), Labelled(Ridge(alpha=50.0)), folds=3)
+    assert np.isfinite(expected).all()
+    pipeline = make_pipeline(FunctionTransformer(), Labelled(Ridge(alpha=50.0)))
+    np.testing.assert_allclose(nd.spatial.decode(noise(), embedding(), pipeline, folds=3), expected)
+    one_row_a_sample = nd.labels.match(embedding(), noise())
+    search = GridSearchCV(RIDGE, {"alpha": [100.0]})
+    np.testing.assert_allclose(
+        nd.spatial.decode(noise(), one_row_a_sample, search, folds=3),
+        nd.spatial.decode(noise(), one_row_a_sample, RIDGE, folds=3),
+    )
 
 
 def test_more_predictors_than_a_window_has_are_refused_before_the_first_fit():
