@@ -10,6 +10,7 @@ import numpy as np
 
 LARGEST_COUNT = 2**32 - 1  # of counts and seeds: what the random generators of all libraries take
 SHOWN = 80  # characters of a value that a message repeats
+BARE = ("sklearn", "himalaya")  # packages whose estimators take and return arrays without labels
 
 
 def shown(value: object) -> str:
@@ -93,6 +94,30 @@ def require_texts(**given: Any) -> None:
     for name, value in given.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} must be text, got {shown(value)} ({type(value).__name__})")
+
+
+def require_labelled(estimator: Any) -> None:
+    """Refuse an estimator of scikit-learn or himalaya, which returns arrays without labels; pipelines of others may be.
+
+    Raises
+    ------
+    TypeError
+        Naming its class and what to take instead.
+    """
+    package = type(estimator).__module__.partition(".")[0]
+    if package not in BARE:
+        return
+    # What a pipeline ends with, or a search over settings fits.
+    steps = getattr(estimator, "steps", None)
+    within = steps[-1][1] if steps else getattr(estimator, "estimator", None)
+    if within is None:
+        raise TypeError(
+            f"{type(estimator).__name__} of {package} cannot be fitted here: it takes bare arrays, row by row, but "
+            "responses and features are labelled and matched by stimulus. Take RidgeDecoder or RidgeEncoder of "
+            "neurodecode, or put it into a class with fit and predict on labelled arrays ('Adding to it' in the "
+            "documentation shows one)"
+        )
+    require_labelled(within)
 
 
 def names_in(value: str | Iterable[str], *, what: str) -> list[str]:

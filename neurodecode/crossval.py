@@ -16,13 +16,17 @@ from tqdm import tqdm
 
 from . import brain, lazy, store
 from .brain.subjects import Features, Responses
+from .checks import require_labelled
 from .folds import Fold, splits
 from .labels import (
     FEATURE,
     LAYER,
     SAMPLE,
+    STIMULUS,
+    groups,
     listed,
     match,
+    quoted,
     require_dims,
     require_sound,
     require_unique,
@@ -261,12 +265,16 @@ def planned(
 def _rehearse(task: Task, by: str) -> None:
     """Score perfect predictions of every space and fold: what cannot be scored is refused before the first fit."""
     folds = {f.name: f for f in task.folds}
+    undefined = []
     for (space, fold), true in task.truths().items():
         where = f"subject {task.subject!r}, feature space {space!r}, fold {fold!r}"
         try:
             scored = xr.DataArray(task.score.function(true, true))
             if task.score.name in ("accuracy", "auc"):
                 _require_trained(task.features_of(space, folds[fold].train), true)
+            undefined.append(bool(np.isnan(np.asarray(scored.values, dtype=np.float64)).all()))
+            if undefined[-1] and scored.dims != (SAMPLE,):
+                _require_two_stimuli(true, task.score.name)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         except TypeError as error:
@@ -277,6 +285,27 @@ def _rehearse(task: Task, by: str) -> None:
             raise ValueError(
                 f"score {task.score.name!r} has no value per feature; use by='layer', or 'profile', 'r2' or 'auc'"
             )
+    # A function of the user's may have no value for what is perfect; a block of features may be all constant.
+    if all(undefined) and task.score.prepare is not None and by == LAYER:
+        over = "features" if task.score.name == "pattern" else "test samples of any fold"
+        raise ValueError(
+            f"subject {task.subject!r}: {task.score.name!r} is undefined (NaN) in all {len(undefined)} feature spaces "
+            f"and folds, for no true feature varies over the {over}; take folds that test samples of different "
+            "features together, or other features"
+        )
+
+
+def _require_two_stimuli(true: xr.DataArray, name: str) -> None:
+    """Refuse a test part of one stimulus, of which a score over samples knows nothing."""
+    if STIMULUS not in true.coords:
+        return
+    _, first = groups(true.coords[STIMULUS].values)
+    if first.size == 1:
+        raise ValueError(
+            f"{name!r} needs at least 2 different stimuli in the test part, got 1: "
+            f"{quoted(true.coords[STIMULUS].values[0])}, in {true.sizes[SAMPLE]} samples over which no feature varies; "
+            "test more of them at once, as folds=5 does, or score='pattern', which is over features"
+        )
 
 
 def _require_trained(trained: xr.DataArray, true: xr.DataArray) -> None:
@@ -398,6 +427,8 @@ def _loaded(pieces: store.Pieces | None, name: str) -> Any:
 
 def by_space(decoder: Any, spaces: list[str]) -> dict[str, Any]:
     """Give every feature space its decoder; one estimator serves all."""
+    for one in decoder.values() if isinstance(decoder, Mapping) else [decoder]:
+        require_labelled(one)
     if not isinstance(decoder, Mapping):
         return dict.fromkeys(spaces, decoder)
     missing = [s for s in spaces if s not in decoder]

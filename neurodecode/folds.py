@@ -290,6 +290,12 @@ def _train_test(responses: xr.DataArray, train: Any, test: Any) -> tuple[np.ndar
             "say which samples train and which test: folds=..., or train=... and test=... (ids, a mask, or names), or "
             "give the responses a 'split' coordinate with the values 'train' and 'test'"
         )
+    if (train is None) != (test is None) and "split" not in responses.coords:
+        given, lacking = ("train", "test") if test is None else ("test", "train")
+        raise ValueError(
+            f"{given}= was given without {lacking}=, and the responses have no 'split' coordinate that says it: give "
+            f"{lacking}=... too (ids or a mask), or folds=... in the place of both"
+        )
     return (
         select(responses, "train" if train is None else train, who="train"),
         select(responses, "test" if test is None else test, who="test"),

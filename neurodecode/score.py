@@ -361,6 +361,10 @@ def _top_of(
             f"{quoted(missing[0])}; add these candidates or leave the samples out"
         )
     m = candidates.sizes[STIMULUS]
+    if m < 2:
+        raise ValueError(
+            f"identification needs at least 2 candidates, got {m}; add others than the right one"
+        )
     n = m if n_way is None else n_way
     if not isinstance(n, int | np.integer) or not 2 <= n <= m:
         raise ValueError(
@@ -370,7 +374,8 @@ def _top_of(
     if n_way is not None:
         require_counts(n_way=n_way)
     if not 1 <= k < n:
-        raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}")
+        most = "k=1 ('top1')" if n == 2 else f"a k from 1 to {n - 1}, such as k=1 ('top1')"
+        raise ValueError(f"top-{k} needs more than {k} candidates, there are {n}; give {most}")
 
     def among(p: np.ndarray) -> tuple[np.ndarray, float]:
         better, tied, _ = _places(_rounded(p, c, metric), right)
@@ -423,14 +428,9 @@ def pairwise(predicted: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     _checked(predicted, true)
     candidates = _candidates(true)
     right = candidates.indexes[STIMULUS].get_indexer(true.coords[STIMULUS].values)
-    others = candidates.sizes[STIMULUS] - 1
-    if others < 1:
-        raise ValueError(
-            f"pairwise identification needs at least 2 different stimuli in the test part, got {others + 1}"
-        )
     p = _matrix(predicted, SAMPLE, who="predictions")
     better, tied, _ = _places(_rounded(p, _compared(candidates)), right)
-    wins = _wins(better, tied, others + 1)
+    wins = _wins(better, tied, candidates.sizes[STIMULUS])
     return _result(wins, predicted, SAMPLE, "pairwise", chance=0.5)
 
 
@@ -654,10 +654,15 @@ def _candidates(true: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     ValueError
-        Where samples of one stimulus have different features: either could stand for it.
+        Where there are fewer than two, or samples of one have different features: either could stand for it.
     """
     labels = require_coord(true, STIMULUS, who="true features", dim=SAMPLE).values
     codes, first = groups(labels)
+    if len(first) < 2:
+        raise ValueError(
+            f"identification needs at least 2 different stimuli in the test part, got {len(first)}: "
+            f"{listed(labels[first]) or 'no sample'}; test more of them at once, as folds=5 does"
+        )
     if len(first) < len(labels):
         _require_one_row_each(_matrix(true, SAMPLE, who="true features"), labels, first[codes])
     rows = true.isel({SAMPLE: np.sort(first)})

@@ -731,6 +731,36 @@ def test_the_inventory_lists_what_is_read(tmp_path):
         bids.inventory(tmp_path, subject="02", task="rest")
 
 
+def test_the_inventory_of_one_kind_asks_for_no_file_of_another(tmp_path):
+    planted = trees.bids_fmri(tmp_path, sessions=("a",), runs=1)
+    trees.bids_meeg(tmp_path, runs=1)
+    (image,) = planted.derivatives.rglob("*_bold.nii.gz")
+    shutil.copy(image, str(image).replace(trees.SPACE, "T1w"))
+    annexed(image)
+    with pytest.raises(ValueError, match="choose one with space="):
+        bids.inventory(tmp_path, subject="01", task="pictures", of="fmri")
+    for of in ("meeg", "eeg"):
+        listed = bids.inventory(tmp_path, subject="01", task="pictures", of=of)
+        assert all(one.found for one in listed if one.needed)
+        assert {one.path.parent.name for one in listed} == {tmp_path.name, "eeg"}
+    annexed(tmp_path / "sub-01/eeg/sub-01_task-pictures_run-01_eeg.eeg")
+    listed = bids.inventory(tmp_path, subject="01", task="pictures", of="fmri", space="T1w")
+    assert all(one.found for one in listed if one.needed)
+    assert {one.path.parent.name for one in listed} == {tmp_path.name, "func"}
+    with pytest.raises(ValueError, match="has no recording in folders 'meg' that mne-bids reads"):
+        bids.inventory(tmp_path, subject="01", task="pictures", of="meg")
+    (tmp_path / "dataset_description.json").unlink()  # mne-bids writes its own
+    trees.bids_meeg(tmp_path, runs=1, datatype="meg")
+    # As meeg itself would refuse it, whichever of the files were downloaded.
+    with pytest.raises(ValueError, match="has 'eeg', 'meg' of this task; choose with datatype="):
+        bids.inventory(tmp_path, subject="01", task="pictures", of="meeg")
+    assert all(
+        one.found for one in bids.inventory(tmp_path, subject="01", task="pictures", of="meg") if one.needed
+    )
+    with pytest.raises(ValueError, match="unknown of 'func'; choose one of 'fmri', 'meeg', 'eeg', 'meg'"):
+        bids.inventory(tmp_path, subject="01", task="pictures", of="func")
+
+
 def test_what_is_loaded_goes_through_netcdf(tmp_path):
     import xarray as xr
 

@@ -48,6 +48,7 @@ def files(tmp_path):
         subject="01",
     )
     nd.save(epochs, tmp_path / "epochs.nc")
+    nd.save(epochs.drop_vars("split"), tmp_path / "bare.nc")
     return tmp_path
 
 
@@ -203,6 +204,11 @@ def test_info_reads_epochs_and_images(tmp_path, capsys):
         (
             "decode --features {}/features.nc",
             "features.nc would not be used: without --responses FILE the lab is",
+        ),
+        (
+            "sweep --responses {}/bare.nc --features {}/features.nc",
+            "responses of subject '01' have no 'split' that says what is 'train' and 'test': add --folds 5, or "
+            "--folds NAME to leave one out; labels of samples are 'sample', 'stimulus'",
         ),
         ("sweep --features {}/features.nc", "give --responses too, or leave --features out"),
         ("decode --responses {}/sub-01.nc {}/sub-01.nc --features {}/features.nc", "one file more than once"),

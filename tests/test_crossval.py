@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import xarray as xr
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import BaggingRegressor
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import neurodecode as nd
 
@@ -103,6 +109,70 @@ def test_what_cannot_be_scored_is_refused_before_the_first_fit(options, words):
         nd.spatial.decode(noise(), embedding(), Untouched(), **options)
 
 
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        (
+            "profile",
+            "fold 'stimulus=i0': 'profile' needs at least 2 different stimuli.*got 1: 'i0', in 4 samples",
+        ),
+        ("r2", "'r2' needs at least 2 different stimuli in the test part, got 1"),
+        (nd.score.profile, "'profile' needs at least 2 different stimuli in the test part, got 1"),
+        (
+            "pairwise",
+            "needs at least 2 different stimuli in the test part, got 1: 'i0'; test more of them at once",
+        ),
+        (
+            "top1",
+            "fold 'stimulus=i0': identification needs at least 2 different stimuli.*, got 1: 'i0'; test more",
+        ),
+        ("auc", "auc needs features of exactly two values"),
+    ],
+)
+def test_one_stimulus_left_out_cannot_be_scored_over_stimuli(score, words):
+    names = [f"i{k}" for k in range(15)]
+    repeated = noise(names=np.repeat(names, 4))
+    with pytest.raises(ValueError, match=words):
+        nd.spatial.decode(repeated, embedding(15), Untouched(), folds="stimulus", score=score)
+    epochs = repeated.drop_vars("roi").rename(voxel="channel").expand_dims(time=np.arange(20) / 100, axis=2)
+    epochs = epochs.assign_coords(channel=[f"E{k}" for k in range(12)])
+    with pytest.raises(ValueError, match=words):
+        nd.temporal.sweep(epochs, embedding(15), Untouched(), folds="stimulus", score=score)
+
+
+def test_one_stimulus_left_out_is_scored_where_a_score_is_over_features_or_features_vary():
+    repeated = noise(names=np.repeat([f"i{k}" for k in range(15)], 4))
+    found = nd.spatial.decode(repeated, embedding(15), RIDGE, folds="stimulus", score="pattern")
+    assert np.isfinite(found).all()
+    each = np.random.default_rng(1).normal(size=(60, 6))  # features of every trial, such as where one looked
+    trials = xr.DataArray(each, {"sample": repeated["sample"].values}, ("sample", "feature"))
+    found = nd.spatial.decode(repeated, trials, RIDGE, folds="stimulus", score="profile")
+    assert np.isfinite(found).all()
+
+
+def test_features_that_never_vary_within_a_test_part_are_refused():
+    kinds = np.repeat(["face", "house", "shoe", "cat"], 15)
+    responses = noise(session=kinds)
+    same = nd.brain.features(np.eye(4)[np.repeat(np.arange(4), 15)], stimulus=responses.stimulus.values)
+    words = r"subject '1': 'profile' is undefined \(NaN\) in all 4 feature spaces and folds"
+    with pytest.raises(ValueError, match=words):
+        nd.spatial.decode(responses, same, Untouched(), folds="session")
+    # A dead layer beside a living one has no score, as before.
+    found = nd.spatial.decode(responses, {"dead": 0 * same, "own": embedding()}, RIDGE, folds=3)
+    assert np.isnan(found.sel(layer="dead")).all()
+    assert np.isfinite(found.sel(layer="own")).all()
+    # Nor is a score of one's own that is NaN for what is perfect, as signal over noise is.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = nd.spatial.decode(
+            responses,
+            embedding(),
+            RIDGE,
+            folds=3,
+            score=lambda p, t: 0 * (p - t).std("sample") / (p - t).std(),
+        )
+    assert (found == 0).all()
+
+
 def test_classes_that_were_never_trained_are_refused():
     kinds = np.repeat(["face", "house", "shoe", "cat"], 15)
     responses = noise(names=kinds, run=np.tile(np.arange(3), 20))
@@ -113,6 +183,73 @@ def test_classes_that_were_never_trained_are_refused():
         nd.spatial.decode(responses, one_hot, Untouched(), folds=4, score="accuracy")
     found = nd.spatial.decode(responses, one_hot, RIDGE, folds="run", score="accuracy", shared="stimulus")
     assert found.attrs["chance"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "bare",
+    [
+        Ridge(),
+        RidgeCV(),
+        make_pipeline(nd.prepare.ZScore(), Ridge()),
+        GridSearchCV(make_pipeline(Ridge()), {}),
+        MultiOutputRegressor(Ridge()),
+        BaggingRegressor(),
+        {"features": Ridge()},
+        type("KernelRidge", (BaseEstimator,), {"__module__": "himalaya.kernel_ridge._sklearn_api"})(),
+    ],
+    ids=str,
+)
+def test_estimators_of_bare_arrays_are_refused_before_any_work(bare, monkeypatch):
+    def untouched(*_, **__):
+        raise AssertionError("a fit began")
+
+    monkeypatch.setattr(Ridge, "fit", untouched)
+    monkeypatch.setattr(RidgeCV, "fit", untouched)
+    words = r"^\w+ of (sklearn|himalaya) cannot be fitted here: .*RidgeDecoder or RidgeEncoder"
+    responses = noise()
+    epochs = responses.drop_vars("roi").rename(voxel="channel").expand_dims(time=np.arange(20) / 100, axis=2)
+    epochs = epochs.assign_coords(channel=[f"E{k}" for k in range(12)])
+    one = bare["features"] if isinstance(bare, dict) else bare
+    for call in (
+        lambda: nd.spatial.decode(responses, embedding(), bare, folds=3),
+        lambda: nd.temporal.sweep(epochs, embedding(), bare, folds=3),
+        lambda: nd.temporal.patterns(epochs, embedding(), bare, train=np.arange(60)),
+        lambda: nd.encoding.score(responses, embedding(), bare, folds=3),
+        lambda: nd.encoding.partition(responses, {"a": embedding(), "b": embedding()}, one, folds=3),
+        lambda: nd.spatial.map_bootstrap(one, responses, embedding()),
+        lambda: nd.spatial.map_permutation(one, responses, embedding()),
+        lambda: nd.selection.best_features(responses, embedding(), bare, train=np.arange(60)),
+    ):
+        with pytest.raises(TypeError, match=words):
+            call()
+
+
+def test_a_search_a_pipeline_and_a_class_around_such_an_estimator_are_fitted():
+    class Labelled(BaseEstimator):
+        """A scikit-learn model taught labels, as docs/extend.md does it."""
+
+        def __init__(self, estimator):
+            self.estimator = estimator
+
+        def fit(self, responses, features):
+            self.known_ = nd.labels.match(features, responses)
+            self.fitted_ = clone(self.estimator).fit(responses.values, self.known_.values)
+            return self
+
+        def predict(self, responses):
+            samples = {k: v for k, v in responses.coords.items() if v.dims == ("sample",)}
+            return xr.DataArray(self.fitted_.predict(responses.values), samples, ("sample", "feature"))
+
+    expected = nd.spatial.decode(noise(), embedding(), Labelled(Ridge(alpha=50.0)), folds=3)
+    assert np.isfinite(expected).all()
+    pipeline = make_pipeline(FunctionTransformer(), Labelled(Ridge(alpha=50.0)))
+    np.testing.assert_allclose(nd.spatial.decode(noise(), embedding(), pipeline, folds=3), expected)
+    one_row_a_sample = nd.labels.match(embedding(), noise())
+    search = GridSearchCV(RIDGE, {"alpha": [100.0]})
+    np.testing.assert_allclose(
+        nd.spatial.decode(noise(), one_row_a_sample, search, folds=3),
+        nd.spatial.decode(noise(), one_row_a_sample, RIDGE, folds=3),
+    )
 
 
 def test_more_predictors_than_a_window_has_are_refused_before_the_first_fit():

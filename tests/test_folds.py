@@ -126,6 +126,14 @@ def test_nothing_named_says_what_to_name():
         ValueError, match=r"say which samples train and which test: folds=.*'split' coordinate"
     ):
         folds.splits(responses("ab"))
+    for said, lacking in (("train", "test"), ("test", "train")):
+        with pytest.raises(
+            ValueError, match=rf"^{said}= was given without {lacking}=.*give {lacking}=\.\.\. too.*or folds="
+        ):
+            folds.splits(responses("ab"), **{said: ["s0"]})
+    # With a split, the part that was not given is the one of its name.
+    array = responses("abc", split=["train", "train", "test"])
+    assert parts(folds.splits(array, train=["s0"])) == [([0], [2])]
     with pytest.raises(ValueError, match=r"either folds=\.\.\. or train"):
         folds.splits(responses("ab"), folds=2, train=["s0"])
     with pytest.raises(ValueError, match="responses needs the dimension"):

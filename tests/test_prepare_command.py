@@ -315,6 +315,49 @@ def test_a_folder_that_was_moved_is_gone_on_with(tmp_path, capsys):
     assert str(tmp_path) not in json.dumps(store.load(tmp_path / "a.zarr").attrs)
 
 
+def test_eeg_and_fmri_of_one_task_are_prepared_each_by_itself(tmp_path, capsys):
+    pytest.importorskip("mne_bids")
+    root = tmp_path / "bids"
+    planted = trees.bids_fmri(root, sessions=("a",), runs=1)
+    (image,) = planted.derivatives.rglob("*_bold.nii.gz")
+
+    def prepare(kind: str, *more: object) -> tuple[int, str, str]:
+        said = (
+            "--root",
+            root,
+            "--subject",
+            "01",
+            "--task",
+            "pictures",
+            "--normalise",
+            "none",
+            "--average",
+            "none",
+        )
+        return run(capsys, "prepare", kind, *said, "--out", tmp_path / f"{kind}.zarr", *more)
+
+    status, _, err = prepare("bids-meeg")
+    assert status == 2
+    assert "sub-01 in" in err
+    assert "has no recording in folders 'eeg', 'meg'" in err
+    trees.bids_meeg(root)
+    volumes = image.read_bytes()
+    image.unlink()
+    for space in ("T1w", trees.SPACE):  # in two spaces, and none of them downloaded
+        path = Path(str(image).replace(trees.SPACE, space))
+        path.symlink_to("../../.git/annex/objects/XX/1w/MD5E-s47--60.nii.gz/MD5E-s47--60.nii.gz")
+    status, out, err = prepare("bids-meeg", "--stimulus", "stim_id")
+    assert status == 0, err
+    assert "bold" not in out
+    assert store.load(tmp_path / "bids-meeg.zarr").dims == ("sample", "channel", "time")
+    for path in (root / "sub-01/eeg").glob("*_eeg.eeg"):
+        path.write_bytes(b"")
+    image.unlink()
+    image.write_bytes(volumes)
+    status, _, err = prepare("bids-fmri", "--space", trees.SPACE)
+    assert status == 0, err
+
+
 def test_data_without_a_split_are_given_one(tmp_path, capsys):
     trees.bids_fmri(tmp_path / "bids")
     said = ("prepare", "bids-fmri", "--root", tmp_path / "bids", "--subject", "01", "--task", "pictures")

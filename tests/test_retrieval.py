@@ -418,8 +418,13 @@ def test_what_cannot_be_identified_is_refused() -> None:
         identify(predicted, candidates, answer="concept")
     with pytest.raises(ValueError, match="n_way must be a whole number from 2 to 30.*got 31"):
         identify(predicted, candidates, n_way=31)
-    with pytest.raises(ValueError, match="top-5 needs more than 5 candidates, there are 4"):
+    with pytest.raises(
+        ValueError, match="top-5 needs more than 5 candidates, there are 4; give a k from 1 to 3"
+    ):
         identify(predicted, candidates, n_way=4)
+    with pytest.raises(ValueError, match="top-5 needs more than 5 candidates, there are 2; give k=1 "):
+        identify(predicted[:2], candidates[:2])
+    assert identify(predicted[:2], candidates[:2], k=1).attrs["n_way"] == 2
     with pytest.raises(ValueError, match="unknown metric 'euclid'; choose one of 'correlation', 'cosine'"):
         identify(predicted, candidates, metric="euclid")
     with pytest.raises(ValueError, match="unknown interval 'normal'; choose one of 'wilson', 'bootstrap'"):

@@ -269,6 +269,8 @@ def test_candidates_are_checked():
         ValueError, match=r"2 of 4 samples have a 'stimulus' that is no candidate, first 'i2'; add"
     ):
         score.top_k(predicted, candidates.isel(stimulus=[0, 1]))
+    with pytest.raises(ValueError, match="identification needs at least 2 candidates, got 1; add others"):
+        score.top_k(predicted[:1], candidates[:1])
     with pytest.raises(ValueError, match="candidates has 1 duplicate 'stimulus'"):
         score.top_k(predicted, candidates.isel(stimulus=[0, 1, 2, 3, 0]))
     with pytest.raises(ValueError, match="top-4 needs more than 4 candidates, there are 4"):
@@ -336,7 +338,8 @@ def test_answers_of_shuffled_samples_are_refused():
         ("pairwise", 1, 4, "at least 2 different stimuli"),
         ("pairwise", 4, 2, "at least 3 features, got 2; try 'accuracy'"),
         ("top1", 4, 2, "at least 3 features, got 2; try 'accuracy'"),
-        ("top5", 5, 4, "top-5 needs more than 5 candidates, there are 5"),
+        ("top1", 1, 4, "at least 2 different stimuli in the test part, got 1: 'i0'"),
+        ("top5", 5, 4, "top-5 needs more than 5 candidates, there are 5; give a k from 1 to 4, such as k=1"),
     ],
 )
 def test_too_little_to_score_is_refused(name, n, p, words):

@@ -83,7 +83,9 @@ def test_windows_of_the_paper_at_100_hz():
     assert single["size"].values.tolist() == [1] * 50
     whole = windows(np.arange(50) / 250, width=0.2, step=0.025)
     assert whole.sizes["window"] == 1
-    assert windows(np.arange(50) / 250, width=0.1, step=10**30).sizes["window"] == 1
+    # Of one window no step is too long, not even a whole number beyond NumPy's.
+    assert windows(np.arange(50) / 250, width=0.2, step=10**30).sizes["window"] == 1
+    assert windows(np.arange(50) / 250, width=0.1, step=0.2).sizes["window"] == 1
 
 
 def test_growing_windows_share_a_start_and_shrinking_ones_an_end():
@@ -110,6 +112,10 @@ def test_growing_windows_share_a_start_and_shrinking_ones_an_end():
         ({"width": np.nan}, "shorter than one sample"),
         ({"step": 0.004}, r"step=0\.004 s is shorter than one sample"),
         ({"step": -0.1}, "step"),
+        ({"step": 25}, r"step=25 s is longer than the data, 0\.5 s \(50 samples\); is it in milliseconds"),
+        ({"step": 0.6}, r"step=0\.6 s is longer than the data, 0\.5 s \(50 samples\)$"),
+        ({"step": 10**30}, r"step=1e\+30 s is longer than the data"),
+        ({"step": 0.3, "tmin": 0.2}, r"step=0\.3 s is longer than the data, 0\.2 s"),
         ({"scheme": "rolling"}, "unknown scheme 'rolling'.*'sliding', 'growing', 'shrinking'"),
         ({"tmin": 2.0}, r"no sample lies from tmin=2\.0 to tmax=None s; the data run from -0\.1 to 0\.39"),
         ({"tmin": 0.2, "tmax": 0.1}, "no sample lies"),

@@ -66,15 +66,26 @@ def _decoder(args: argparse.Namespace) -> Any:
 
 def _used(data: inputs.Inputs, args: argparse.Namespace) -> dict[str, xr.DataArray]:
     """Responses without the samples of splits that take no part: those need no features."""
+    from ..labels import listed
+
     if args.folds is not None:
         return dict(data.responses)
     used = {}
     for name, responses in data.responses.items():
         used[name] = responses
-        splits = responses["split"].values if "split" in responses.coords else ()
+        if "split" not in responses.coords:
+            raise ValueError(
+                f"responses of subject {name!r} have no 'split' that says what is {args.train!r} and {args.test!r}: "
+                f"add --folds 5, or --folds NAME to leave one out; labels of samples are {listed(_labels(responses))}"
+            )
+        splits = responses["split"].values
         if {args.train, args.test} <= set(splits) != {args.train, args.test}:
             used[name] = responses.isel(sample=np.isin(splits, (args.train, args.test)))
     return used
+
+
+def _labels(responses: xr.DataArray) -> list[str]:
+    return sorted(str(name) for name, coord in responses.coords.items() if coord.dims == ("sample",))
 
 
 def _split(args: argparse.Namespace) -> dict[str, Any]:

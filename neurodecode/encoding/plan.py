@@ -11,6 +11,7 @@ import xarray as xr
 from sklearn.base import clone
 
 from .. import brain, store
+from ..checks import require_labelled
 from ..crossval import Features, Responses, checked
 from ..folds import Fold, splits
 from ..labels import FEATURE, LAYER, SAMPLE, match, require_memory
@@ -28,6 +29,7 @@ class Plan:
 
     def predictions(self, encoder: Any, space: xr.DataArray) -> Iterator[tuple[Fold, xr.DataArray]]:
         """Every fold, and predictions (sample, ...) of its test part from a fit to its training part."""
+        require_labelled(encoder)
         for fold in self.folds:
             fitted = clone(encoder).fit(
                 space.isel({SAMPLE: fold.train}), self.responses.isel({SAMPLE: fold.train})

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from .. import store
-from ..checks import require_counts, require_share
+from ..checks import require_counts, require_labelled, require_share
 from ..labels import (
     LAYER,
     SAMPLE,
@@ -183,6 +183,7 @@ def _fisher(r: np.ndarray) -> np.ndarray:
 
 
 def _require_settings(decoder: Any, *, kind: str, refit: bool, n_bootstrap: int, level: float) -> None:
+    require_labelled(decoder)
     if not refit and kind not in FORWARD:
         raise ValueError(f"with refit=False only patterns vary, not kind={kind!r}; use refit=True")
     require_share(level=level)

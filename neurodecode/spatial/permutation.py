@@ -13,7 +13,7 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from .. import inference, store
-from ..checks import require_counts
+from ..checks import require_counts, require_labelled
 from ..crossval import fits_several
 from ..inference.blocks import exchangeable, shuffled
 from ..labels import (
@@ -108,6 +108,7 @@ def map_permutation(
     >>> found["p"].dims, bool(found["p"].min() >= 0.05)
     (('layer', 'voxel'), True)
     """
+    require_labelled(decoder)
     require_options(kind=kind, reduce=reduce, units=units)
     _require(responses, features, n_permutations=n_permutations, n_pilot=n_pilot)
     stimuli, group = exchangeable(responses, blocks, n_permutations)

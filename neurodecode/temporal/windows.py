@@ -42,7 +42,8 @@ def windows(
     Raises
     ------
     ValueError
-        A width shorter than a sample or longer than the data, an unknown scheme, a step below one sample.
+        A width or step shorter than a sample or longer than the data (no step is too long where one window covers all),
+        an unknown scheme.
 
     Examples
     --------
@@ -67,7 +68,8 @@ def windows(
     step = float(step)
     begin, end = _limits(t, dt, scheme, tmin, tmax)
     size = _samples(width, dt, end - begin, "width")
-    _samples(step, dt, None, "step")
+    # Where one window covers all, there is no next one, and no step is too long.
+    _samples(step, dt, end - begin if size < end - begin else None, "step")
     # One more than whole steps fit: its start may be rounded down into the data.
     count = int(np.floor((end - begin - size) * dt / step)) + 2
     offsets = np.rint(np.arange(count) * step / dt + 1e-9)

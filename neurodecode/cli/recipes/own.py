@@ -39,17 +39,22 @@ def _fmri_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--standardise", action="store_true", help="divide by the SD of each run")
 
 
-def _bids_inventory(args: argparse.Namespace) -> list[Item]:
+def _bids_inventory(args: argparse.Namespace, *, of: str, space: str | None = None) -> list[Item]:
     from ...datasets import bids
 
     return bids.inventory(
         args.root,
         subject=args.subject,
         task=args.task,
+        of=of,
         session=args.sessions,
         run=args.runs,
-        space=vars(args).get("space"),
+        space=space,
     )
+
+
+def _fmri_inventory(args: argparse.Namespace) -> list[Item]:
+    return _bids_inventory(args, of="fmri", space=args.space)
 
 
 def _fmri_load(args: argparse.Namespace) -> xr.DataArray:
@@ -82,6 +87,10 @@ def _meeg_options(parser: argparse.ArgumentParser) -> None:
     add_band(parser, default=None)
     parser.add_argument("--rate", type=float, metavar="HZ", help="after resampling")
     add_baseline(parser, default=None)
+
+
+def _meeg_inventory(args: argparse.Namespace) -> list[Item]:
+    return _bids_inventory(args, of=args.datatype or "meeg")
 
 
 def _meeg_load(args: argparse.Namespace) -> xr.DataArray:
@@ -161,7 +170,7 @@ BIDS_FMRI = Recipe(
     "  neurodecode prepare bids-fmri --root ds001246 --subject 01 --task perception --stimulus stimulus_name \\\n"
     "      --out sub-01.zarr",
     _fmri_options,
-    _bids_inventory,
+    _fmri_inventory,
     _fmri_load,
 )
 
@@ -171,7 +180,7 @@ BIDS_MEEG = Recipe(
     "  neurodecode prepare bids-meeg --root ds000117 --subject 01 --task facerecognition --channels grad \\\n"
     "      --band 0.1 40 --rate 200 --baseline -0.2 0 --out sub-01.zarr",
     _meeg_options,
-    _bids_inventory,
+    _meeg_inventory,
     _meeg_load,
 )
 

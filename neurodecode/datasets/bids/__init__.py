@@ -20,7 +20,7 @@ from typing import Any
 
 import xarray as xr
 
-from ...labels import listed
+from ...labels import listed, require_choice
 from .. import _bold
 from .._inventory import Item, item
 from . import recordings, volumes
@@ -214,6 +214,7 @@ def inventory(
     *,
     subject: str | int,
     task: str,
+    of: str | None = None,
     session: Names = None,
     run: Names = None,
     space: str | None = None,
@@ -225,6 +226,9 @@ def inventory(
     Parameters
     ----------
     root, subject, task, session, run, entities : as both take them
+    of : {"fmri", "meeg", "eeg", "meg"}, optional
+        What one of the two reads: :func:`fmri`, or :func:`meeg`, with ``datatype="eeg"`` or "meg" where the subject has
+        both. By default what either reads, of all that the subject has of this task.
     space, derivatives : as :func:`fmri` takes them
 
     Returns
@@ -234,14 +238,16 @@ def inventory(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such dataset, subject or task, or more than one file of a run.
+        If there is no such dataset, subject or task, no data of that kind, or more than one file of a run.
     """
+    if of is not None:
+        require_choice(of, ("fmri", "meeg", "eeg", "meg"), what="of")
     root = Path(root)
     folder = subject_folder(root, subject)
     source = source_of(root)
     found = [item(root / "dataset_description.json", what="name of the dataset", source=source, needed=False)]
-    kinds = _with_task(folder, task)
-    if "func" in kinds or not kinds:
+    fmri_too, datatypes = (of == "fmri", _datatypes(of)) if of is not None else _with_task(folder, task)
+    if fmri_too:
         bold = volumes.find(
             root,
             subject=subject,
@@ -253,7 +259,7 @@ def inventory(
             entities=entities,
         )
         found += _of_bold(bold)
-    for datatype in sorted(kinds & {"eeg", "meg"}):
+    for datatype in datatypes:
         files = recordings.find(
             root,
             subject=subject,
@@ -267,8 +273,15 @@ def inventory(
     return found
 
 
-def _with_task(folder: Path, task: str) -> set[str]:
-    """Datatypes of which the subject has recordings of this task."""
+def _datatypes(of: str) -> list[str | None]:
+    """What :func:`meeg` would be asked for; None: the one that is there."""
+    if of == "fmri":
+        return []
+    return [None if of == "meeg" else of]
+
+
+def _with_task(folder: Path, task: str) -> tuple[bool, list[str | None]]:
+    """Whether volumes are looked for, and of which datatypes the subject has recordings of this task."""
     suffixes = {"func": "bold", "eeg": "eeg", "meg": "meg"}
     found = {
         datatype: everything(folder, datatypes=(datatype,), suffixes=(suffix,))
@@ -277,11 +290,12 @@ def _with_task(folder: Path, task: str) -> set[str]:
     tasks = {one.entities.get("task", "") for files in found.values() for one in files}
     if tasks and plain(task, "task") not in tasks and not found["func"]:
         raise ValueError(f"{folder} has no task {task!r}; it has {listed(sorted(tasks), most=40)}")
-    return {
+    there = [
         datatype
         for datatype, files in found.items()
         if any(one.entities.get("task") == plain(task, "task") for one in files)
-    }
+    ]
+    return "func" in there or not there, [one for one in there if one != "func"]
 
 
 def _of_bold(bold: volumes.Bold) -> list[Item]:
