@@ -866,7 +866,7 @@ def region_masks():
 def test_region_masks_and_an_atlas_name_the_same_voxels():
     low, high = region_masks()
     by_masks = volume(roi={"V1": nifti(low), "LO": nifti(high)})[1]
-    by_atlas = volume(roi=(nifti(low * 7 + high * 9), {7: "V1", 9: "LO", 11: "absent"}))[1]
+    by_atlas = volume(roi=(nifti(low * 7 + high * 9), {7: "V1", 9: "LO", 11: "LO"}))[1]
     xr.testing.assert_identical(by_masks, by_atlas)
     expected = np.where(low[INSIDE] == 1, "V1", np.where(high[INSIDE] == 1, "LO", ""))
     assert by_masks.roi.values.tolist() == expected.tolist()
@@ -895,6 +895,72 @@ def test_an_atlas_is_refused_on_another_grid_or_with_labels_it_does_not_have():
         ValueError, match=r"none of the labels 'V1' occurs in the atlas.*has 0.*give \{label: name\}"
     ):
         volume(roi=(nifti(low), {"V1": 1}))
+
+
+def test_arrays_of_the_shape_of_the_image_do_as_masks_and_atlas():
+    low, high = region_masks()
+    expected = volume(roi={"V1": nifti(low), "LO": nifti(high)})[1]
+    for mask in (INSIDE, INSIDE.astype(float), INSIDE[..., None]):
+        for roi in (
+            {"V1": low == 1, "LO": high},
+            (low * 7 + high * 9, {7: "V1", 9: "LO"}),
+            ((low * 7 + high * 9).astype(np.uint8), {7: "V1", 9: "LO"}),
+        ):
+            xr.testing.assert_identical(volume(mask=mask, roi=roi)[1], expected)
+    later = brain.regions(expected, {"low": low == 1, "both": low + high})
+    np.testing.assert_array_equal(later.values, [low[INSIDE] > 0, (low + high)[INSIDE] > 0])
+    for roi, who in (({"V1": low[:2] == 1}, "the mask of region 'V1'"), ((low[:2], {1: "V1"}), "the atlas")):
+        with pytest.raises(
+            ValueError, match=rf"{who} is an array of .* and shape \(2, 3, 2\); .* \(4, 3, 2\)"
+        ):
+            volume(roi=roi)
+    with pytest.raises(ValueError, match=r"the mask is an array of <U1 and shape \(4, 3, 2\)"):
+        volume(mask=np.full(SHAPE, "x"))
+
+
+def test_what_is_no_mask_and_no_atlas_is_refused_in_words(tmp_path):
+    low, high = region_masks()
+    both = nifti(low + 2 * high)
+    both.to_filename(tmp_path / "atlas.nii.gz")
+    for image in (1, [nifti(low)], None):
+        with pytest.raises(
+            ValueError, match=r"the mask of region 'V1' must be a NIfTI image, its path.*roi=\(atlas"
+        ):
+            volume(roi={"V1": image})
+    with pytest.raises(
+        ValueError, match=r"the mask must be a NIfTI image, its path, or an array.*got 1 \(int\)"
+    ):
+        volume(mask=1)
+    for roi, who in (({"V1": "nope.nii.gz"}, "mask of region 'V1'"), (("nope.nii.gz", {1: "V1"}), "atlas")):
+        with pytest.raises(FileNotFoundError, match=f"the {who} is text, .* no file 'nope.nii.gz'"):
+            volume(roi=roi)
+    for alone in (both, tmp_path / "atlas.nii.gz", str(tmp_path / "atlas.nii.gz"), low):
+        with pytest.raises(ValueError, match=r"alone does not say how .*roi=\(atlas, \{1: 'V1', 2: 'V2'\}\)"):
+            volume(roi=alone)
+        with pytest.raises(
+            ValueError, match=r"name of every label, .*got \['V1', 'V2'\] \(list\); .* labels 0.*, 1"
+        ):
+            volume(roi=(alone, ["V1", "V2"]))
+
+
+def test_two_names_of_two_voxels_are_no_atlas():
+    two = np.zeros(SHAPE, bool)
+    two[0, 0] = True
+    for names in (("V1", "LO"), ("V1", None)):
+        made = volume(mask=two, roi=names)[1]
+        assert made.roi.values.tolist() == [name or "" for name in names]
+
+
+def test_a_label_without_a_voxel_is_refused_like_a_mask_without_one():
+    low, high = region_masks()
+    atlas = nifti(low + 2 * high)
+    with pytest.raises(
+        ValueError,
+        match=r"1 of 2 labels of the atlas, 5, do not occur inside the mask, which has 0.*, 1.*, 2.*'LO' out",
+    ):
+        volume(roi=(atlas, {1: "V1", 5: "LO"}))
+    made = volume(mask=(low + high) * INSIDE, roi=(atlas, {0: "outside", 1: "V1", 2: "LO"}))[1]
+    assert sorted(set(made.roi.values.tolist())) == ["LO", "V1"]
 
 
 def test_an_image_serves_as_region_later():

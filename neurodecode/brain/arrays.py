@@ -50,7 +50,8 @@ def fmri(
     mask : 3-D NIfTI image or path
         Which voxels to take; only with an image.
     roi : (voxel) names, "" for none, or numbers, 0 for none
-        With an image also {name: 3-D mask}, or (3-D atlas, {label: name}).
+        With an image also {name: 3-D mask}, or (3-D atlas, {label: name}) with labels that occur inside the mask. Masks
+        and atlas are images, paths, or arrays of the image's shape, voxel for voxel.
     hemi : (voxel) "left" or "right"
     xyz : (voxel, 3) in mm; filled in for an image
     vertex : (voxel) index in the hemisphere's mesh
