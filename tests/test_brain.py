@@ -717,6 +717,19 @@ def test_other_things_of_mne_are_refused():
         brain.meeg(epochs().average())
 
 
+def test_a_path_of_epochs_is_refused_with_what_reads_it(tmp_path):
+    file = tmp_path / "s1-epo.fif"
+    saved = epochs()
+    saved.save(file, verbose="error")
+    for path in (file, str(file), "elsewhere-epo.fif"):
+        with pytest.raises(
+            ValueError, match=r"the path '.*-epo\.fif'; .*mne\.read_epochs\(path\).*datasets\.own\.epochs"
+        ):
+            brain.meeg(path)
+    own = nd.datasets.own.epochs(file)
+    np.testing.assert_allclose(own.values, saved.get_data(), rtol=1e-6)
+
+
 @pytest.mark.recording
 @pytest.mark.skipif(not CTF.exists(), reason="shared/data/ctf_geometry is not beside the repository")
 def test_a_real_ctf_recording_keeps_its_gradiometers_units_and_head_positions():

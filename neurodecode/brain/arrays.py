@@ -166,6 +166,11 @@ def meeg(
     """
     extra: dict[str, Any] = {}
     require_texts(**({} if units is None else {"units": units}))
+    if isinstance(values, str | Path):
+        raise ValueError(
+            f"M/EEG values are text, the path {str(values)!r}; read the epochs first, mne.read_epochs(path), or give "
+            "the path to neurodecode.datasets.own.epochs, which leaves values on disk until they are needed"
+        )
     if hasattr(values, "get_data") and hasattr(values, "ch_names"):
         from .epochs import from_epochs
 
