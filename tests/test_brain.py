@@ -457,6 +457,155 @@ def test_an_array_needs_all_its_labels():
     assert meeg(kind="eeg").kind.values.tolist() == ["eeg", "eeg"]
 
 
+# ------------------------------------------------------------------------------------------ labels of columns' own
+IDS = [f"t{i:02d}" for i in np.random.default_rng(3).permutation(12)]
+SORTED = sorted(IDS)
+TABLE = pd.DataFrame(
+    {"image": [f"p{i}" for i in range(12)], "part": np.repeat(["train", "test"], 6)}, index=SORTED
+)
+SLIPPED = (
+    r"{} and the labels that {}=\.\.\. bears itself disagree on {} of {} '{}' labels, "
+    r"first at position {}: {}; {}"
+)
+
+
+def labelled_array(column):
+    return xr.DataArray(column.to_numpy(), dims="sample", coords={"sample": list(column.index)})
+
+
+def column_slips(
+    name, dim, count, size, first, both, *, what=None, why="the labels are the same in another order"
+):
+    words = SLIPPED.format(what or rf"{dim}=\.\.\.", name, count, size, dim, first, both, why)
+    return pytest.raises(ValueError, match=words)
+
+
+@pytest.mark.parametrize("bearing", [pd.Series, labelled_array, lambda s: s.rename_axis("sample")])
+@pytest.mark.parametrize("values", [np.asarray, lambda v: pd.DataFrame(v, index=IDS)])
+@pytest.mark.parametrize("name", ["stimulus", "split", "session", "run", "repeat", "subject"])
+def test_a_column_that_bears_the_ids_in_another_order_is_refused(bearing, values, name):
+    data = values(np.arange(24.0).reshape(12, 2))
+    given = {"stimulus": range(12), name: bearing(TABLE.image)}
+    count = sum(a != b for a, b in zip(IDS, SORTED, strict=True))
+    with column_slips(name, "sample", count, 12, 0, f"'{IDS[0]}' against 't00'"):
+        brain.fmri(data, sample=IDS, **given)
+    reindexed = {**given, name: bearing(TABLE.image.loc[IDS])}
+    made = brain.fmri(data, sample=IDS, **reindexed)
+    assert made[name].values.tolist() == [f"p{int(i[1:])}" for i in IDS]
+    by_position = {**given, name: bearing(TABLE.image).to_numpy()}
+    assert brain.fmri(data, sample=IDS, **by_position)[name].values.tolist() == TABLE.image.tolist()
+
+
+def test_epochs_do_not_slip_against_columns_of_samples_and_channels():
+    values, places = np.zeros((12, 3, 4)), pd.DataFrame(np.eye(3), index=["Cz", "Oz", "Pz"])
+    ids = {"sample": IDS, "channel": ["Oz", "Pz", "Cz"], "time": np.arange(4) / 100}
+    with column_slips("stimulus", "sample", r"\d+", 12, 0, f"'{IDS[0]}' against 't00'"):
+        brain.meeg(values, stimulus=TABLE.image, **ids)
+    with column_slips("kind", "channel", 3, 3, 0, "'Oz' against 'Cz'"):
+        brain.meeg(values, stimulus=range(12), kind=pd.Series("eeg", index=places.index), **ids)
+    with column_slips("xyz", "channel", 3, 3, 0, "'Oz' against 'Cz'"):
+        brain.meeg(values, stimulus=range(12), xyz=places, **ids)
+    made = brain.meeg(values, stimulus=range(12), xyz=places.loc[ids["channel"]], **ids)
+    assert np.stack([made.x, made.y, made.z], 1).tolist() == np.eye(3)[[1, 2, 0]].tolist()
+
+
+def test_columns_of_voxels_and_features_do_not_slip_against_those_of_a_table():
+    table = pd.DataFrame(np.zeros((2, 3)), columns=["v1", "v2", "v3"])
+    roi = pd.Series(["V1", "LO", "MT"], index=["v1", "v3", "v2"])
+    with column_slips("roi", "voxel", 2, 3, 1, "'v2' against 'v3'", what="the values"):
+        brain.fmri(table, sample=range(2), stimulus=range(2), roi=roi)
+    made = brain.fmri(table, sample=range(2), stimulus=range(2), roi=roi.loc[table.columns])
+    assert made.roi.values.tolist() == ["V1", "MT", "LO"]
+    with column_slips("layer", "feature", 2, 3, 1, "'v2' against 'v3'", what="the values"):
+        brain.features(table, stimulus=range(2), layer=roi)
+    with column_slips("layer", "feature", 2, 3, 1, "'v2' against 'v3'", what=r"unit=\.\.\."):
+        brain.features(table.to_numpy(), stimulus=range(2), layer=roi, unit=list(table.columns))
+
+
+def test_a_column_of_other_ids_is_refused():
+    values, other = np.zeros((12, 2)), TABLE.image.rename(lambda i: f"x{i}")
+    for column in (other, labelled_array(other), other.rename({"xt00": IDS[0], "xt01": "xt02"})):
+        with column_slips(
+            "stimulus", "sample", r"\d+", 12, r"\d", ".*", why="they are not the same labels: check"
+        ):
+            brain.fmri(values, sample=IDS, stimulus=column)
+    numbered = TABLE.image.set_axis(pd.RangeIndex(5, 17, name="sample"))
+    with column_slips("stimulus", "sample", 12, 12, 0, "0 against 5", why="they are not the same"):
+        brain.fmri(values, sample=range(12), stimulus=numbered)
+
+
+def test_row_numbers_are_ids_only_where_they_are_those_of_the_samples():
+    values, part = np.zeros((12, 2)), TABLE.reset_index(drop=True).sample(frac=1, random_state=1)
+    first = part.index[0]
+    with column_slips("stimulus", "sample", r"\d+", 12, 0, f"0 against {first}"):
+        brain.fmri(values, sample=range(12), stimulus=part.image)
+    with column_slips("stimulus", "sample", r"\d+", 12, 0, f"'0' against {first}"):
+        brain.fmri(values, sample=[str(i) for i in range(12)], stimulus=part.image)
+    with column_slips(
+        "stimulus", "sample", r"\d+", 12, 0, r"\d+ against \d+", what=r"the index of sample=\.\.\."
+    ):
+        brain.fmri(values, sample=part.image, stimulus=part.sort_values("image").image)
+    made = brain.fmri(values, sample=part.index, stimulus=part.image)
+    assert made.sel(sample=3).stimulus.item() == "p3"
+
+
+ROWS = np.arange(12)
+
+
+@pytest.mark.parametrize(
+    ("sample", "index"),
+    [
+        (IDS, ROWS),  # the default index
+        (IDS, ROWS[::-1]),  # rows of a shuffled table
+        (IDS, ROWS * 2 + 3),  # a filtered one
+        (ROWS, ROWS * 2),
+        (ROWS + 5, ROWS),
+        (ROWS[::-1], ROWS),
+        (ROWS, np.tile(ROWS[:6], 2)),  # two tables, one after the other
+        (IDS, ["S1", "S2"] * 6),  # no label of its own for each row
+        (ROWS, SORTED),  # texts beside numbers
+        (IDS, [f"p{i}" for i in ROWS]),  # indexed by what it holds
+        (IDS, pd.date_range("2020-01-01", periods=12)),
+        (IDS, pd.MultiIndex.from_product([["S1", "S2"], ROWS[:6]])),
+        (pd.Series(IDS, index=TABLE.image), TABLE.image),  # columns of one table, whatever its index holds
+        (pd.Series(ROWS, index=ROWS[::-1]), ROWS[::-1]),
+        (IDS, IDS),
+    ],
+)
+def test_an_index_that_holds_no_ids_is_passed_over(sample, index):
+    column = TABLE.image.set_axis(index)
+    made = brain.fmri(np.zeros((12, 2)), sample=sample, stimulus=column, split=column)
+    assert made.stimulus.values.tolist() == made.split.values.tolist() == TABLE.image.tolist()
+    assert made.sample.values.tolist() == list(sample)
+
+
+def test_an_index_may_hold_the_stimuli_of_another_column():
+    parts = TABLE.part.set_axis(TABLE.image)
+    made = brain.fmri(np.zeros((12, 2)), sample=IDS, stimulus=TABLE.image.to_numpy(), split=parts)
+    assert made.split.values.tolist() == TABLE.part.tolist()
+    averages = TABLE.image.set_axis(TABLE.image)  # one sample a picture, called like it
+    with column_slips("stimulus", "sample", 12, 12, 0, "'p11' against 'p0'"):
+        brain.fmri(np.zeros((12, 2)), sample=TABLE.image.tolist()[::-1], stimulus=averages)
+    with column_slips("split", "sample", 12, 12, 0, "'p11' against 'p0'", what=r"stimulus=\.\.\."):
+        brain.fmri(np.zeros((12, 2)), sample=IDS, stimulus=TABLE.image.tolist()[::-1], split=parts)
+
+
+def test_stimuli_of_the_values_own_table_do_not_excuse_ids_in_another_order():
+    table = pd.DataFrame(np.zeros((12, 2)), index=IDS)
+    with pytest.raises(ValueError, match="bear 'sample' labels of their own.*the same in another order"):
+        brain.fmri(table, sample=SORTED, stimulus=TABLE.image.loc[IDS])
+    with pytest.raises(ValueError, match="bear 'sample' labels of their own.*not the same labels"):
+        brain.fmri(table, sample=[*IDS[:-1], "t99"], stimulus=TABLE.image.loc[IDS])
+    for ids in (IDS, [f"trial-{i}" for i in range(12)], range(12)):
+        made = brain.fmri(table, sample=ids, stimulus=TABLE.image.loc[IDS])
+        assert made.stimulus.values.tolist() == [f"p{int(i[1:])}" for i in IDS]
+    shuffled = table.set_axis(ROWS[::-1])
+    own = {"sample": pd.Series(ROWS, index=ROWS[::-1]), "stimulus": TABLE.image.set_axis(ROWS[::-1])}
+    assert brain.fmri(shuffled, **own).sample.values.tolist() == ROWS.tolist()
+    kept = brain.fmri(shuffled, sample=IDS, stimulus=own["sample"])
+    assert kept.stimulus.values.tolist() == ROWS.tolist()
+
+
 # ------------------------------------------------------------------------------------------ mne.Epochs
 PLACES = np.array([[0, -0.1, 0.03], [0, -0.07, 0.08], [0, 0, 0.1], [0, 0.08, 0.06]])
 
@@ -566,6 +715,19 @@ def test_epochs_know_their_units():
 def test_other_things_of_mne_are_refused():
     with pytest.raises(ValueError, match=r"must be an array or mne\.Epochs, not mne's Evoked"):
         brain.meeg(epochs().average())
+
+
+def test_a_path_of_epochs_is_refused_with_what_reads_it(tmp_path):
+    file = tmp_path / "s1-epo.fif"
+    saved = epochs()
+    saved.save(file, verbose="error")
+    for path in (file, str(file), "elsewhere-epo.fif"):
+        with pytest.raises(
+            ValueError, match=r"the path '.*-epo\.fif'; .*mne\.read_epochs\(path\).*datasets\.own\.epochs"
+        ):
+            brain.meeg(path)
+    own = nd.datasets.own.epochs(file)
+    np.testing.assert_allclose(own.values, saved.get_data(), rtol=1e-6)
 
 
 @pytest.mark.recording
@@ -717,7 +879,7 @@ def region_masks():
 def test_region_masks_and_an_atlas_name_the_same_voxels():
     low, high = region_masks()
     by_masks = volume(roi={"V1": nifti(low), "LO": nifti(high)})[1]
-    by_atlas = volume(roi=(nifti(low * 7 + high * 9), {7: "V1", 9: "LO", 11: "absent"}))[1]
+    by_atlas = volume(roi=(nifti(low * 7 + high * 9), {7: "V1", 9: "LO", 11: "LO"}))[1]
     xr.testing.assert_identical(by_masks, by_atlas)
     expected = np.where(low[INSIDE] == 1, "V1", np.where(high[INSIDE] == 1, "LO", ""))
     assert by_masks.roi.values.tolist() == expected.tolist()
@@ -746,6 +908,75 @@ def test_an_atlas_is_refused_on_another_grid_or_with_labels_it_does_not_have():
         ValueError, match=r"none of the labels 'V1' occurs in the atlas.*has 0.*give \{label: name\}"
     ):
         volume(roi=(nifti(low), {"V1": 1}))
+
+
+def test_arrays_of_the_shape_of_the_image_do_as_masks_and_atlas():
+    low, high = region_masks()
+    expected = volume(roi={"V1": nifti(low), "LO": nifti(high)})[1]
+    for mask in (INSIDE, INSIDE.astype(float), INSIDE[..., None]):
+        for roi in (
+            {"V1": low == 1, "LO": high},
+            (low * 7 + high * 9, {7: "V1", 9: "LO"}),
+            ((low * 7 + high * 9).astype(np.uint8), {7: "V1", 9: "LO"}),
+        ):
+            xr.testing.assert_identical(volume(mask=mask, roi=roi)[1], expected)
+    later = brain.regions(expected, {"low": low == 1, "both": low + high})
+    np.testing.assert_array_equal(later.values, [low[INSIDE] > 0, (low + high)[INSIDE] > 0])
+    for roi, who in (({"V1": low[:2] == 1}, "the mask of region 'V1'"), ((low[:2], {1: "V1"}), "the atlas")):
+        with pytest.raises(
+            ValueError, match=rf"{who} is an array of .* and shape \(2, 3, 2\); .* \(4, 3, 2\)"
+        ):
+            volume(roi=roi)
+    with pytest.raises(ValueError, match=r"the mask is an array of <U1 and shape \(4, 3, 2\)"):
+        volume(mask=np.full(SHAPE, "x"))
+
+
+def test_what_is_no_mask_and_no_atlas_is_refused_in_words(tmp_path):
+    low, high = region_masks()
+    both = nifti(low + 2 * high)
+    both.to_filename(tmp_path / "atlas.nii.gz")
+    for image in (1, [nifti(low)], None):
+        with pytest.raises(
+            ValueError, match=r"the mask of region 'V1' must be a NIfTI image, its path.*roi=\(atlas"
+        ):
+            volume(roi={"V1": image})
+    with pytest.raises(
+        ValueError, match=r"the mask must be a NIfTI image, its path, or an array.*got 1 \(int\)"
+    ):
+        volume(mask=1)
+    for roi, who in (({"V1": "nope.nii.gz"}, "mask of region 'V1'"), (("nope.nii.gz", {1: "V1"}), "atlas")):
+        with pytest.raises(FileNotFoundError, match=f"the {who} is text, .* no file 'nope.nii.gz'"):
+            volume(roi=roi)
+    for alone in (both, tmp_path / "atlas.nii.gz", str(tmp_path / "atlas.nii.gz"), low):
+        with pytest.raises(ValueError, match=r"alone does not say how .*roi=\(atlas, \{1: 'V1', 2: 'V2'\}\)"):
+            volume(roi=alone)
+        with pytest.raises(
+            ValueError, match=r"name of every label, .*got \['V1', 'V2'\] \(list\); .* labels 0.*, 1"
+        ):
+            volume(roi=(alone, ["V1", "V2"]))
+
+
+def test_two_names_of_two_voxels_are_no_atlas():
+    two = np.zeros(SHAPE, bool)
+    two[0, 0] = True
+    for names in (("V1", "LO"), ("V1", None)):
+        made = volume(mask=two, roi=names)[1]
+        assert made.roi.values.tolist() == [name or "" for name in names]
+
+
+def test_a_label_without_a_voxel_is_told():
+    low, high = region_masks()
+    atlas = nifti(low + 2 * high)
+    with pytest.warns(
+        UserWarning,
+        match=r"1 of 2 labels of the atlas, 5, do not occur inside the mask, which has 0.*, 1.*, 2.*: there are no "
+        r"regions 'LO'; take",
+    ) as said:
+        made = volume(roi=(atlas, {1: "V1", 5: "LO"}))[1]
+    assert said[0].filename == __file__
+    assert sorted(set(made.roi.values.tolist())) == ["", "V1"]
+    made = volume(mask=(low + high) * INSIDE, roi=(atlas, {0: "outside", 1: "V1", 2: "LO"}))[1]
+    assert sorted(set(made.roi.values.tolist())) == ["LO", "V1"]
 
 
 def test_an_image_serves_as_region_later():

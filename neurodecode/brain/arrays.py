@@ -50,7 +50,8 @@ def fmri(
     mask : 3-D NIfTI image or path
         Which voxels to take; only with an image.
     roi : (voxel) names, "" for none, or numbers, 0 for none
-        With an image also {name: 3-D mask}, or (3-D atlas, {label: name}).
+        With an image also {name: 3-D mask}, or (3-D atlas, {label: name}). Masks
+        and atlas are images, paths, or arrays of the image's shape, voxel for voxel.
     hemi : (voxel) "left" or "right"
     xyz : (voxel, 3) in mm; filled in for an image
     vertex : (voxel) index in the hemisphere's mesh
@@ -66,7 +67,13 @@ def fmri(
     ------
     ValueError
         Wrong number of axes or labels, no values, missing or duplicate ids, labels that differ from those that
-        ``values`` bear themselves, an image without mask or on another grid.
+        ``values`` bear themselves, a column of pandas or xarray that bears the ids in another order or other ids, an
+        image without mask or on another grid.
+
+    Warns
+    -----
+    UserWarning
+        Labels of an atlas that have no voxel in the mask.
 
     Examples
     --------
@@ -91,7 +98,8 @@ def fmri(
         voxel = None
     voxels: dict[str, Any] = {"roi": roi, "hemi": hemi, "vertex": vertex}
     labels = {"session": session, "run": run, "repeat": repeat, "split": split}
-    require_own(values, {SAMPLE: sample, STIMULUS: stimulus} | labels | voxels, who="fMRI values")
+    rows = {SAMPLE: sample, STIMULUS: stimulus, "subject": subject} | labels
+    require_own(values, {SAMPLE: rows, "voxel": voxels | {"xyz": xyz}}, who="fMRI values")
     values = numbers(values, ("sample", "voxel"), who="fMRI values")
     n, v = values.shape
     coords = _samples(n, {SAMPLE: sample, STIMULUS: stimulus} | labels)
@@ -148,9 +156,9 @@ def meeg(
     Raises
     ------
     ValueError
-        Wrong number of axes or labels, no values, missing labels, duplicates, labels that differ from those that an
-        array bears itself, times that are not increasing, uneven or in milliseconds, other units than those of the
-        Epochs.
+        Wrong number of axes or labels, no values, the path of a file, missing labels, duplicates, labels that differ
+        from those that an array bears itself, a column of pandas or xarray that bears the ids in another order or other
+        ids, times that are not increasing, uneven or in milliseconds, other units than those of the Epochs.
 
     Examples
     --------
@@ -163,6 +171,11 @@ def meeg(
     """
     extra: dict[str, Any] = {}
     require_texts(**({} if units is None else {"units": units}))
+    if isinstance(values, str | Path):
+        raise ValueError(
+            f"M/EEG values are text, the path {str(values)!r}; read the epochs first, mne.read_epochs(path), or give "
+            "the path to neurodecode.datasets.own.epochs, which leaves values on disk until they are needed"
+        )
     if hasattr(values, "get_data") and hasattr(values, "ch_names"):
         from .epochs import from_epochs
 
@@ -178,8 +191,9 @@ def meeg(
             for mine, theirs in zip((sample, stimulus, channel, time, kind, xyz), own, strict=True)
         )
     given = {"session": session, "run": run, "repeat": repeat, "split": split}
-    ids = {SAMPLE: sample, STIMULUS: stimulus, "channel": channel, "time": time, "kind": kind}
-    require_own(values, ids | given, who="M/EEG values")
+    rows = {SAMPLE: sample, STIMULUS: stimulus, "subject": subject} | given
+    sensors = {"channel": channel, "kind": kind, "xyz": xyz}
+    require_own(values, {SAMPLE: rows, "channel": sensors, "time": {"time": time}}, who="M/EEG values")
     values = numbers(values, ("sample", "channel", "time"), who="M/EEG values")
     n, c, t = values.shape
     needed = {"sample": sample, "stimulus": stimulus, "channel": channel, "time": time}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..checks import shown
 from ..labels import by_text, listed
 
 Grid = tuple[tuple[int, ...], np.ndarray]
@@ -28,8 +30,9 @@ def from_image(
     image = load_img(_there(image, who="values"))
     if mask is None:
         raise ValueError("a NIfTI image needs mask=..., a 3-D image that is non-zero where voxels are taken")
-    mask = load_img(_there(mask, who="mask"))
     grid = (image.shape[:3], image.affine)
+    mask = mask if isinstance(mask, np.ndarray) else load_img(_there(mask, who="the mask"))
+    affine = getattr(mask, "affine", image.affine)
     inside = _nonzero(volume(mask, grid, who="the mask"))
     if not inside.any():
         raise ValueError("the mask is empty: no voxel is non-zero; give another mask")
@@ -38,10 +41,10 @@ def from_image(
     # NaN is refused, with its place, by whatever computes; a NiftiMasker would make it 0.
     values = apply_mask(image, binary, ensure_finite=False)
     indices = np.argwhere(inside)
-    xyz = indices @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    xyz = indices @ affine[:3, :3].T + affine[:3, 3]
     attrs = {
-        "affine": [float(v) for v in np.asarray(mask.affine).ravel()],
-        "shape": [int(v) for v in mask.shape[:3]],
+        "affine": [float(v) for v in np.asarray(affine).ravel()],
+        "shape": [int(v) for v in inside.shape],
         "space": "volume",
     }
     return np.atleast_2d(values), np.flatnonzero(inside.ravel()), xyz, _names(roi, inside, grid), attrs
@@ -53,7 +56,20 @@ def _there(image: Any, *, who: str) -> Any:
         raise FileNotFoundError(
             f"{who} is text, so the path of a NIfTI image, but there is no file {str(image)!r}"
         )
+    if not (isinstance(image, str | Path) or hasattr(image, "affine")):
+        raise ValueError(
+            f"{who} must be a NIfTI image, its path, or an array of the volume's shape, got {shown(image)} "
+            f"({type(image).__name__}); of an atlas, its labels are named by roi=(atlas, {{1: 'V1', 2: 'V2'}})"
+        )
     return image
+
+
+def _is_image(value: Any) -> bool:
+    return (
+        hasattr(value, "affine")
+        or isinstance(value, Path)
+        or (isinstance(value, np.ndarray) and value.ndim > 2)
+    )
 
 
 def _names(roi: Any, inside: np.ndarray, grid: Grid) -> Any:
@@ -62,19 +78,44 @@ def _names(roi: Any, inside: np.ndarray, grid: Grid) -> Any:
         named = by_text(roi, who="names of regions")
         masks = {k: _nonzero(volume(v, grid, who=f"the mask of region {k!r}")) for k, v in named.items()}
         return _from_masks(masks, inside)
-    if isinstance(roi, tuple) and len(roi) == 2 and isinstance(roi[1], Mapping):
+    if isinstance(roi, tuple) and len(roi) == 2 and (_is_image(roi[0]) or _is_table(roi[1])):
         return _from_atlas(volume(roi[0], grid, who="the atlas")[inside], roi[1])
+    if _is_image(roi) or isinstance(roi, str):
+        raise ValueError(
+            f"roi={shown(roi)} alone does not say how its regions are called; give roi=(atlas, {{1: 'V1', 2: 'V2'}}), "
+            "with the name of every label, or {name: mask}"
+        )
     return roi
 
 
-def _from_atlas(labels: np.ndarray, names: Mapping[Any, Any]) -> np.ndarray:
+def _is_table(value: Any) -> bool:
+    """Whether the second of a pair is a collection of names, so that the pair is no two names of two voxels."""
+    return isinstance(value, Collection) and not isinstance(value, str | bytes)
+
+
+def _from_atlas(labels: np.ndarray, names: Any) -> np.ndarray:
+    if not isinstance(names, Mapping):
+        raise ValueError(
+            f"an atlas needs the name of every label, {{1: 'V1', 2: 'V2'}}, got {shown(names)} "
+            f"({type(names).__name__}); inside the mask it has the labels {listed(np.unique(labels))}"
+        )
     out = np.full(labels.size, "", dtype=object)
     for label, name in names.items():
         out[labels == label] = str(name)
+    # A region may have several labels; without 0, the background, nothing is lost.
+    absent = {k: str(v) for k, v in names.items() if k != 0 and str(v) not in out}
+    found = listed(np.unique(labels))
     if not (out != "").any():
         raise ValueError(
             f"none of the labels {listed(names)} occurs in the atlas inside the mask, which has "
-            f"{listed(np.unique(labels))}; give {{label: name}}"
+            f"{found}; give {{label: name}}"
+        )
+    if absent:
+        warnings.warn(
+            f"{len(absent)} of {len(names)} labels of the atlas, {listed(absent)}, do not occur inside the mask, which "
+            f"has {found}: there are no regions {listed(absent.values())}; take a mask that holds them if they are needed",
+            UserWarning,
+            stacklevel=5,
         )
     return out.astype(str)
 
@@ -105,12 +146,21 @@ def volume(image: Any, grid: Grid, *, who: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it has another shape or another affine.
+        If it has another shape or another affine. An array has no affine, and its voxels are those of the grid.
+    FileNotFoundError
+        If it is the path of no file.
     """
     from nilearn.image import load_img
 
-    image = load_img(image)
     shape, affine = tuple(int(n) for n in grid[0]), np.asarray(grid[1], dtype=float)
+    if isinstance(image, np.ndarray):
+        if image.shape not in (shape, (*shape, 1)) or image.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{who} is an array of {image.dtype} and shape {image.shape}; it needs one number for each voxel of "
+                f"the image, {shape}"
+            )
+        return image.reshape(shape)
+    image = load_img(_there(image, who=who))
     if image.shape not in (shape, (*shape, 1)):
         differ = f"shape {image.shape} against {shape}"
     elif not np.allclose(image.affine, affine, atol=1e-3):

@@ -39,7 +39,8 @@ def regions(responses: xr.DataArray, regions: Any = None) -> xr.DataArray:
         Its coordinate ``roi`` gives the names.
     regions : optional
         None for every name in ``roi``; a list of names, groups ("LVC", "HVC") or sums of them ("LVC+HVC"); a mapping
-        of new name to such names, to a boolean mask, or to a 3-D NIfTI mask; or a boolean (region, voxel) array.
+        of new name to such names, to a boolean mask, or to a 3-D mask, NIfTI or array; or a boolean (region, voxel)
+        array.
         A name in ``roi`` that has a "+" itself, as NSD's "ecc4+", is taken whole. Channels without ``roi`` go by their
         own names. Members of a group that an atlas lacks are passed over.
 
@@ -122,7 +123,8 @@ def _one(responses: xr.DataArray, what: Any, dim: str) -> np.ndarray:
     """Mask of one region: a name, a sum of names, a collection of names, a boolean mask, or an image."""
     if isinstance(what, str | int | np.integer):
         return _from_names(responses, _terms(responses, str(what), dim), dim)
-    if hasattr(what, "affine") or not isinstance(what, Collection):
+    of_volume = isinstance(what, np.ndarray) and what.ndim == 3
+    if of_volume or hasattr(what, "affine") or not isinstance(what, Collection):
         return _from_volume(responses, what)
     if np.asarray(what).dtype == bool:
         return as_mask(what, responses, dim, who="a region's mask")

@@ -46,7 +46,9 @@ def features(values: Any, *, stimulus: Any, layer: Any = None, unit: Any = None)
     >>> space.dims, space.layer.values.tolist()
     (('stimulus', 'feature'), ['c', 'c', 'c'])
     """
-    require_own(values, {STIMULUS: stimulus, LAYER: layer, "unit": unit}, who="features")
+    require_own(
+        values, {STIMULUS: {STIMULUS: stimulus}, FEATURE: {LAYER: layer, "unit": unit}}, who="features"
+    )
     values = numbers(values, (STIMULUS, FEATURE), who="features")
     n, p = values.shape
     coords: dict[str, Any] = {STIMULUS: (STIMULUS, column(stimulus, n, STIMULUS, STIMULUS))}
@@ -81,7 +83,7 @@ def images(values: Any, *, stimulus: Any) -> xr.DataArray:
     >>> float(pictures.max()), pictures.dims
     (1.0, ('stimulus', 'row', 'column', 'colour'))
     """
-    require_own(values, {STIMULUS: stimulus}, who="images")
+    require_own(values, {STIMULUS: {STIMULUS: stimulus}}, who="images")
     dims = (STIMULUS, "row", "column", "colour")
     of_bytes = getattr(values, "dtype", None) == np.uint8
     array = np.asarray(numbers(values, dims, who="images"))
