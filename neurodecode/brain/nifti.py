@@ -113,7 +113,7 @@ def _from_atlas(labels: np.ndarray, names: Any) -> np.ndarray:
     if absent:
         warnings.warn(
             f"{len(absent)} of {len(names)} labels of the atlas, {listed(absent)}, do not occur inside the mask, which "
-            f"has {found}: there are no regions {listed(absent.values())}; take a mask that holds them if they are needed",
+            f"has {found}: there are no regions {listed(absent.values())}; take a mask that holds them if needed",
             UserWarning,
             stacklevel=5,
         )
