@@ -32,7 +32,18 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, PredefinedSplit
 
-from neurodecode.store import Pieces, data_hash, describe, files, fingerprint, load, provenance, save, stamp
+from neurodecode.store import (
+    Pieces,
+    data_hash,
+    describe,
+    files,
+    fingerprint,
+    load,
+    provenance,
+    save,
+    stamp,
+    write_text,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -978,6 +989,24 @@ def test_parts_of_living_writers_are_left_alone(tmp_path):
     assert {p.name for p in tmp_path.glob(".*")} == {alive.name, elsewhere.name, mine.name}
     save(scores(), tmp_path / "a.nc")
     assert alive.exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_writer_of_a_small_file_left_goes_with_the_next(tmp_path, overwrite):
+    code = f"""if True:
+        import os, pathlib, signal
+        from neurodecode.store import atomic
+        atomic.publish = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
+        atomic.write_text(pathlib.Path({str(tmp_path / "metrics.csv")!r}), "half")
+        """
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".*.part"))) == 1
+    write_text(tmp_path / "other.csv", "whole")
+    assert len(list(tmp_path.glob(".*.part"))) == 1  # it is another file's
+    write_text(tmp_path / "metrics.csv", "whole", overwrite=overwrite)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "other.csv"]
+    assert (tmp_path / "metrics.csv").read_text() == "whole"
 
 
 def test_the_store_knows_no_other_room():

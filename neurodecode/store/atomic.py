@@ -166,6 +166,8 @@ def _digest(file: pathlib.Path, size: int) -> bytes:
 def write_bytes(target: pathlib.Path, content: bytes, *, overwrite: bool = False) -> None:
     """Write a small file, whole or not at all; without ``overwrite`` never over another.
 
+    What killed writers of this file left is removed.
+
     Raises
     ------
     OSError
@@ -173,6 +175,7 @@ def write_bytes(target: pathlib.Path, content: bytes, *, overwrite: bool = False
     """
     part = part_name(target)
     try:
+        remove_stale_parts(target.parent, stem=target.name)
         part.write_bytes(content)
         publish(part, target, overwrite=overwrite)
     except FileExistsError:
