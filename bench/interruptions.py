@@ -129,6 +129,9 @@ def fork(function: Callable[[], object], log: Path | None, *, clock: float = 0.0
             stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(stream, 1)
             os.dup2(stream, 2)
+        if "torch" in sys.modules:
+            # In a fork torch makes its pool of threads anew, and two threads that ask for it at once may find none.
+            sys.modules["torch"].set_num_threads(1)
         right = time.time
         time.time = lambda: right() + clock
         status = int(function() or 0)
