@@ -41,6 +41,8 @@ from pathlib import Path
 import psutil
 from small_jobs import JOBS, Job, warm
 
+from neurodecode.vision import _backends
+
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ODDS = (0.5, 0.3, 0.2)
 DECADE = 10 * 365 * 24 * 3600.0
@@ -129,9 +131,9 @@ def fork(function: Callable[[], object], log: Path | None, *, clock: float = 0.0
             stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(stream, 1)
             os.dup2(stream, 2)
-        if "torch" in sys.modules:
-            # In a fork torch makes its pool of threads anew, and two threads that ask for it at once may find none.
-            sys.modules["torch"].set_num_threads(1)
+            # Not before the fork: torch would make its pool of threads anew here, and two threads that ask for it at
+            # once may then find none.
+            _backends.torch().set_num_threads(1)
         right = time.time
         time.time = lambda: right() + clock
         status = int(function() or 0)

@@ -77,7 +77,6 @@ def warm() -> None:
         for name in names:
             getattr(getattr(_backends, library)(), name)
     xr.backends.list_engines()
-    _backends.torch().set_num_threads(1)  # a forked process must not wait for threads that it does not have
 
 
 # ---------------------------------------------------------------- sweep and its null

@@ -138,6 +138,27 @@ def test_what_was_killed_before_its_first_block_is_open_to_other_options(tmp_pat
         blocks.make(work(parameters={"a": 2}), tmp_path / "b.zarr", blocks.batches(8, 2), progress=False)
 
 
+def test_a_training_killed_while_it_writes_its_state_leaves_what_the_next_removes(tmp_path):
+    """The system kills a process in the middle of a file that grows past its limit."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    code = f"""if True:
+        import resource, signal, sys, torch
+        from neurodecode.networks.checkpoints import Checkpoint
+        kept = Checkpoint({str(tmp_path / "training")!r}, key={{"a": 1}})
+        if sys.argv[1] == "killed":
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        kept.save({{"weights": torch.zeros(10_000)}}, {{"epoch": 1}})
+        """
+    run = [sys.executable, "-c", code]
+    killed = subprocess.run([*run, "killed"], check=False)
+    assert killed.returncode == -signal.SIGXFSZ
+    left = {p.name for p in (tmp_path / "training").iterdir()} - {"key.json"}
+    assert len(left) == 1
+    subprocess.run([*run, "whole"], check=True)
+    assert {p.name for p in (tmp_path / "training").iterdir()} == {"key.json", "state.safetensors"}
+
+
 # ---------------------------------------------------------------- told to stop
 
 

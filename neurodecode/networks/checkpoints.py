@@ -61,14 +61,15 @@ class Checkpoint:
             If it cannot be written: why, what is free, what is kept, and the remedy.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         part = part_name(self.file)
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         try:
             said = json.dumps(record)
             # One entry: safetensors writes several in any order, and equal states have equal bytes.
-            save_file(plain, str(part), metadata={"record": json.dumps([_digest(plain, said), said])})
+            content = save(plain, metadata={"record": json.dumps([_digest(plain, said), said])})
+            part.write_bytes(content)  # its own file would lie under a name that nobody removes after a kill
             publish(part, self.file, overwrite=True)
         except (OSError, SafetensorError) as error:
             kept = (
